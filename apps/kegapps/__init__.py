@@ -1,0 +1,1 @@
+"""The kegerator programs and what they share."""

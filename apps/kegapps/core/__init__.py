@@ -1,0 +1,1 @@
+"""kegbot_core: meters, taps, flows, tokens, drinks, and the store they live in."""

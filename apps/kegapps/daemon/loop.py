@@ -1,0 +1,117 @@
+"""One event loop for every program: descriptors, timers, nothing else.
+
+Knows `selectors` and the monotonic clock. Must not know what the descriptors carry, flags, or logging.
+It never wakes without cause: with no timer set, it sleeps until a descriptor is ready.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import selectors
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+READ = selectors.EVENT_READ
+WRITE = selectors.EVENT_WRITE
+
+
+class HasFileno(Protocol):
+    """A socket, a file, a serial port."""
+
+    def fileno(self) -> int:
+        """The open descriptor."""
+
+
+FileLike = int | HasFileno
+
+
+class Timer:
+    """One appointment; `cancel()` it as often as you like, before or after it was kept."""
+
+    __slots__ = ("_callback", "due_s")
+
+    def __init__(self, due_s: float, callback: Callable[[], None]) -> None:
+        self.due_s = due_s
+        self._callback: Callable[[], None] | None = callback
+
+    def cancel(self) -> None:
+        """Do not call; harmless if it already happened."""
+        self._callback = None
+
+    def _keep(self) -> None:
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            callback()
+
+    @property
+    def cancelled(self) -> bool:
+        """True once it was kept or cancelled."""
+        return self._callback is None
+
+
+class Loop:
+    """Waits for descriptors and timers and calls back, one at a time, in the thread that runs it."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._selector = selectors.DefaultSelector()
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._order = itertools.count()
+        self._stop = False
+
+    def now_s(self) -> float:
+        """Monotonic seconds; only differences mean anything."""
+        return self._clock()
+
+    def watch(self, file: FileLike, events: int, callback: Callable[[int], None]) -> None:
+        """Call `callback(ready)` whenever `file` is ready for `events` (READ, WRITE or both); replaces an earlier watch."""
+        try:
+            self._selector.modify(file, events, callback)
+        except KeyError:
+            self._selector.register(file, events, callback)
+
+    def unwatch(self, file: FileLike) -> None:
+        """Forget `file`; do this before closing it. Unknown files are ignored."""
+        try:
+            self._selector.unregister(file)
+        except (KeyError, ValueError):
+            return
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
+        """Call once, `delay_s` seconds from now or as soon after as the loop is free."""
+        timer = Timer(self._clock() + delay_s, callback)
+        heapq.heappush(self._timers, (timer.due_s, next(self._order), timer))
+        return timer
+
+    def stop(self) -> None:
+        """Let `run` return after the callback that is under way; a stop before `run` makes it return at once."""
+        self._stop = True
+
+    def run(self) -> None:
+        """Serve until `stop()`. An exception of a callback ends the loop and reaches the caller."""
+        while not self._stop:
+            self.run_once(self._wait_s())
+
+    def run_once(self, timeout_s: float | None = 0.0) -> None:
+        """Serve what is ready and due now, waiting at most `timeout_s` (None: for ever) for the first."""
+        for key, ready in self._selector.select(timeout_s):
+            # A callback earlier in this batch may have unwatched (and closed) this one.
+            if self._selector.get_map().get(key.fd) is key:
+                key.data(ready)
+            if self._stop:
+                return
+        now_s = self._clock()
+        while self._timers and self._timers[0][0] <= now_s and not self._stop:
+            heapq.heappop(self._timers)[2]._keep()
+
+    def close(self) -> None:
+        """Release the selector; watched files stay open."""
+        self._timers.clear()
+        self._selector.close()
+
+    def _wait_s(self) -> float | None:
+        while self._timers and self._timers[0][2].cancelled:
+            heapq.heappop(self._timers)
+        return max(0.0, self._timers[0][0] - self._clock()) if self._timers else None

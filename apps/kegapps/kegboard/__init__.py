@@ -1,0 +1,1 @@
+"""The Kegboard programs: daemon, monitor and an emulated board."""

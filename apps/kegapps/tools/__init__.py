@@ -1,0 +1,1 @@
+"""Small programs for people: test_flow and kegbot_admin."""

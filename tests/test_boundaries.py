@@ -1,0 +1,97 @@
+"""The house rules of who may import whom, read from the source of every module."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MASTER = ROOT / "master" / "kegmaster"
+APPS = ROOT / "apps" / "kegapps"
+PROGRAMS = {path.stem for path in (ROOT / "scripts").glob("*.py")}
+
+# Modules that decide: they get time and bytes as arguments and say what to do.
+DECIDING = {
+    MASTER: ("keys", "ini", "spec", "config", "lifecycle", "restart", "order", "problems", "exit_codes", "render"),
+    APPS: (
+        "kbsp/messages", "kbsp/codec", "kegnet/events", "kegnet/codec",
+        "core/meters", "core/flows", "core/tokens", "core/model", "kegboard/board",
+    ),
+}
+OUTSIDE_WORLD = {
+    "asyncio", "ctypes", "daemon", "fcntl", "lockfile", "multiprocessing", "os", "pathlib", "psutil", "pty",
+    "select", "selectors", "serial", "shutil", "signal", "socket", "sqlite3", "ssl", "subprocess", "tempfile",
+    "threading", "time",
+}
+# `kegapps` folders that hold programs may use these shared ones, and their own folder.
+SHARED = {"daemon", "kegnet", "kbsp"}
+# The tools look at the core's store from outside, through its one reading module.
+ALSO = {("tools", "core.store"), ("tools", "core.model")}
+
+
+def modules(package: Path) -> Iterator[Path]:
+    return (path for path in sorted(package.rglob("*.py")))
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, absolute dotted name) of everything that `path` imports, inside functions too."""
+    top = MASTER.parent if path.is_relative_to(MASTER.parent) else APPS.parent
+    package = path.relative_to(top).parent.parts
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            stem = ".".join(part for part in (base, node.module) if part)
+            for alias in node.names:
+                yield node.lineno, f"{stem}.{alias.name}"
+
+
+def where(path: Path, line: int) -> str:
+    return f"{path.relative_to(ROOT)}:{line}"
+
+
+def test_launcher_and_programs_never_import_each_other() -> None:
+    for package, other in ((MASTER, "kegapps"), (APPS, "kegmaster")):
+        for path in modules(package):
+            for line, name in imports(path):
+                assert name.split(".")[0] != other, f"{where(path, line)} imports {name}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [package / f"{name}.py" for package, names in DECIDING.items() for name in names],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_deciding_modules_touch_no_clock_socket_file_or_process(path: Path) -> None:
+    for line, name in imports(path):
+        assert name.split(".")[0] not in OUTSIDE_WORLD, f"{where(path, line)} imports {name}"
+
+
+def test_programs_share_only_daemon_kegnet_and_kbsp() -> None:
+    for path in modules(APPS):
+        folder = path.relative_to(APPS).parts[0]
+        for line, name in imports(path):
+            parts = name.split(".")
+            if parts[0] != "kegapps" or len(parts) < 2 or folder == "__init__.py":
+                continue
+            allowed = parts[1] in SHARED | {folder} or (folder, ".".join(parts[1:3])) in ALSO
+            assert allowed, f"{where(path, line)}: {folder} imports {name}"
+
+
+def test_no_import_package_bears_the_name_of_a_program() -> None:
+    for package in (MASTER, APPS):
+        assert package.name not in PROGRAMS
+        for path in modules(package):
+            top = path.relative_to(package.parent).parts[0]
+            assert top not in PROGRAMS, path
+
+
+def test_the_resident_watchdog_needs_neither_asyncio_nor_absl_nor_psutil() -> None:
+    for path in modules(MASTER):
+        for line, name in imports(path):
+            assert name.split(".")[0] not in {"asyncio", "absl"}, f"{where(path, line)} imports {name}"
