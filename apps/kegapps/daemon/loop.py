@@ -66,7 +66,10 @@ class Loop:
         return self._clock()
 
     def watch(self, file: FileLike, events: int, callback: Callable[[int], None]) -> None:
-        """Call `callback(ready)` whenever `file` is ready for `events` (READ, WRITE or both); replaces an earlier watch."""
+        """Call `callback(ready)` whenever `file` is ready for `events`: READ, WRITE or both.
+
+        Replaces an earlier watch.
+        """
         try:
             self._selector.modify(file, events, callback)
         except KeyError:
@@ -86,7 +89,7 @@ class Loop:
         return timer
 
     def stop(self) -> None:
-        """Let `run` return after the callback that is under way; a stop before `run` makes it return at once."""
+        """Let `run` return after the callback that is under way; before `run`, make it return at once."""
         self._stop = True
 
     def run(self) -> None:

@@ -1,0 +1,176 @@
+"""The command line every program shares: common flags, usage errors, and where paths lead.
+
+Knows absl.flags. Must not know logging, processes, or any single program. How help looks is in `usage.py`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from absl import flags
+
+from kegapps.daemon.errors import StartError, UsageError
+
+FLAGS = flags.FLAGS
+
+LOG_FORMAT = "%(asctime)s %(levelname)-8s (%(name)s) %(message)s"
+_TRUTH_WORDS = frozenset(("true", "false", "t", "f", "1", "0", "yes", "no", "on", "off"))
+
+
+class HelpAsked(Exception):  # noqa: N818 - not an error: the person asked for it
+    """`--help`, `--helpshort`, `--helpfull` or `--version` was met; `str()` is that name."""
+
+
+class _AskFlag(flags.BooleanFlag):
+    """A flag that is a question: meeting it ends the parsing."""
+
+    def parse(self, argument: str | bool) -> None:
+        super().parse(argument)
+        if self.value:
+            raise HelpAsked(self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The common flags as given; paths are absolute, or empty for "none"."""
+
+    daemon: bool
+    pidfile: str
+    logfile: str
+    log_to_file: bool
+    log_to_stdout: bool
+    logformat: str
+    rotate_logs: bool
+    maximum_log_files: int
+    verbose: bool
+
+
+def define(*, daemonizable: bool) -> None:
+    """Define the common flags; a second call changes nothing.
+
+    A program that is not `daemonizable` has no `--daemon` and no `--pidfile`.
+    """
+    if "helpshort" in FLAGS:
+        return
+    if daemonizable:
+        flags.DEFINE_boolean(
+            "daemon",
+            False,
+            "Run in the background. The command returns when the program is ready, or says why it is not.",
+        )
+        flags.DEFINE_string(
+            "pidfile",
+            "",
+            "File that holds the process number while the program runs. It is locked: a second program with "
+            "the same file does not start, and a file left behind by a crash does not matter. Empty: none.",
+        )
+    flags.DEFINE_string(
+        "logfile",
+        "",
+        "Log to this file if --log_to_file is given. Empty: PROGRAM.log in the directory you are in.",
+    )
+    flags.DEFINE_boolean("log_to_file", False, "Write the log to --logfile.")
+    flags.DEFINE_boolean(
+        "log_to_stdout",
+        True,
+        "Write the log to standard output. In the background only if that is a file.",
+    )
+    flags.DEFINE_string("logformat", LOG_FORMAT, "Form of a log line, in the words of Python's logging.")
+    flags.DEFINE_boolean("rotate_logs", True, "Begin a new log file every midnight, and date the old one.")
+    flags.DEFINE_integer(
+        "maximum_log_files",
+        7,
+        "Dated log files to keep with --rotate_logs; older ones are removed.",
+        lower_bound=1,
+    )
+    flags.DEFINE_boolean("verbose", False, "Log the details, too.")
+    for name, short_name, text in (
+        ("help", "?", "Show every flag."),
+        ("helpshort", None, "Show the flags of this program only."),
+        ("helpfull", None, "Show every flag, as --help does."),
+        ("version", None, "Show the version."),
+    ):
+        flags.DEFINE_flag(_AskFlag(name, False, text, short_name=short_name))
+
+
+def parse(argv: Sequence[str]) -> list[str]:
+    """The words of `argv` that are no flags, without `argv[0]`; the flags' values are in FLAGS afterwards.
+
+    Raises HelpAsked, or UsageError for anything that a person has to correct.
+    """
+    _refuse_separate_truth(argv)
+    try:
+        words = FLAGS(list(argv))[1:]
+    except flags.CantOpenFlagFileError as error:
+        cause = error.__context__
+        reason = f"{cause.filename}: {cause.strerror}" if isinstance(cause, OSError) else str(error)
+        raise UsageError(f"--flagfile: cannot read {_one_line(reason)}") from None
+    except UnicodeDecodeError:
+        raise UsageError("--flagfile: the file is not UTF-8 text") from None
+    except (flags.Error, ValueError) as error:
+        raise UsageError(_one_line(str(error))) from None
+    _check_logformat(FLAGS.logformat)
+    return words
+
+
+def options(program: str) -> Options:
+    """The common flags of `program` (its name without ".py"), after `parse`.
+
+    Raises StartError if a relative path is wanted but the current directory is gone.
+    """
+    log_to_file = bool(FLAGS.log_to_file)
+    logfile = FLAGS.logfile or f"{program}.log"
+    pidfile = FLAGS.pidfile if "pidfile" in FLAGS else ""
+    return Options(
+        daemon=bool(FLAGS.daemon) if "daemon" in FLAGS else False,
+        pidfile=_absolute("pidfile", pidfile) if pidfile else "",
+        logfile=_absolute("logfile", logfile) if log_to_file else "",
+        log_to_file=log_to_file,
+        log_to_stdout=bool(FLAGS.log_to_stdout),
+        logformat=FLAGS.logformat,
+        rotate_logs=bool(FLAGS.rotate_logs),
+        maximum_log_files=FLAGS.maximum_log_files,
+        verbose=bool(FLAGS.verbose),
+    )
+
+
+def _absolute(flag: str, path: str) -> str:
+    if "\0" in path:
+        raise StartError(f"--{flag}: the path contains a zero byte")
+    try:
+        return os.path.abspath(os.path.expanduser(path))
+    except FileNotFoundError:
+        raise StartError(
+            f"--{flag}={path}: the current directory does not exist any more; give an absolute path"
+        ) from None
+
+
+def _refuse_separate_truth(argv: Sequence[str]) -> None:
+    """`--daemon False` would mean --daemon and a stray word: the opposite of what was meant."""
+    for word, following in itertools.pairwise(argv[1:]):
+        if word == "--":
+            return
+        name = word.lstrip("-")
+        if (
+            word.startswith("-")
+            and name in FLAGS
+            and FLAGS[name].boolean
+            and following.lower() in _TRUTH_WORDS
+        ):
+            raise UsageError(f"{word} {following}: write --{name} or --no{name}, or join them: --{name}=true")
+
+
+def _check_logformat(logformat: str) -> None:
+    record = logging.LogRecord("name", logging.INFO, "path", 1, "message", (), None)
+    try:
+        logging.Formatter(logformat).format(record)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"--logformat={logformat}: not a log format ({_one_line(str(error))})") from None
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

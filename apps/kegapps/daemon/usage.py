@@ -1,0 +1,82 @@
+"""The help texts of a program, made for people: what it is for, then each flag with default and meaning.
+
+Knows absl.flags' registry. Must not know what any flag is for.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+from absl import flags
+
+FLAGS = flags.FLAGS
+
+_OURS = "kegapps.daemon."
+# absl handles these two before it looks at any defined flag, so they are in no registry we may read.
+_SPECIAL = (
+    (
+        "--flagfile=PATH",
+        "Read flags from this file, one --flag=value a line. Keeps secrets out of the process list.",
+    ),
+    ("--undefok=NAME,NAME", "Do not complain about these flags if they do not exist."),
+)
+_TYPE_WORDS = {"int": "NUMBER", "float": "NUMBER", "string": "TEXT"}
+_INDENT = " " * 6
+_WIDTH = 79
+
+
+def text(program: str, usage: str, *, everything: bool) -> str:
+    """Help of `program`: its usage text, its own flags and, with `everything`, those every program has."""
+    own: list[Any] = []
+    common: list[Any] = []
+    for module, defined in FLAGS.flags_by_module_dict().items():
+        (common if module.startswith(_OURS) else own).extend(defined)
+    parts = [textwrap.dedent(usage).strip(), f"Usage: {program} [flags]"]
+    if own:
+        parts.append("\n".join(["Flags of this program:", *map(_entry, _by_name(own))]))
+    if everything:
+        special = [_described(head, what) for head, what in _SPECIAL]
+        parts.append("\n".join(["Flags of every program:", *map(_entry, _by_name(common)), *special]))
+    else:
+        parts.append("--help shows the flags that every program has, too.")
+    return "\n\n".join(part for part in parts if part)
+
+
+def version(program: str) -> str:
+    """One line: the program and the version of the package it belongs to."""
+    from importlib import metadata
+
+    try:
+        number = metadata.version("kegmaster")
+    except metadata.PackageNotFoundError:
+        number = "of unknown version: not installed"
+    return f"{program} (kegmaster) {number}"
+
+
+def _by_name(defined: list[Any]) -> list[Any]:
+    return sorted((flag for flag in defined if FLAGS[flag.name] is flag), key=lambda flag: str(flag.name))
+
+
+def _entry(flag: Any) -> str:
+    if flag.boolean:
+        head = f"--[no]{flag.name}"
+    else:
+        values = getattr(flag.parser, "enum_values", None)
+        head = f"--{flag.name}={'|'.join(values) if values else _TYPE_WORDS.get(flag.flag_type(), 'VALUE')}"
+    if flag.short_name:
+        head = f"-{flag.short_name}, {head}"
+    return _described(head, f"{flag.help or ''} (default: {_default(flag)})".strip())
+
+
+def _default(flag: Any) -> str:
+    if flag.default is None or flag.default == "":
+        return "none"
+    if flag.boolean:
+        return "yes" if flag.default else "no"
+    return str(flag.serialize_default()) if hasattr(flag, "serialize_default") else str(flag.default)
+
+
+def _described(head: str, what: str) -> str:
+    body = textwrap.fill(" ".join(what.split()), _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT)
+    return f"  {head}\n{body}"
