@@ -1,0 +1,109 @@
+"""What travels on kegnet: each event as a frozen record, its field names those of the wire.
+
+Knows names, types and units. Must not know bytes, sockets or clocks.
+Source: the recorded kegnet sessions of 2012 (docs/kegnet.rst). `age_s` is ours: 2012 peers ignore it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+ALL_TAPS: Final = "__all_taps__"  # TokenAuthEvent.tap_name: every tap the core knows
+MAX_READING: Final = 2**32 - 1  # a board's odometer has 32 bits and wraps to 0 after this
+
+FlowRequestKind = Literal["start_flow", "stop_flow", "report_status"]
+TokenStatus = Literal["added", "removed"]
+FlowState = Literal["initial", "active", "idle", "completed", "close_wait"]
+OutputMode = Literal["enabled", "disabled"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterUpdate:
+    """A meter's odometer showed `reading` ticks (0..MAX_READING), `age_s` seconds ago."""
+
+    tap_name: str
+    reading: int
+    age_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowRequest:
+    """Somebody asked, `age_s` seconds ago, to start or stop a tap's flow (`report_status` asks for nothing)."""
+
+    tap_name: str
+    request: FlowRequestKind
+    age_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenAuthEvent:
+    """A token was put on or taken from a reader `age_s` seconds ago; `tap_name` may be ALL_TAPS.
+
+    `auth_device_name` is `core.onewire`, `core.rfid` or any other; `token_value` lower-case hex, most
+    significant byte first.
+    """
+
+    tap_name: str
+    auth_device_name: str
+    token_value: str
+    status: TokenStatus
+    age_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThermoEvent:
+    """A sensor showed `sensor_value` degrees C, `age_s` seconds ago; whether that can be is the core's to judge."""
+
+    sensor_name: str
+    sensor_value: float
+    age_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowUpdate:
+    """How a flow stands: `ticks` and `volume_ml` so far, None as `username` when anonymous, times in UTC."""
+
+    flow_id: int
+    tap_name: str
+    state: FlowState
+    username: str | None
+    start_time: datetime
+    last_activity_time: datetime
+    ticks: int
+    volume_ml: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrinkCreatedEvent:
+    """A flow became the drink `drink_id`, times in UTC; for an anonymous pour `username` is the guest user."""
+
+    flow_id: int
+    drink_id: int
+    tap_name: str
+    start_time: datetime
+    end_time: datetime
+    username: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetRelayOutputEvent:
+    """Open (`enabled`) or close (`disabled`) the relay `output_name`, such as `kegboard.relay0`."""
+
+    output_name: str
+    output_mode: OutputMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ping:
+    """Nothing happened; nobody sends it, everybody accepts it."""
+
+
+AppEvent = MeterUpdate | FlowRequest | TokenAuthEvent | ThermoEvent
+CoreEvent = FlowUpdate | DrinkCreatedEvent | SetRelayOutputEvent
+Event = AppEvent | CoreEvent | Ping
+
+# Who may send what. A core refuses CORE_EVENTS from its apps, an app refuses APP_EVENTS from its core.
+APP_EVENTS: Final = (MeterUpdate, FlowRequest, TokenAuthEvent, ThermoEvent)
+CORE_EVENTS: Final = (FlowUpdate, DrinkCreatedEvent, SetRelayOutputEvent)

@@ -1,0 +1,154 @@
+"""The kinds of values in kegnet's messages: what is accepted, within which bounds, and how it is written.
+
+Knows types and bounds, and says what is wrong with a value. Must not know events, framing or sockets.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from json.encoder import encode_basestring_ascii as _quoted
+from typing import Any, Final, NoReturn
+
+from kegapps.kegnet.events import ALL_TAPS, MAX_READING
+
+MAX_NAME_CHARS: Final = 128
+MAX_COUNT: Final = 2**63 - 1  # flow and drink numbers, ticks of a flow: what a database column holds
+MAX_MEASURE: Final = 1e12  # mL and degrees C; beyond it is nonsense, and float arithmetic goes wrong
+MAX_AGE_S: Final = 10 * 366 * 86400.0  # ten years: no event is older than the hardware
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+
+Data = dict[str, Any]  # a message's "data" as JSON gave it
+
+
+class RefusedError(ValueError):
+    """A message cannot be accepted; the text is the reason, on one line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """How a field is read from a message's data (raises RefusedError) and written as JSON text.
+
+    `write` raises ValueError for what no peer could read, and returns "" for what need not be sent.
+    """
+
+    read: Callable[[Data, str], Any]
+    write: Callable[[Any], str]
+
+
+def shown(value: object) -> str:
+    """`value` for a one-line message: printable ASCII, short, whatever it is."""
+    if type(value) is str:
+        return ascii(value[:40])
+    if value is None or type(value) is bool:
+        return json.dumps(value)
+    if type(value) is float or (type(value) is int and abs(value) < 10**20):
+        return repr(value)
+    return {int: "a huge number", list: "a list", dict: "an object"}.get(type(value), "something else")
+
+
+def _refuse(data: Data, field: str, expected: str) -> NoReturn:
+    found = f"is {shown(data[field])}" if field in data else "is missing"
+    raise RefusedError(f"{field} {found}, expected {expected}")
+
+
+def _read_name(data: Data, field: str) -> str:
+    value = data.get(field)
+    # Not printable: control characters, lone surrogates, line separators. Poison to logs and displays.
+    if type(value) is str and 0 < len(value) <= MAX_NAME_CHARS and value.isprintable():
+        return value
+    _refuse(data, field, f"1 to {MAX_NAME_CHARS} printable characters")
+
+
+def _read_tap_name(data: Data, field: str) -> str:
+    # Peers of 2013 and later call it meter_name; a message with both says the same twice.
+    return _read_name(data, "meter_name" if field not in data and "meter_name" in data else field)
+
+
+def _read_tap_name_or_all(data: Data, field: str) -> str:
+    # An empty or absent name has meant every tap since 2013.
+    if data.get(field) in (None, "") and data.get("meter_name") in (None, ""):
+        return ALL_TAPS
+    return _read_tap_name(data, field)
+
+
+def _read_username(data: Data, field: str) -> str | None:
+    return None if data.get(field) in (None, "") else _read_name(data, field)
+
+
+def _read_reading(data: Data, field: str) -> int:
+    value = data.get(field)
+    if type(value) is int and 0 <= value <= MAX_READING:
+        return value
+    if type(value) is float and 0 <= value < MAX_READING + 1:  # NaN and infinity compare false
+        return int(value)  # truncated, as the 2012 core does
+    _refuse(data, field, f"ticks from 0 to {MAX_READING}")
+
+
+def _read_count(data: Data, field: str) -> int:
+    value = data.get(field)
+    if type(value) is int and 0 <= value <= MAX_COUNT:
+        return value
+    _refuse(data, field, f"a whole number from 0 to {MAX_COUNT}")
+
+
+def _read_number(data: Data, field: str, low: float, high: float) -> float:
+    value = data.get(field)
+    if (type(value) is float or type(value) is int) and low <= value <= high:
+        return float(value)
+    _refuse(data, field, f"a number from {low:g} to {high:g}")
+
+
+def _read_age(data: Data, field: str) -> float:
+    return _read_number(data, field, 0.0, MAX_AGE_S) if field in data else 0.0
+
+
+def _read_time(data: Data, field: str) -> datetime:
+    value = data.get(field)
+    if type(value) is str and _TIME.fullmatch(value):
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            pass  # the 31st of February
+    _refuse(data, field, "a time such as 2026-11-21T07:12:12Z")
+
+
+def _write_time(time: datetime) -> str:
+    if time.tzinfo is None:
+        raise ValueError(f"{time} has no time zone; kegnet carries UTC")
+    return f'"{time.astimezone(UTC).isoformat(timespec="seconds")[:19]}Z"'
+
+
+def _write_number(value: float) -> str:
+    if not -MAX_MEASURE <= value <= MAX_MEASURE:
+        raise ValueError(f"{value} is no number to send")
+    return repr(float(value))
+
+
+NAME = Kind(read=_read_name, write=_quoted)
+TAP_NAME = Kind(read=_read_tap_name, write=_quoted)
+TAP_NAME_OR_ALL = Kind(read=_read_tap_name_or_all, write=_quoted)
+USERNAME = Kind(read=_read_username, write=lambda name: _quoted(name) if name else "null")
+READING = Kind(read=_read_reading, write=int.__repr__)
+COUNT = Kind(read=_read_count, write=int.__repr__)
+CELSIUS = Kind(
+    read=lambda data, field: _read_number(data, field, -MAX_MEASURE, MAX_MEASURE), write=_write_number
+)
+MILLILITRES = Kind(read=lambda data, field: _read_number(data, field, 0.0, MAX_MEASURE), write=_write_number)
+AGE = Kind(read=_read_age, write=lambda age_s: _write_number(age_s) if age_s > 0 else "")
+TIME = Kind(read=_read_time, write=_write_time)
+
+
+def one_of(words: tuple[str, ...]) -> Kind:
+    """One of `words`, exactly."""
+
+    def read(data: Data, field: str) -> str:
+        value = data.get(field)
+        if type(value) is str and value in words:
+            return value
+        _refuse(data, field, f"one of {', '.join(words)}")
+
+    return Kind(read=read, write=_quoted)
