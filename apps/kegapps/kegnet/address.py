@@ -18,7 +18,7 @@ def parse_address(text: str, default_host: str = "127.0.0.1") -> tuple[str, int]
     `localhost` becomes 127.0.0.1, brackets around an IPv6 address are taken off. Raises ValueError, its text
     for a person, when the host is neither that nor a number: looking a name up could block for seconds.
     """
-    host, colon, port = text.strip().rpartition(":")
+    host, _, port = text.strip().rpartition(":")
     if not port.isascii() or not port.isdecimal() or len(port) > 5 or int(port) > 65535:
         raise ValueError(
             f"{text!r} is no address: expected host:port with a port up to 65535, such as {DEFAULT_ADDRESS}"

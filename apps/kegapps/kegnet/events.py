@@ -30,7 +30,7 @@ class MeterUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowRequest:
-    """Somebody asked, `age_s` seconds ago, to start or stop a tap's flow (`report_status` asks for nothing)."""
+    """Somebody asked, `age_s` seconds ago, to start or stop a flow (`report_status` asks for nothing)."""
 
     tap_name: str
     request: FlowRequestKind
@@ -54,7 +54,7 @@ class TokenAuthEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThermoEvent:
-    """A sensor showed `sensor_value` degrees C, `age_s` seconds ago; whether that can be is the core's to judge."""
+    """A sensor showed `sensor_value` degrees C, `age_s` seconds ago; the core judges if that can be."""
 
     sensor_name: str
     sensor_value: float
@@ -77,7 +77,7 @@ class FlowUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrinkCreatedEvent:
-    """A flow became the drink `drink_id`, times in UTC; for an anonymous pour `username` is the guest user."""
+    """A flow became the drink `drink_id`, times in UTC; if the pour was anonymous, `username` is the guest."""
 
     flow_id: int
     drink_id: int
