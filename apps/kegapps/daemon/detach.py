@@ -9,18 +9,29 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import stat
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from kegapps.daemon.streams import is_regular
 
 if TYPE_CHECKING:
     from kegapps.daemon.pidfile import Pidfile
 
 _PR_SET_CHILD_SUBREAPER = 36
-_REASON_MAX = 4000
-_OK = b"ok"
+_REASON_MAX_BYTES = 4000
+# On the pipe: the daemon's process number and a newline, then one of these; text follows _FAILED.
+_READY, _FAILED = b"+", b"-"
+_END_WAIT_S = 1.5
+
+Body = Callable[["Verdict"], int]
+Explain = Callable[[Exception], str]
+
+
+class _Interrupted(Exception):  # noqa: N818 - a signal, not an error
+    pass
 
 
 class Verdict:
@@ -30,36 +41,32 @@ class Verdict:
         self._fd: int | None = fd
 
     def born(self) -> None:
-        """Tell our process number, so that the other side can find out how we died."""
-        self._write(b"%d\n" % os.getpid())
+        """Tell our process number: with it the other side learns how we die. OSError if nobody listens."""
+        assert self._fd is not None
+        os.write(self._fd, b"%d\n" % os.getpid())
 
     def ready(self) -> None:
         """Let the shell's command end with status 0."""
-        self._finish(_OK)
+        self._finish(_READY)
 
     def failed(self, reason: str) -> None:
         """Let the shell's command print `reason` and end with status 1."""
-        self._finish(reason.encode("utf-8", "replace")[:_REASON_MAX])
+        self._finish(_FAILED + reason.encode("utf-8", "backslashreplace")[:_REASON_MAX_BYTES])
 
     def _finish(self, text: bytes) -> None:
         if self._fd is not None:
-            self._write(text)
+            with contextlib.suppress(OSError):  # nobody waits any more; we serve all the same
+                os.write(self._fd, text)
             os.close(self._fd)
             self._fd = None
 
-    def _write(self, text: bytes) -> None:
-        if self._fd is not None:
-            with contextlib.suppress(OSError):  # nobody waits any more
-                os.write(self._fd, text)
 
-
-def launch(
-    body: Callable[[Verdict], int], *, pidfile: Pidfile | None, explain: Callable[[Exception], str]
-) -> str:
+def launch(body: Body, *, pidfile: Pidfile | None, explain: Explain) -> str:
     """Run `body` in a daemon that holds `pidfile`, and wait until it is ready.
 
     Returns "" then, else the reason why it is not: one line. The daemon never returns from here; its exit
-    status is what `body` returns. `explain` words what `pidfile` raises.
+    status is what `body` returns. `explain` words what python-daemon or `pidfile` raise. A signal that ends
+    us while we wait ends the daemon, too. Raises OSError if there is no process to be had.
     """
     verdict_r, verdict_w = os.pipe()
     go_r, go_w = os.pipe()
@@ -69,28 +76,36 @@ def launch(
     if child == 0:
         os.close(verdict_r)
         os.close(go_w)
-        _become(body, Verdict(verdict_w), verdict_w, go_r, pidfile, explain)
+        _become(body, verdict_w, go_r, pidfile, explain)
     os.close(verdict_w)
     os.close(go_r)
-    _adopt_orphans()
-    os.close(go_w)
-    return _wait(verdict_r)
+    told = b""
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, _interrupt)
+        _adopt_orphans()
+        with contextlib.suppress(BrokenPipeError):  # it is dead; the verdict says so
+            os.write(go_w, b"g")
+        os.close(go_w)
+        while not told.partition(b"\n")[2].startswith(_READY):
+            more = os.read(verdict_r, _REASON_MAX_BYTES)
+            if not more:
+                break
+            told += more
+    except _Interrupted as interrupt:
+        return _call_off(told, f"interrupted before it was ready ({interrupt})")
+    os.waitpid(child, 0)
+    return _judge(told)
 
 
-def _become(
-    body: Callable[[Verdict], int],
-    verdict: Verdict,
-    verdict_w: int,
-    go_r: int,
-    pidfile: Pidfile | None,
-    explain: Callable[[Exception], str],
-) -> None:
+def _become(body: Body, verdict_w: int, go_r: int, pidfile: Pidfile | None, explain: Explain) -> NoReturn:
     code = 1
+    verdict = Verdict(verdict_w)
     try:
         import daemon
 
-        os.read(go_r, 1)  # until our parent is ready to inherit us
-        os.close(go_r)
+        if not os.read(go_r, 1):  # until our parent is ready to inherit us
+            os._exit(1)
         # Not python-daemon's own null device: it stays open, and as descriptor 0 it would be closed on exec.
         null: Any = open(os.devnull, "r+b", buffering=0)  # noqa: SIM115 - closed below
         context = daemon.DaemonContext(
@@ -101,17 +116,19 @@ def _become(
             files_preserve=[verdict_w],
             pidfile=pidfile,
             stdin=null,
-            stdout=sys.stdout if _is_regular(1) else null,
-            stderr=sys.stderr if _is_regular(2) else null,
+            stdout=sys.stdout if is_regular(1) else null,
+            stderr=sys.stderr if is_regular(2) else null,
             signal_map={},
         )
         context.open()
         null.close()
         os.setsid()  # the second fork left us in the session of a process that is gone
-        verdict.born()
-        code = body(verdict)
-        verdict.failed(f"ended before it was ready (exit status {code})")
-        context.close()
+        try:
+            verdict.born()
+            code = body(verdict)
+            verdict.failed(f"ended before it was ready (exit status {code})")
+        finally:
+            context.close()
     except Exception as error:  # noqa: BLE001 - whatever it is, the shell must hear of it
         verdict.failed(explain(error))
     finally:
@@ -124,33 +141,42 @@ def _become(
 def _adopt_orphans() -> None:
     """Become the parent of the daemon once python-daemon's processes in between are gone.
 
-    Only a parent learns how it died. Where the call is missing (emulated) only that detail is lost.
+    Only a parent learns how it died. Where the call is missing (user mode emulation) only that detail is
+    lost.
     """
-    import ctypes
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes
 
-    with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0)
 
 
-def _wait(verdict_r: int) -> str:
-    told = b""
-    while not told.partition(b"\n")[2].startswith(_OK):
-        more = os.read(verdict_r, _REASON_MAX)
-        if not more:
-            break
-        told += more
-    head, _, rest = told.partition(b"\n")
-    if rest == _OK:
+def _judge(told: bytes) -> str:
+    number, _, verdict = told.partition(b"\n") if told[:1].isdigit() else (b"", b"", told)
+    if verdict.startswith(_READY):
+        with contextlib.suppress(ChildProcessError):  # leave no zombie of the processes in between
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
         return ""
-    reason = rest if head.isdigit() else told
-    if reason:
-        return reason.decode("utf-8", "replace")
-    return f"died before it was ready{_how(int(head) if head.isdigit() else -1)}"
+    if verdict:
+        return verdict[1:].decode("utf-8", "replace")
+    return f"died before it was ready{_how(int(number or -1))}"
+
+
+def _call_off(told: bytes, reason: str) -> str:
+    number = told.partition(b"\n")[0]
+    if number.isdigit():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(number), signal.SIGTERM)
+            _how(int(number))
+    return reason
 
 
 def _how(pid: int) -> str:
-    """How child `pid` (-1: whichever) ended: " (signal 9)", or nothing if that cannot be known."""
-    end_s = time.monotonic() + 1.0
+    """How child `pid` (-1: any) ended, such as " (signal 9)"; "" if that cannot be known.
+
+    Waits a moment: the pipe is closed a little before the process can be waited for.
+    """
+    end_s = time.monotonic() + _END_WAIT_S
     while time.monotonic() < end_s:
         try:
             found, status = os.waitpid(pid, os.WNOHANG)
@@ -159,17 +185,11 @@ def _how(pid: int) -> str:
         if found and os.WIFSIGNALED(status):
             return f" (signal {os.WTERMSIG(status)})"
         if found and pid > 0:
-            return f" (exit status {os.waitstatus_to_exitcode(status)})"
+            return f" (exit status {os.WEXITSTATUS(status)})"
         if not found:
             time.sleep(0.01)
     return ""
 
 
-def _is_regular(fd: int) -> bool:
-    return stat.S_ISREG(os.fstat(fd).st_mode)
-
-
-def defaults() -> None:
-    """Undo what an odd parent may have left: blocked signals, and children that vanish without a status."""
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    raise _Interrupted(signal.Signals(number).name)

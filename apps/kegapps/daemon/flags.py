@@ -28,6 +28,8 @@ class HelpAsked(Exception):  # noqa: N818 - not an error: the person asked for i
 class _AskFlag(flags.BooleanFlag):
     """A flag that is a question: meeting it ends the parsing."""
 
+    is_question = True
+
     def parse(self, argument: str | bool) -> None:
         super().parse(argument)
         if self.value:
@@ -77,21 +79,21 @@ def define(*, daemonizable: bool) -> None:
     flags.DEFINE_boolean(
         "log_to_stdout",
         True,
-        "Write the log to standard output. In the background only if that is a file.",
+        "Write the log to standard output; in the background only if that is a file.",
     )
     flags.DEFINE_string("logformat", LOG_FORMAT, "Form of a log line, in the words of Python's logging.")
     flags.DEFINE_boolean("rotate_logs", True, "Begin a new log file every midnight, and date the old one.")
     flags.DEFINE_integer(
         "maximum_log_files",
         7,
-        "Dated log files to keep with --rotate_logs; older ones are removed.",
-        lower_bound=1,
+        "Dated log files to keep with --rotate_logs; older ones are removed. 0 keeps all.",
+        lower_bound=0,
     )
     flags.DEFINE_boolean("verbose", False, "Log the details, too.")
     for name, short_name, text in (
         ("help", "?", "Show every flag."),
         ("helpshort", None, "Show the flags of this program only."),
-        ("helpfull", None, "Show every flag, as --help does."),
+        ("helpfull", "h", "Show every flag, as --help does."),
         ("version", None, "Show the version."),
     ):
         flags.DEFINE_flag(_AskFlag(name, False, text, short_name=short_name))

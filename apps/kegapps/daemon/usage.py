@@ -5,6 +5,8 @@ Knows absl.flags' registry. Must not know what any flag is for.
 
 from __future__ import annotations
 
+import inspect
+import re
 import textwrap
 from typing import Any
 
@@ -32,7 +34,9 @@ def text(program: str, usage: str, *, everything: bool) -> str:
     common: list[Any] = []
     for module, defined in FLAGS.flags_by_module_dict().items():
         (common if module.startswith(_OURS) else own).extend(defined)
-    parts = [textwrap.dedent(usage).strip(), f"Usage: {program} [flags]"]
+    parts = [inspect.cleandoc(usage)]
+    if "usage:" not in usage.lower():
+        parts.append(f"Usage: {program} [flags]")
     if own:
         parts.append("\n".join(["Flags of this program:", *map(_entry, _by_name(own))]))
     if everything:
@@ -59,14 +63,17 @@ def _by_name(defined: list[Any]) -> list[Any]:
 
 
 def _entry(flag: Any) -> str:
-    if flag.boolean:
+    if question := getattr(flag, "is_question", False):
+        head = f"--{flag.name}"
+    elif flag.boolean:
         head = f"--[no]{flag.name}"
     else:
         values = getattr(flag.parser, "enum_values", None)
         head = f"--{flag.name}={'|'.join(values) if values else _TYPE_WORDS.get(flag.flag_type(), 'VALUE')}"
     if flag.short_name:
         head = f"-{flag.short_name}, {head}"
-    return _described(head, f"{flag.help or ''} (default: {_default(flag)})".strip())
+    what = re.sub(r"\A<[^>]*>: ", "", flag.help or "")  # absl repeats the values of an enumeration there
+    return _described(head, what if question else f"{what} (default: {_default(flag)})")
 
 
 def _default(flag: Any) -> str:
@@ -74,9 +81,16 @@ def _default(flag: Any) -> str:
         return "none"
     if flag.boolean:
         return "yes" if flag.default else "no"
-    return str(flag.serialize_default()) if hasattr(flag, "serialize_default") else str(flag.default)
+    return flag.default if isinstance(flag.default, str) else str(flag.default_as_str).strip("'")
 
 
 def _described(head: str, what: str) -> str:
-    body = textwrap.fill(" ".join(what.split()), _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT)
+    body = textwrap.fill(
+        " ".join(what.split()),
+        _WIDTH,
+        initial_indent=_INDENT,
+        subsequent_indent=_INDENT,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
     return f"  {head}\n{body}"
