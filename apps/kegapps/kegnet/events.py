@@ -77,7 +77,7 @@ class FlowUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrinkCreatedEvent:
-    """A flow became the drink `drink_id`, times in UTC; if the pour was anonymous, `username` is the guest."""
+    """A flow became the drink `drink_id`, times in UTC; `username` is the guest if the pour was anonymous."""
 
     flow_id: int
     drink_id: int

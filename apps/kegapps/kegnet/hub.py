@@ -1,0 +1,251 @@
+"""The core's side of kegnet: apps connect, what they send is checked, what the core says goes to all.
+
+Knows sockets, limits and who may send what. Must not know taps, flows or drinks.
+It never waits for a client: each has a bounded queue, and is dropped with a reason when it does not read.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from kegapps.daemon.loop import READ, WRITE, Loop, Timer
+from kegapps.kegnet.address import is_loopback, shown_address
+from kegapps.kegnet.codec import MAX_MESSAGE_BYTES, Rejected, encode
+from kegapps.kegnet.events import APP_EVENTS, Event, Ping
+from kegapps.kegnet.peer import Peer
+from kegapps.kegnet.ratelimit import RateLimit
+from kegapps.kegnet.sockets import family, out_of_resources, reset, tune, why
+
+log = logging.getLogger("kegnet")
+
+_BACKLOG: Final = 128
+_ACCEPTS_PER_TURN: Final = 16
+_ACCEPT_PAUSE_S: Final = 1.0  # without descriptors the listener stays readable: trying at once would spin
+_KERNEL_QUEUE_BYTES: Final = 262144  # left alone, the kernel would keep 4 MB for a client that never reads
+_ACCEPTED: Final = frozenset(APP_EVENTS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubLimits:
+    """What one client, and all together, may cost."""
+
+    max_clients: int = 256
+    max_message_bytes: int = MAX_MESSAGE_BYTES
+    max_queued_bytes: int = 1 << 20  # unsent, a client; beyond it the client is dropped
+    logged_rejections: int = 5  # a client and 10 s; the others are counted
+
+
+@dataclass(slots=True, kw_only=True)
+class HubCounts:
+    """What happened since the start."""
+
+    accepted: int = 0
+    turned_away: int = 0  # there were max_clients already
+    dropped: int = 0  # went, or had to go, before all that was meant for them could be sent
+    events: int = 0  # given to the core
+    rejected: int = 0  # messages that were no event, or not an app's to send
+
+
+class Hub:
+    """Listens on `address`, an IP address and a port (0: any free one), and calls `on_event(event, peer)`.
+
+    Only MeterUpdate, FlowRequest, TokenAuthEvent and ThermoEvent reach `on_event`; `peer` is `host:port`.
+    Raises OSError if it cannot listen, and for an address that other machines can reach.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        address: tuple[str, int],
+        *,
+        on_event: Callable[[Event, str], None],
+        limits: HubLimits = HubLimits(),
+    ) -> None:
+        host, port = ("127.0.0.1", address[1]) if address[0] == "localhost" else address
+        if not is_loopback(host):
+            raise OSError(
+                errno.EADDRNOTAVAIL,
+                f"{shown_address(host, port)} can be reached from other machines, and whoever reaches it "
+                "can pour and open valves; use localhost",
+            )
+        self._loop = loop
+        self._on_event = on_event
+        self._limits = limits
+        self._peers: dict[int, Peer] = {}
+        self._gathered: list[bytes] = []
+        self._gathering = False
+        self._pause: Timer | None = None
+        self._comings = RateLimit(20, 10.0)
+        self.counts = HubCounts()
+        self._listener = socket.create_server((host, port), family=family(host), backlog=_BACKLOG)
+        self._listener.setblocking(False)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_QUEUE_BYTES)
+        self.address: tuple[str, int] = self._listener.getsockname()[:2]
+        loop.watch(self._listener, READ, self._accept)
+
+    @property
+    def clients(self) -> int:
+        """How many are connected."""
+        return len(self._peers)
+
+    def broadcast(self, *events: Event) -> None:
+        """Send `events`, in order, to every client. Inside `on_event` they leave when the sender's turn ends.
+
+        Raises ValueError, and sends nothing, if one of them cannot be encoded.
+        """
+        self._gathered += [encode(event) for event in events]
+        if not self._gathering:
+            self._send_gathered()
+
+    def close(self) -> None:
+        """Disconnect everybody and stop listening; a second call does nothing."""
+        if self._pause is not None:
+            self._pause.cancel()
+        self._loop.unwatch(self._listener)
+        self._listener.close()
+        for peer in tuple(self._peers.values()):
+            self._forget(peer)
+            peer.sock.close()
+
+    # Coming
+
+    def _accept(self, _ready: int) -> None:
+        for _ in range(_ACCEPTS_PER_TURN):
+            try:
+                sock, remote = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if out_of_resources(error):
+                    self._pause_accepting(error)
+                    return
+                continue  # the client left before it was served
+            if len(self._peers) >= self._limits.max_clients:
+                self.counts.turned_away += 1
+                self._say("turned away %s: %d are connected already", _name(remote), len(self._peers))
+                sock.close()
+                continue
+            try:
+                tune(sock)
+            except OSError:
+                sock.close()
+                continue
+            self._welcome(
+                Peer(
+                    sock,
+                    _name(remote),
+                    max_message_bytes=self._limits.max_message_bytes,
+                    max_queued_bytes=self._limits.max_queued_bytes,
+                    logged_rejections=self._limits.logged_rejections,
+                )
+            )
+
+    def _welcome(self, peer: Peer) -> None:
+        self.counts.accepted += 1
+        self._peers[peer.sock.fileno()] = peer
+        peer.on_ready = partial(self._serve, peer)
+        self._loop.watch(peer.sock, READ, peer.on_ready)
+        self._say("%s connected; clients: %d", peer.name, len(self._peers))
+
+    def _pause_accepting(self, error: OSError) -> None:
+        self._say("cannot accept a client now (%s), trying again in %g s", why(error), _ACCEPT_PAUSE_S)
+        self._loop.unwatch(self._listener)
+        self._pause = self._loop.call_later(
+            _ACCEPT_PAUSE_S, lambda: self._loop.watch(self._listener, READ, self._accept)
+        )
+
+    # Serving
+
+    def _serve(self, peer: Peer, ready: int) -> None:
+        if ready & WRITE:
+            self._after_sending(peer, peer.send_queued())
+        if ready & READ and peer.open:
+            try:
+                data = peer.sock.recv(peer.turn_bytes)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._part(peer, why(error))
+                return
+            if data:
+                self._handle(peer, data)
+            else:
+                self._part(peer, "closed by it")
+
+    def _handle(self, peer: Peer, data: bytes) -> None:
+        begin_s = self._loop.now_s()
+        self._gathering = True
+        try:
+            for message in peer.decoder.feed(data):
+                if type(message) in _ACCEPTED:
+                    self.counts.events += 1
+                    self._on_event(message, peer.name)  # type: ignore[arg-type] # not a Rejected
+                elif type(message) is not Ping:
+                    self._reject(peer, message)
+                if not peer.open:
+                    break
+        finally:
+            self._gathering = False
+        peer.fit_turn(len(data), self._loop.now_s() - begin_s)
+        if self._gathered:
+            self._send_gathered()
+
+    def _reject(self, peer: Peer, message: Event | Rejected) -> None:
+        self.counts.rejected += 1
+        peer.rejected += 1
+        unsaid = peer.rejections.admit(self._loop.now_s())
+        if unsaid is None:
+            return
+        if isinstance(message, Rejected):
+            reason, excerpt = message.reason, message.excerpt
+        else:
+            reason, excerpt = f"{type(message).__name__} is not an app's to send", ""
+        more = f" ({unsaid} more like it were not logged)" if unsaid else ""
+        log.warning("%s: skipped a message: %s: %s%s", peer.name, reason, excerpt, more)
+
+    # Sending
+
+    def _send_gathered(self) -> None:
+        data = b"".join(self._gathered)
+        self._gathered.clear()
+        for peer in tuple(self._peers.values()):
+            self._after_sending(peer, peer.send(data))
+
+    def _after_sending(self, peer: Peer, problem: str) -> None:
+        if problem:
+            self._part(peer, problem)
+        elif peer.waiting != bool(peer.queue):
+            peer.waiting = not peer.waiting
+            self._loop.watch(peer.sock, READ | WRITE if peer.waiting else READ, peer.on_ready)
+
+    # Going
+
+    def _part(self, peer: Peer, reason: str) -> None:
+        self._forget(peer)
+        if peer.queue:
+            self.counts.dropped += 1
+            reset(peer.sock)
+        else:
+            peer.sock.close()
+        skipped = f"; {peer.rejected} messages of it were skipped" if peer.rejected else ""
+        self._say("%s disconnected: %s%s; clients: %d", peer.name, reason, skipped, len(self._peers))
+
+    def _forget(self, peer: Peer) -> None:
+        peer.open = False
+        del self._peers[peer.sock.fileno()]
+        self._loop.unwatch(peer.sock)
+
+    def _say(self, text: str, *args: object) -> None:
+        unsaid = self._comings.admit(self._loop.now_s())
+        if unsaid is not None:
+            log.info(text + (f" ({unsaid} lines like this left out)" if unsaid else ""), *args)
+
+
+def _name(remote: tuple[str, int]) -> str:
+    return f"{remote[0]}:{remote[1]}"
