@@ -1,0 +1,150 @@
+"""What an app could not send yet: bounded, each event with its time, and thinned where nothing is lost by it.
+
+Knows which events replace earlier ones. Must not know sockets; time is an argument, monotonic seconds.
+A reading is an odometer, so a later one includes the earlier: of many kept readings every other may go. The
+last before a token or request stays, so that ticks keep their owner; and not all but the last go, because a
+core takes one huge step for a fault (beyond 500 mL, by its default).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Final, TypeGuard
+
+from kegapps.kegnet.events import AppEvent, Event, FlowRequest, MeterUpdate, ThermoEvent, TokenAuthEvent
+from kegapps.kegnet.fields import MAX_AGE_S
+
+_MIN_WAIT_S: Final = 0.1  # what waited less is as good as new
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacklogLimits:
+    """How much is kept, and how long it is worth sending."""
+
+    max_events: int = 4096  # beyond it the first to go are stale commands, temperatures, readings, the oldest
+    readings_per_meter: int = 64  # beyond it every other goes
+    thermo_interval_s: float = 60.0  # one of a sensor in this time: a core records no more
+    command_max_age_s: float = 120.0  # tokens and requests; the longest that any flow may idle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """An event and when it was given to us."""
+
+    event: Event
+    since_s: float
+
+    def aged(self, now_s: float) -> Event:
+        """The event as it is to be sent now: `age_s` includes the time it waited here."""
+        waited_s = now_s - self.since_s
+        if waited_s < _MIN_WAIT_S or not _has_age(self.event):
+            return self.event
+        return replace(self.event, age_s=min(round(self.event.age_s + waited_s, 3), MAX_AGE_S))
+
+
+class Backlog:
+    """A queue of events. `dropped` counts the lost, `superseded` those that another one makes up for."""
+
+    def __init__(self, limits: BacklogLimits) -> None:
+        self._limits = limits
+        self._stored: deque[Stored] = deque()
+        self._readings: dict[str, int] = {}  # of a meter: how many are stored, roughly
+        self._newest_reading: dict[str, int] = {}  # of a meter, since the last command
+        self._newest_thermo_s: dict[str, float] = {}
+        self.dropped = 0
+        self.superseded = 0
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    def add(self, event: Event, now_s: float) -> None:
+        """Keep `event`, unless one that is kept already says the same."""
+        if isinstance(event, MeterUpdate):
+            if self._newest_reading.get(event.tap_name) == event.reading:
+                self.superseded += 1
+                return
+            self._newest_reading[event.tap_name] = event.reading
+            self._readings[event.tap_name] = self._readings.get(event.tap_name, 0) + 1
+        elif isinstance(event, ThermoEvent):
+            newest_s = self._newest_thermo_s.get(event.sensor_name)
+            if newest_s is not None and now_s - newest_s < self._limits.thermo_interval_s:
+                self.superseded += 1
+                return
+            self._newest_thermo_s[event.sensor_name] = now_s
+        elif _is_command(event):
+            self._newest_reading.clear()
+        self._stored.append(Stored(event=event, since_s=now_s))
+        if (
+            isinstance(event, MeterUpdate)
+            and self._readings[event.tap_name] > self._limits.readings_per_meter
+        ):
+            self._thin(event.tap_name, keep_every=2)
+        if len(self._stored) > self._limits.max_events:
+            self._make_room(now_s)
+
+    def take(self, now_s: float, most: int) -> list[Stored]:
+        """The oldest `most`, no longer kept; commands too old to be acted upon are left out and counted."""
+        taken: list[Stored] = []
+        while self._stored and len(taken) < most:
+            stored = self._stored.popleft()
+            if self._is_stale(stored, now_s):
+                self.dropped += 1
+            else:
+                taken.append(stored)
+        if not self._stored:
+            self._readings.clear()
+            self._newest_reading.clear()
+            self._newest_thermo_s.clear()
+        return taken
+
+    def put_back(self, stored: Iterable[Stored]) -> None:
+        """Keep again, before all others, what was taken; or what is older than all others."""
+        self._stored.extendleft(reversed(tuple(stored)))
+
+    def _is_stale(self, stored: Stored, now_s: float) -> bool:
+        return _is_command(stored.event) and now_s - stored.since_s > self._limits.command_max_age_s
+
+    def _thin(self, meter: str, keep_every: int) -> None:
+        kept: deque[Stored] = deque()
+        newer = 0  # readings of this meter between here and the next command
+        readings = 0
+        for stored in reversed(self._stored):
+            event = stored.event
+            if _is_command(event):
+                newer = 0
+            elif isinstance(event, MeterUpdate) and event.tap_name == meter:
+                newer += 1
+                if (newer - 1) % keep_every:
+                    self.superseded += 1
+                    continue
+                readings += 1
+            kept.appendleft(stored)
+        self._stored = kept
+        self._readings[meter] = readings
+
+    def _make_room(self, now_s: float) -> None:
+        wanted: tuple[Callable[[Stored], bool], ...] = (
+            lambda stored: self._is_stale(stored, now_s),
+            lambda stored: isinstance(stored.event, ThermoEvent),
+        )
+        for is_wanted in wanted:
+            for index, stored in enumerate(self._stored):
+                if is_wanted(stored):
+                    del self._stored[index]
+                    self.dropped += 1
+                    return
+        for meter in self._readings:
+            self._thin(meter, keep_every=len(self._stored))
+        if len(self._stored) > self._limits.max_events:
+            self._stored.popleft()
+            self.dropped += 1
+
+
+def _is_command(event: Event) -> bool:
+    return isinstance(event, (TokenAuthEvent, FlowRequest))
+
+
+def _has_age(event: Event) -> TypeGuard[AppEvent]:
+    return isinstance(event, (MeterUpdate, ThermoEvent, TokenAuthEvent, FlowRequest))

@@ -1,0 +1,283 @@
+"""An app's side of kegnet: connects, comes back after every loss, and keeps what it could not send.
+
+Knows one socket, the backlog and the times between attempts. Must not know what the events are for.
+
+TCP tells when the kernel took bytes, not when the core read them. What a dying core left unread is lost here,
+with one exception: after every reconnect the last reading of each meter is sent again (an odometer; harmless
+to repeat), so that no tick is. A token or request in those bytes is not repeated.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import random
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from kegapps.daemon.loop import READ, WRITE, Loop, Timer
+from kegapps.kegnet.address import shown_address
+from kegapps.kegnet.backlog import Backlog, BacklogLimits, Stored
+from kegapps.kegnet.codec import Decoder, Rejected, encode
+from kegapps.kegnet.events import CORE_EVENTS, Event, MeterUpdate
+from kegapps.kegnet.ratelimit import RateLimit
+from kegapps.kegnet.sockets import family, tune, why
+
+log = logging.getLogger("kegnet")
+
+_CONNECT_TIMEOUT_S: Final = 5.0
+_RETRY_FIRST_S, _RETRY_MAX_S = 0.5, 5.0
+_STABLE_S: Final = 5.0  # a connection that lived this long was a real one: the next retry is soon again
+_TURN_BYTES: Final = 16384
+_BATCH: Final = 64
+_MAX_METERS: Final = 256
+_ACCEPTED: Final = frozenset(CORE_EVENTS)
+_DEFAULT_BACKLOG: Final = BacklogLimits()
+
+
+class Client:
+    """Connects to the core at `address`, an IP address and a port, at once and again whenever it is lost.
+
+    `on_event` gets FlowUpdate, DrinkCreatedEvent and SetRelayOutputEvent. Callbacks come from the loop only.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        address: tuple[str, int],
+        *,
+        on_event: Callable[[Event], None] | None = None,
+        on_connected: Callable[[], None] | None = None,
+        on_disconnected: Callable[[], None] | None = None,
+        backlog: BacklogLimits = _DEFAULT_BACKLOG,
+    ) -> None:
+        self.address = ("127.0.0.1", address[1]) if address[0] == "localhost" else address
+        self.connected = False
+        self.problem = ""  # why it is not connected, once that is known
+        self._loop = loop
+        self._on_event = on_event
+        self._on_connected = on_connected
+        self._on_disconnected = on_disconnected
+        self._backlog = Backlog(backlog)
+        self._last_readings: dict[str, Stored] = {}  # of each meter, what the kernel took last
+        self._again: list[Stored] = []  # those of them still to be repeated on this connection
+        self._sock: socket.socket | None = None
+        self._decoder = Decoder()
+        self._out = memoryview(b"")  # begun to be sent; the events in it, with where each ends:
+        self._out_events: list[tuple[int, Stored]] = []
+        self._wants_room = False  # in the kernel
+        self._timer: Timer | None = None
+        self._failures = 0
+        self._connected_s = 0.0
+        self._rejections = RateLimit(5, 10.0)
+        self._connect()
+
+    @property
+    def drained(self) -> bool:
+        """True if everything given to `send` was handed to the kernel (or given up, see `dropped`)."""
+        return not (self._out or self._again or self._backlog)
+
+    @property
+    def waiting(self) -> int:
+        """How many events are kept to be sent."""
+        return len(self._backlog) + len(self._out_events)
+
+    @property
+    def dropped(self) -> int:
+        """How many events were given up: too many were kept, or a token or request was too old to be sent."""
+        return self._backlog.dropped
+
+    def send(self, event: Event) -> None:
+        """Send `event` now if that is possible, else keep it; never blocks.
+
+        Raises ValueError for an event that cannot be encoded.
+        """
+        data = encode(event)
+        stored = Stored(event=event, since_s=self._loop.now_s())
+        if self._sock is None or not self.connected or not self.drained:
+            self._backlog.add(event, stored.since_s)
+            return
+        self._out = memoryview(data)
+        self._out_events = [(len(data), stored)]
+        self._send_out(self._sock)
+
+    def close(self) -> None:
+        """Disconnect for good, without `on_disconnected`. What is kept is lost: look at `drained` first."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.connected = False
+        self._release()
+
+    # Connecting
+
+    def _connect(self) -> None:
+        sock: socket.socket | None = None
+        try:
+            sock = socket.socket(family(self.address[0]), socket.SOCK_STREAM)
+            tune(sock)
+            result = sock.connect_ex(self.address)
+            if result not in (0, errno.EINPROGRESS):
+                raise OSError(result, "")
+        except OSError as error:
+            if sock is not None:
+                sock.close()
+            self._give_up(why(error))
+            return
+        self._sock = sock
+        self._loop.watch(sock, WRITE, partial(self._on_attempt_over, sock))
+        self._timer = self._loop.call_later(
+            _CONNECT_TIMEOUT_S, lambda: self._give_up(f"no answer for {_CONNECT_TIMEOUT_S:g} s")
+        )
+
+    def _on_attempt_over(self, sock: socket.socket, _ready: int) -> None:
+        assert self._timer is not None
+        self._timer.cancel()
+        if problem := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self._give_up(why(OSError(problem, "")))
+            return
+        try:
+            # Connecting to a local port on which nobody listens may hit upon itself.
+            to_itself = sock.getsockname() == sock.getpeername()
+        except OSError as error:
+            self._give_up(why(error))
+            return
+        if to_itself:
+            self._give_up("nobody listens there")
+            return
+        self._begin(sock)
+
+    def _begin(self, sock: socket.socket) -> None:
+        self.connected = True
+        self.problem = ""
+        self._connected_s = self._loop.now_s()
+        self._decoder = Decoder()
+        log.info("connected to the core at %s%s", shown_address(*self.address), self._told())
+        self._loop.watch(sock, READ, self._on_ready)
+        self._wants_room = False
+        self._again = list(self._last_readings.values())
+        self._send_out(sock)
+        if self._sock is sock and self._on_connected is not None:
+            self._on_connected()
+
+    def _told(self) -> str:
+        kept = f"; {self.waiting} events kept for it" if self.waiting else ""
+        return kept + (f"; {self.dropped} were given up so far" if self.dropped else "")
+
+    def _give_up(self, problem: str) -> None:
+        """Drop the connection, or the attempt, and arrange the next."""
+        was_connected, self.connected = self.connected, False
+        self._release()
+        if was_connected and self._loop.now_s() - self._connected_s >= _STABLE_S:
+            self._failures = 0
+        if was_connected:
+            log.warning("lost the core at %s: %s", shown_address(*self.address), problem)
+        elif problem != self.problem:
+            log.warning("cannot connect to %s: %s; trying on", shown_address(*self.address), problem)
+        self._retry_later(problem)
+        if was_connected and self._on_disconnected is not None:
+            self._on_disconnected()
+
+    def _retry_later(self, problem: str) -> None:
+        self.problem = problem
+        # The spread keeps the apps of a restarted core from coming all at once.
+        delay_s = min(_RETRY_MAX_S, _RETRY_FIRST_S * 2 ** min(self._failures, 10)) * random.uniform(0.8, 1.2)
+        self._failures += 1
+        self._timer = self._loop.call_later(delay_s, self._connect)
+
+    def _release(self) -> None:
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            self._loop.unwatch(sock)
+            sock.close()
+        repeated = {id(stored) for stored in self._last_readings.values()}
+        self._backlog.put_back(stored for _, stored in self._out_events if id(stored) not in repeated)
+        self._again = []
+        self._out = memoryview(b"")
+        self._out_events = []
+
+    # Connected
+
+    def _on_ready(self, ready: int) -> None:
+        sock = self._sock
+        if sock is not None and ready & READ:
+            self._receive(sock)
+        if sock is not None and sock is self._sock and ready & WRITE:
+            self._send_out(sock)
+
+    def _receive(self, sock: socket.socket) -> None:
+        try:
+            data = sock.recv(_TURN_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._give_up(why(error))
+            return
+        if not data:
+            self._give_up("it closed the connection")
+            return
+        for message in self._decoder.feed(data):
+            if type(message) in _ACCEPTED:
+                if self._on_event is not None:
+                    self._on_event(message)  # type: ignore[arg-type] # not a Rejected
+                if self._sock is not sock:
+                    return  # the callback closed us
+            elif isinstance(message, Rejected):
+                unsaid = self._rejections.admit(self._loop.now_s())
+                if unsaid is not None:
+                    more = f" ({unsaid} more like it were not logged)" if unsaid else ""
+                    log.warning("skipped a message: %s: %s%s", message.reason, message.excerpt, more)
+
+    def _send_out(self, sock: socket.socket) -> None:
+        """Send as much as the kernel takes of what was begun and of what is kept."""
+        while True:
+            if not self._out and not self._fill_out():
+                self._want_room(sock, False)
+                return
+            try:
+                sent = sock.send(self._out)
+            except BlockingIOError:
+                sent = 0
+            except OSError as error:
+                # Later, from the loop: whoever calls `send` does not expect to be called back.
+                self._loop.call_later(0.0, partial(self._on_broken, sock, why(error)))
+                self._want_room(sock, False)
+                return
+            self._account(sent)
+            if self._out:
+                self._want_room(sock, True)
+                return
+
+    def _on_broken(self, sock: socket.socket, problem: str) -> None:
+        if self._sock is sock:
+            self._give_up(problem)
+
+    def _want_room(self, sock: socket.socket, wanted: bool) -> None:
+        if wanted != self._wants_room:
+            self._wants_room = wanted
+            self._loop.watch(sock, READ | WRITE if wanted else READ, self._on_ready)
+
+    def _fill_out(self) -> bool:
+        now_s = self._loop.now_s()
+        data = b""
+        batch, self._again = self._again, []
+        for stored in batch or self._backlog.take(now_s, _BATCH):
+            data += encode(stored.aged(now_s))
+            self._out_events.append((len(data), stored))
+        self._out = memoryview(data)
+        return bool(data)
+
+    def _account(self, sent: int) -> None:
+        """Forget the first `sent` bytes of `_out` and the events that end within them."""
+        self._out = self._out[sent:]
+        unsent: list[tuple[int, Stored]] = []
+        for end, stored in self._out_events:
+            if end > sent:
+                unsent.append((end - sent, stored))
+            elif isinstance(stored.event, MeterUpdate):
+                self._last_readings.pop(stored.event.tap_name, None)
+                self._last_readings[stored.event.tap_name] = stored
+                if len(self._last_readings) > _MAX_METERS:
+                    del self._last_readings[next(iter(self._last_readings))]
+        self._out_events = unsent
