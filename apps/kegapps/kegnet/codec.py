@@ -121,7 +121,7 @@ class Decoder:
         if self._skipping:
             del rest[:length]
         elif length > self._max_bytes:
-            rejected = self._too_long(bytes(rest[:_EXCERPT_BYTES]))
+            rejected = self._too_long(bytes(rest[: self._max_bytes]))
             self._skipping = True
             del rest[:length]
             return (rejected,)
@@ -131,9 +131,8 @@ class Decoder:
         return decode(text) if len(text) <= self._max_bytes else self._too_long(text)
 
     def _too_long(self, text: bytes) -> Rejected:
-        return Rejected(
-            f"longer than {self._max_bytes} bytes without an empty line to end it", _excerpt(text)
-        )
+        excerpt = _excerpt(text[: self._max_bytes])  # the same, however much of the rest is here by now
+        return Rejected(f"longer than {self._max_bytes} bytes without an empty line to end it", excerpt)
 
 
 def decode(text: bytes) -> Event | Rejected:

@@ -1,0 +1,111 @@
+"""Throws mutated and random bytes at kegnet's codec: `python -m tests.apps.kegnet.fuzz --inputs=1000000`.
+
+Every input is fed twice, whole and in random chunks. Whatever it is, there must be no exception, the two must
+agree, each result must be an event that encodes and comes back the same, or a short printable complaint, and
+the decoder must not keep more than its limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from kegapps.kegnet.codec import Decoder, Rejected, decode, encode
+from kegapps.kegnet.events import Event
+
+VECTORS = Path(__file__).parents[2] / "vectors" / "kegnet.txt"
+PIECES = (
+    b"\n\n", b"\r\n\r\n", b"\r", b"\n", b'"', b"\\", b"\\u", b"\\ud800", b"\\u0000", b"{", b"}", b"[", b"]",
+    b":", b",",
+    b"null", b"true", b"NaN", b"-Infinity", b"1e999", b"-1", b"0.5", b"4294967295", b"4294967296", b"9" * 400,
+    b"[" * 300, b'{"a":' * 300, b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\x00", b"\x1b[2J", b"x" * 200,
+    b'"event"', b'"data"', b'"tap_name"', b'"meter_name"', b'"reading"', b'"age_s"', b'"MeterUpdate"',
+    b'"FlowUpdate"', b'"QuitEvent"', b'"2026-02-31T00:00:00Z"', b'"0000-00-00T00:00:00Z"', b'"__all_taps__"',
+)  # fmt: skip
+
+
+def seeds() -> list[bytes]:
+    """The recorded messages, terminated."""
+    lines = VECTORS.read_bytes().splitlines()
+    return [line[2:] + b"\n\n" for line in lines if line[:2] in (b"> ", b"< ")]
+
+
+def mutated(rng: random.Random, recorded: list[bytes]) -> bytes:
+    """Recorded messages with a few bytes changed, cut, doubled or put in; now and then mere noise."""
+    if rng.random() < 0.05:
+        return rng.randbytes(rng.randrange(300))
+    text = bytearray(b"".join(rng.choice(recorded) for _ in range(rng.randint(1, 3))))
+    for _ in range(rng.randint(1, 6)):
+        at = rng.randrange(len(text) + 1)
+        kind = rng.randrange(5)
+        if kind == 0:
+            text[at:at] = rng.choice(PIECES)
+        elif kind == 1:
+            del text[at : at + rng.randrange(1, 12)]
+        elif kind == 2:
+            text[at : at + 1] = bytes([rng.randrange(256)])
+        elif kind == 3:
+            begin = rng.randrange(len(text) + 1)
+            text[at:at] = text[begin : begin + rng.randrange(1, 60)]
+        else:
+            text[at : at + rng.randrange(1, 12)] = rng.choice(PIECES)
+    return bytes(text)
+
+
+def check(item: Event | Rejected) -> None:
+    """Raise AssertionError if `item` is neither a sane complaint nor an event that survives a round trip."""
+    if isinstance(item, Rejected):
+        for text in (item.reason, item.excerpt):
+            assert len(text) < 500, text
+            assert text.isascii(), text
+            assert text.isprintable(), text
+        assert item.reason
+    else:
+        assert decode(encode(item)[:-2]) == item, item
+
+
+def run(inputs: int, seed: int) -> Counter[str]:
+    """How many of each outcome `inputs` inputs gave. Raises AssertionError, naming seed and input."""
+    rng = random.Random(seed)
+    recorded = seeds()
+    outcomes: Counter[str] = Counter()
+    limit = 2000
+    for number in range(inputs):
+        text = mutated(rng, recorded)
+        try:
+            whole, chunked = Decoder(limit), Decoder(limit)
+            got = list(whole.feed(text))
+            pieces: list[Event | Rejected] = []
+            at = 0
+            while at < len(text):
+                size = rng.choice((1, 5, 50, 500))
+                pieces += chunked.feed(text[at : at + size])
+                at += size
+                assert len(chunked._rest) <= limit + 1
+            assert pieces == got
+            for item in got:
+                check(item)
+                outcomes[type(item).__name__] += 1
+        except Exception as error:
+            raise AssertionError(f"input {number} of seed {seed}: {text!r}") from error
+    return outcomes
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Fuzz kegnet's codec.")
+    parser.add_argument("--inputs", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    begin_s = time.monotonic()
+    outcomes = run(options.inputs, options.seed)
+    took_s = time.monotonic() - begin_s
+    print(f"{options.inputs} inputs, seed {options.seed}, {took_s:.1f} s: no exception; {dict(outcomes)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""Hypothesis strategies: any event that can be sent, at the second resolution of the wire."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from hypothesis import strategies as st
+
+from kegapps.kegnet.events import (
+    ALL_TAPS,
+    MAX_READING,
+    DrinkCreatedEvent,
+    Event,
+    FlowRequest,
+    FlowUpdate,
+    MeterUpdate,
+    Ping,
+    SetRelayOutputEvent,
+    ThermoEvent,
+    TokenAuthEvent,
+)
+
+names = st.text(min_size=1, max_size=128).filter(str.isprintable)
+counts = st.integers(0, 2**63 - 1)
+measures = st.floats(0, 1e12)
+ages_s = st.just(0.0) | st.floats(0, 3e8)
+times = st.datetimes(
+    min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC)
+).map(lambda time: time.replace(microsecond=0))
+
+events: st.SearchStrategy[Event] = st.one_of(
+    st.builds(MeterUpdate, tap_name=names, reading=st.integers(0, MAX_READING), age_s=ages_s),
+    st.builds(
+        FlowRequest,
+        tap_name=names,
+        request=st.sampled_from(("start_flow", "stop_flow", "report_status")),
+        age_s=ages_s,
+    ),
+    st.builds(
+        TokenAuthEvent,
+        tap_name=names | st.just(ALL_TAPS),
+        auth_device_name=names,
+        token_value=names,
+        status=st.sampled_from(("added", "removed")),
+        age_s=ages_s,
+    ),
+    st.builds(ThermoEvent, sensor_name=names, sensor_value=st.floats(-1e12, 1e12), age_s=ages_s),
+    st.builds(
+        FlowUpdate,
+        flow_id=counts,
+        tap_name=names,
+        state=st.sampled_from(("initial", "active", "idle", "completed", "close_wait")),
+        username=st.none() | names,
+        start_time=times,
+        last_activity_time=times,
+        ticks=counts,
+        volume_ml=measures,
+    ),
+    st.builds(
+        DrinkCreatedEvent,
+        flow_id=counts,
+        drink_id=counts,
+        tap_name=names,
+        start_time=times,
+        end_time=times,
+        username=names,
+    ),
+    st.builds(SetRelayOutputEvent, output_name=names, output_mode=st.sampled_from(("enabled", "disabled"))),
+    st.just(Ping()),
+)

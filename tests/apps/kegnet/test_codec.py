@@ -1,0 +1,418 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kegapps.kegnet.codec import Decoder, Rejected, decode, encode
+from kegapps.kegnet.events import (
+    ALL_TAPS,
+    DrinkCreatedEvent,
+    Event,
+    FlowRequest,
+    FlowUpdate,
+    MeterUpdate,
+    Ping,
+    SetRelayOutputEvent,
+    ThermoEvent,
+    TokenAuthEvent,
+)
+from tests.apps.kegnet import fuzz
+from tests.apps.kegnet.strategies import events
+
+VECTORS = Path(__file__).parents[2] / "vectors" / "kegnet.txt"
+RECORDED = [line[2:] for line in VECTORS.read_text().splitlines() if line[:2] in ("> ", "< ")]
+
+
+def data_of(event: str, **data: object) -> bytes:
+    return json.dumps({"event": event, "data": data}).encode()
+
+
+def meter_update(**data: object) -> Event | Rejected:
+    return decode(data_of("MeterUpdate", **{"tap_name": "kegboard.flow0", "reading": 1, **data}))
+
+
+def reason(message: Event | Rejected) -> str:
+    assert isinstance(message, Rejected), message
+    return message.reason
+
+
+# What the recorded peers send
+
+
+@pytest.mark.parametrize("text", RECORDED)
+def test_a_recorded_message_decodes_and_encodes_to_the_same_json(text: str) -> None:
+    event = decode(text.encode())
+    assert not isinstance(event, Rejected)
+    assert json.loads(encode(event)) == json.loads(text)
+
+
+def test_the_recorded_bytes_of_a_reading_are_understood() -> None:
+    recorded = bytes.fromhex(
+        "7b2264617461223a207b2272656164696e67223a203235302c20227461705f6e616d65223a20226b6567626f6172642e"
+        "666c6f7730227d2c20226576656e74223a20224d65746572557064617465227d0a0a"
+    )
+    assert list(Decoder().feed(recorded)) == [MeterUpdate(tap_name="kegboard.flow0", reading=250)]
+
+
+def test_the_recorded_messages_become_these_events() -> None:
+    noon = datetime(2026, 11, 21, 7, 12, 12, tzinfo=UTC)
+    evening = datetime(2026, 11, 20, 23, 12, 23, tzinfo=UTC)
+    assert [decode(text.encode()) for text in RECORDED] == [
+        MeterUpdate(tap_name="kegboard.flow0", reading=250),
+        TokenAuthEvent(
+            tap_name="kegboard.flow0",
+            auth_device_name="core.rfid",
+            token_value="deadbeef00",
+            status="added",
+        ),
+        TokenAuthEvent(
+            tap_name=ALL_TAPS,
+            auth_device_name="core.onewire",
+            token_value="0000000000000001",
+            status="removed",
+        ),
+        FlowRequest(tap_name="kegboard.flow0", request="stop_flow"),
+        ThermoEvent(sensor_name="kegboard.thermo-f800080012345610", sensor_value=4.25),
+        FlowUpdate(
+            flow_id=1795216330,
+            tap_name="kegboard.flow0",
+            state="active",
+            username=None,
+            start_time=noon,
+            last_activity_time=noon,
+            ticks=250,
+            volume_ml=113.63636363636363,
+        ),
+        SetRelayOutputEvent(output_name="kegboard.relay0", output_mode="enabled"),
+        DrinkCreatedEvent(
+            flow_id=1795216330,
+            drink_id=1,
+            tap_name="kegboard.flow0",
+            start_time=evening,
+            end_time=evening,
+            username="guest",
+        ),
+    ]
+
+
+def test_the_2013_spelling_pretty_printed_is_understood() -> None:
+    data = {"meter_name": "kegboard.flow0", "reading": 250}
+    text = json.dumps({"event": "MeterUpdate", "data": data}, indent=2)
+    assert decode(text.encode()) == MeterUpdate(tap_name="kegboard.flow0", reading=250)
+
+
+# What 2012 peers insist on when they read
+
+
+def test_what_is_sent_is_ascii_with_one_terminator_at_its_end() -> None:
+    sent = encode(MeterUpdate(tap_name="Fäss\U0001f37a", reading=1))
+    assert sent == (
+        b'{"event": "MeterUpdate", "data": {"tap_name": "F\\u00e4ss\\ud83c\\udf7a", "reading": 1}}\n\n'
+    )
+
+
+def test_every_declared_field_is_sent_and_no_other() -> None:
+    now = datetime.now(UTC)
+    flow = FlowUpdate(
+        flow_id=1,
+        tap_name="t",
+        state="idle",
+        username=None,
+        start_time=now,
+        last_activity_time=now,
+        ticks=0,
+        volume_ml=0,
+    )
+    assert list(json.loads(encode(flow))["data"]) == [
+        "flow_id", "tap_name", "state", "username", "start_time", "last_activity_time", "ticks", "volume_ml",
+    ]  # fmt: skip
+    assert json.loads(encode(flow))["data"]["username"] is None
+    assert json.loads(encode(MeterUpdate(tap_name="t", reading=1)))["data"] == {"tap_name": "t", "reading": 1}
+
+
+def test_an_age_is_sent_only_when_there_is_one_and_under_a_name_old_peers_take_for_no_time() -> None:
+    sent = json.loads(encode(MeterUpdate(tap_name="t", reading=1, age_s=2.5)))["data"]
+    assert sent == {"tap_name": "t", "reading": 1, "age_s": 2.5}
+    for field in sent:
+        assert not field.endswith(("date", "time"))
+        assert not field.startswith(("date", "last_login"))
+
+
+@pytest.mark.parametrize(
+    ("time", "sent"),
+    [
+        (datetime(2026, 11, 21, 7, 12, 12, 999999, tzinfo=UTC), "2026-11-21T07:12:12Z"),
+        (datetime(2026, 11, 21, 1, 0, 0, tzinfo=timezone(timedelta(hours=2))), "2026-11-20T23:00:00Z"),
+        (datetime(33, 4, 3, tzinfo=UTC), "0033-04-03T00:00:00Z"),
+    ],
+)
+def test_times_are_sent_as_utc_in_whole_seconds(time: datetime, sent: str) -> None:
+    drink = DrinkCreatedEvent(
+        flow_id=1, drink_id=2, tap_name="t", start_time=time, end_time=time, username="guest"
+    )
+    assert json.loads(encode(drink))["data"]["end_time"] == sent
+
+
+def test_an_anonymous_flow_has_null_for_a_user_even_if_it_was_given_as_empty() -> None:
+    now = datetime.now(UTC)
+    flow = FlowUpdate(
+        flow_id=1, tap_name="t", state="idle", username="", start_time=now, last_activity_time=now, ticks=0,
+        volume_ml=0,
+    )  # fmt: skip
+    assert json.loads(encode(flow))["data"]["username"] is None
+    assert decode(encode(flow)) != flow
+    assert getattr(decode(encode(flow)), "username", "") is None
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
+def test_a_measure_that_no_peer_could_read_is_not_sent(value: float) -> None:
+    with pytest.raises(ValueError, match="no number to send"):
+        encode(ThermoEvent(sensor_name="s", sensor_value=value))
+
+
+def test_a_time_without_a_zone_is_not_sent() -> None:
+    naive = datetime(2026, 1, 1)
+    with pytest.raises(ValueError, match="no time zone"):
+        encode(
+            DrinkCreatedEvent(
+                flow_id=1, drink_id=1, tap_name="t", start_time=naive, end_time=naive, username="guest"
+            )
+        )
+
+
+# What is accepted
+
+
+@pytest.mark.parametrize(
+    ("sent", "reading"),
+    [
+        (0, 0),
+        (4294967295, 4294967295),
+        (250.0, 250),
+        (250.9, 250),
+        (0.9, 0),
+        (-0.0, 0),
+        (4294967295.5, 4294967295),
+    ],
+)
+def test_a_reading_is_a_32_bit_count_and_a_fraction_of_a_tick_is_cut_off(sent: float, reading: int) -> None:
+    assert meter_update(reading=sent) == MeterUpdate(tap_name="kegboard.flow0", reading=reading)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"event":"Ping","data":{}}',
+        '{"data":{},"event":"Ping"}',
+        '  {"event": "Ping", "data": {}}\n',
+        '{"event": "Ping", "data": {"unknown": [1, {"a": null}]}, "more": 1e999}',
+        '\r\n{"event": "Ping",\r\n"data": {}}',
+    ],
+)
+def test_layout_order_and_unknown_fields_do_not_matter(text: str) -> None:
+    assert decode(text.encode()) == Ping()
+
+
+@pytest.mark.parametrize(
+    "names", [{}, {"tap_name": ""}, {"tap_name": None}, {"meter_name": ""}, {"tap_name": ALL_TAPS}]
+)
+def test_a_token_without_a_tap_is_for_all_taps(names: dict[str, object]) -> None:
+    event = decode(
+        data_of("TokenAuthEvent", auth_device_name="core.rfid", token_value="aa", status="added", **names)
+    )
+    assert isinstance(event, TokenAuthEvent)
+    assert event.tap_name == ALL_TAPS
+
+
+def test_a_message_with_both_names_of_the_tap_means_the_older() -> None:
+    assert meter_update(meter_name="other") == MeterUpdate(tap_name="kegboard.flow0", reading=1)
+
+
+@pytest.mark.parametrize(("sent", "age_s"), [(0, 0.0), (3, 3.0), (0.25, 0.25)])
+def test_an_age_is_read_where_it_was_sent(sent: float, age_s: float) -> None:
+    assert meter_update(age_s=sent) == MeterUpdate(tap_name="kegboard.flow0", reading=1, age_s=age_s)
+
+
+# What is refused: each costs itself only
+
+
+@pytest.mark.parametrize(
+    "reading", [None, -1, -0.5, "abc", "12", True, [], {}, 4294967296, 1e300, 10**30, 10**4000]
+)
+def test_a_reading_that_is_no_count_is_refused(reading: object) -> None:
+    assert reason(meter_update(reading=reading)).startswith("MeterUpdate: reading is ")
+
+
+@pytest.mark.parametrize(
+    "name", [None, "", 1, ["a"], "x" * 129, "a\nb", "\x1b[31m", "\x00", "\ud800", "a\u2028b", "a\u202eb"]
+)
+def test_a_name_is_short_and_printable(name: object) -> None:
+    assert reason(meter_update(tap_name=name)).startswith("MeterUpdate: tap_name is ")
+
+
+@pytest.mark.parametrize("age_s", [None, -1, "1", True, 1e300])
+def test_an_age_that_cannot_be_is_refused(age_s: object) -> None:
+    assert reason(meter_update(age_s=age_s)).startswith("MeterUpdate: age_s is ")
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (b"", "empty message"),
+        (b" \n ", "empty message"),
+        (b"hello", "not JSON"),
+        (b'{"event": "Ping", "data": {}} x', "more follows"),
+        (b'{"event": "Ping", "data": {}}{"event": "Ping", "data": {}}', "more follows"),
+        (b'["Ping"]', "not an object"),
+        (b'"Ping"', "not an object"),
+        (b"null", "not an object"),
+        (b'{"data": {}}', '"event" must be'),
+        (b'{"event": null, "data": {}}', '"event" must be'),
+        (b'{"event": ["Ping"], "data": {}}', '"event" must be'),
+        (b'{"event": "Ping"}', '"data" must be an object'),
+        (b'{"event": "Ping", "data": null}', '"data" must be an object'),
+        (b'{"event": "Ping", "data": []}', '"data" must be an object'),
+        (b'{"event": "Brew", "data": {}}', "unknown event 'Brew'"),
+        (b'{"event": "ping", "data": {}}', "unknown event 'ping'"),
+        (b'{"event": "QuitEvent", "data": {}}', "QuitEvent is the core's own"),
+        (b'{"event": "HeartbeatSecondEvent", "data": {}}', "the core's own"),
+        (b'{"event": "HeartbeatMinuteEvent", "data": {}}', "the core's own"),
+        (b'{"event": "MeterUpdate", "data": {}}', "MeterUpdate: tap_name is missing"),
+        (b'{"event": "MeterUpdate", "data": {"tap_name": "t"}}', "reading is missing"),
+        (b'{"event": "MeterUpdate", "data": {"tap_name": "t", "reading": NaN}}', "NaN is no number"),
+        (b'{"event": "MeterUpdate", "data": {"tap_name": "t", "reading": -Infinity}}', "-Infinity is no"),
+        (b'{"event": "Ping", "data": {}, "event": "Ping"}', "a field occurs twice"),
+        (b'{"event": "MeterUpdate", "data": {"tap_name": "t", "reading": 1, "reading": 2}}', "occurs twice"),
+        (b'{"event": "MeterUpdate", "data": {"tap_name": "t", "reading": ' + b"9" * 5000 + b"}}", "digits"),
+        (b"[" * 60000, "nested too deeply"),
+        (b'{"a":' * 10000, "nested too deeply"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b'{"event": "\xed\xa0\x80", "data": {}}', "not UTF-8"),
+        (b'\xef\xbb\xbf{"event": "Ping", "data": {}}', "not JSON"),
+        (b'{"event": "Ping\n", "data": {}}', "not JSON: Invalid control character"),
+    ],
+)
+def test_a_message_that_is_no_event_is_refused_with_its_reason(message: bytes, expected: str) -> None:
+    assert expected in reason(decode(message))
+
+
+@pytest.mark.parametrize(
+    ("event", "data", "expected"),
+    [
+        ("FlowRequest", {"tap_name": "t", "request": "explode"}, "expected one of start_flow, stop_flow"),
+        ("FlowRequest", {"tap_name": "t", "request": ["stop_flow"]}, "request is a list"),
+        (
+            "TokenAuthEvent",
+            {"tap_name": "t", "auth_device_name": "d", "token_value": "a", "status": None},
+            "status is null, expected one of added, removed",
+        ),
+        ("ThermoEvent", {"sensor_name": "s", "sensor_value": "4"}, "sensor_value is '4'"),
+        ("ThermoEvent", {"sensor_name": "s", "sensor_value": 10**400}, "sensor_value is a huge number"),
+        ("ThermoEvent", {"sensor_name": "s", "sensor_value": True}, "sensor_value is true"),
+        ("SetRelayOutputEvent", {"output_name": "", "output_mode": "enabled"}, "output_name is ''"),
+        ("SetRelayOutputEvent", {"output_name": "r0", "output_mode": "on"}, "output_mode is 'on'"),
+    ],
+)
+def test_a_field_of_the_wrong_kind_is_refused_by_name(
+    event: str, data: dict[str, object], expected: str
+) -> None:
+    assert expected in reason(decode(data_of(event, **data)))
+
+
+@pytest.mark.parametrize(
+    "time",
+    [None, 0, "", "2026-11-21", "2026-11-21T07:12:12", "2026-11-21T07:12:12.5Z", "2026-11-21T07:12:12+00:00",
+     "2026-02-31T00:00:00Z", "2026-W47-6T07:12:12Z", "٢٠٢٦-11-21T07:12:12Z"],
+)  # fmt: skip
+def test_a_time_in_another_form_is_refused(time: object) -> None:
+    drink = {
+        "flow_id": 1, "drink_id": 1, "tap_name": "t", "username": "guest",
+        "start_time": "2026-11-21T07:12:12Z", "end_time": time,
+    }  # fmt: skip
+    assert reason(decode(data_of("DrinkCreatedEvent", **drink))).startswith("DrinkCreatedEvent: end_time is ")
+
+
+def test_a_reason_is_one_short_printable_line_whatever_was_sent() -> None:
+    for message in (b'{"event": "\\n\\u001b[2J' + b"x" * 60000 + b'", "data": {}}', b"\x1b[2J\n\x00" * 5000):
+        rejected = decode(message)
+        assert isinstance(rejected, Rejected)
+        for text in (rejected.reason, rejected.excerpt):
+            assert len(text) < 400
+            assert text.isascii()
+            assert text.isprintable()
+
+
+# Framing
+
+
+@given(st.lists(events, max_size=8), st.data())
+def test_any_chunking_gives_the_same_events(sent: list[Event], data: st.DataObject) -> None:
+    stream = b"".join(map(encode, sent))
+    if data.draw(st.booleans(), label="typed by hand"):
+        stream = stream.replace(b"\n", b"\r\n")
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=20)))
+    decoder = Decoder()
+    got: list[Event | Rejected] = []
+    for begin, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        got += decoder.feed(stream[begin:end])
+    assert got == sent
+
+
+@given(events)
+def test_every_event_comes_back_as_it_was_sent(event: Event) -> None:
+    assert list(Decoder().feed(encode(event))) == [event]
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\n\r\n", b"\r\n\n"])
+def test_an_empty_line_of_either_kind_ends_a_message(end: bytes) -> None:
+    stream = (b'{"event": "Ping",\r\n"data": {}}' + end) * 3
+    for size in (1, 2, 3, len(stream)):
+        decoder = Decoder()
+        chunks = [stream[at : at + size] for at in range(0, len(stream), size)]
+        assert [event for chunk in chunks for event in decoder.feed(chunk)] == [Ping()] * 3
+
+
+def test_bad_messages_between_good_ones_cost_only_themselves() -> None:
+    ping = encode(Ping())
+    got = list(Decoder().feed(ping + b"nonsense\n\n" + ping + b"\n\n" + b"\xff\n\n" + ping))
+    assert [type(item) for item in got] == [Ping, Rejected, Ping, Rejected, Rejected, Ping]
+
+
+def test_a_message_as_long_as_the_limit_is_read_and_a_longer_one_is_skipped_with_one_complaint() -> None:
+    ping = b'{"event": "Ping", "data": {}}'
+    for size in (1, 7, 1000):
+        decoder = Decoder(max_message_bytes=100)
+        stream = ping.ljust(100) + b"\n\n" + ping.ljust(101) + b"\n\n" + b"x" * 950 + b"\n\n" + ping + b"\n\n"
+        got = [item for at in range(0, len(stream), size) for item in decoder.feed(stream[at : at + size])]
+        assert [type(item) for item in got] == [Ping, Rejected, Rejected, Ping]
+        assert "longer than 100 bytes" in reason(got[1])
+
+
+def test_ten_megabytes_without_a_terminator_are_one_complaint_and_no_memory() -> None:
+    decoder = Decoder()
+    chunk = b"x" * 50_000
+    got = [item for _ in range(200) for item in decoder.feed(chunk)]
+    assert [type(item) for item in got] == [Rejected]
+    assert len(decoder._rest) <= 65537
+    assert list(decoder.feed(b"\n\n" + encode(Ping()))) == [Ping()]
+
+
+def test_what_arrived_is_taken_even_if_nobody_asks_for_the_messages() -> None:
+    decoder = Decoder()
+    decoder.feed(b'{"event": "Ping",')
+    assert list(decoder.feed(b'"data": {}}\n\n')) == [Ping()]
+
+
+@given(st.lists(st.binary(max_size=200) | st.sampled_from([b"\n", b"\r\n", b"\n\n", b"\r"]), max_size=30))
+def test_any_bytes_in_any_chunks_raise_nothing_and_mean_the_same(chunks: list[bytes]) -> None:
+    split, whole = Decoder(max_message_bytes=64), Decoder(max_message_bytes=64)
+    assert [item for chunk in chunks for item in split.feed(chunk)] == list(whole.feed(b"".join(chunks)))
+
+
+def test_a_sample_of_mutated_messages_only_meets_the_documented_outcomes() -> None:
+    fuzz.run(inputs=5000, seed=1)
