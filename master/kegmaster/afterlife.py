@@ -1,0 +1,49 @@
+"""What can be told when no master answers: from its lock and the records it left.
+
+Knows records and /proc; changes nothing.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from . import pidfiles, proc
+from .exit_codes import Status
+from .paths import RunDirectory
+from .records import Record, Records
+
+
+def status(run: RunDirectory, config_file: str) -> tuple[dict[str, Any], int]:
+    """The report of `status --json`, and its exit status."""
+    try:
+        pid = pidfiles.read(run.pidfile)
+    except pidfiles.PidfileError:
+        pid = None
+    records = [record for record in Records(run.records).read_all() if isinstance(record, Record)]
+    if pidfiles.locked(run.pidfile):
+        state, code = "unknown", Status.UNKNOWN
+    elif records:
+        state, code, pid = "dead", Status.DEAD, None
+    else:
+        state, code, pid = "stopped", Status.NOT_RUNNING, None
+    master = {"pid": pid, "state": state, "config": config_file, "started_s": None}
+    return {"master": master, "apps": [_row(record) for record in records]}, code
+
+
+def _row(record: Record) -> dict[str, Any]:
+    seen = proc.stat(record.pid) if record.pid and record.boot_id == proc.boot_id() else None
+    alive = seen is not None and not seen.zombie and seen.start_ticks == record.start_ticks
+    return {
+        "name": record.app,
+        "state": "running" if alive else "stopped",
+        "pid": record.pid if alive else None,
+        "uptime_s": round(proc.age_s(record.start_ticks), 3) if alive else None,
+        "restarts": record.restarts,
+        "last_exit": None,
+        "reason": "runs unwatched; start brings the watchdog back" if alive else "ended unwatched",
+        "next_try_s": None,
+        "pidfile": record.pidfile,
+        "logfile": record.logfile,
+        "command": shlex.join(record.argv),
+    }

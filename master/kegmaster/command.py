@@ -1,0 +1,361 @@
+"""master.py: what a person typed, carried out and answered.
+
+Knows the command line, the control channel and the terminal. Must import lazily: most verbs need little.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from . import client, flags, paths
+from .config import Directories
+from .exit_codes import Status, Verb
+from .loading import Source, UnreadableError
+from .paths import NoHomeError, RunDirectory
+from .programs import Search
+from .spec import Config
+
+_END_S: Final = 5.0
+_LOCK_WAIT_S: Final = 5.0
+
+
+class Command:
+    """One invocation."""
+
+    def __init__(self, options: Namespace, program: str) -> None:
+        """Find out where everything is. Raises NoHomeError."""
+        self.options = options
+        self.program = os.path.basename(program)
+        given: tuple[Any, ...] = (options.master_config, options.pidfile_dir, options.logfile_dir)
+        if None in given:
+            fallback = paths.defaults(dict(os.environ), os.geteuid())
+            given = tuple(
+                chosen if chosen is not None else default
+                for chosen, default in zip(
+                    given, (fallback.config, fallback.pidfile_dir, fallback.logfile_dir), strict=True
+                )
+            )
+        self.config_file, pidfile_dir, logfile_dir = (
+            os.path.abspath(os.path.expanduser(path)) for path in given
+        )
+        self.run_directory = RunDirectory(path=pidfile_dir)
+        self.logfile = f"{logfile_dir}/{paths.NAME}.log"
+        self.source = Source(
+            file=self.config_file,
+            directories=Directories(pidfile_dir=pidfile_dir, logfile_dir=logfile_dir),
+            search=Search(
+                beside=os.path.dirname(os.path.realpath(program)),
+                base=os.path.dirname(self.config_file),
+                inherited=os.environ.get("PATH", ""),
+            ),
+        )
+
+    def perform(self) -> int:
+        """Do it; returns the exit status."""
+        verbs: dict[str, Callable[[], int]] = {
+            "start": self.start, "restart": self.start, "stop": self.stop, "status": self.status,
+            "configtest": self.configtest, "run": self.run, "logs": self.logs,
+        }  # fmt: skip
+        return verbs[self.options.verb]()
+
+    # Verbs
+
+    def configtest(self) -> int:
+        """Print the commands that `start` would run, and every problem."""
+        import shlex
+
+        config, _ = self.source.load()
+        apps = [
+            app
+            for app in config.apps
+            if (app.name in self.options.names or (app.enabled and not self.options.names))
+        ]
+        unknown = self._unknown(config)
+        if self.options.json:
+            fields = ("name", "type", "pidfile", "logfile")
+            rows = [
+                {field: getattr(app, field) for field in fields} | {"argv": list(app.argv)} for app in apps
+            ]
+            print(
+                json.dumps(
+                    {"config": config.file, "apps": rows, "problems": [str(p) for p in config.problems]},
+                    indent=2,
+                )
+            )
+        else:
+            for app in apps:
+                print(shlex.join(app.argv))
+            for problem in config.problems:
+                self._error(str(problem), bare=True)
+        if unknown:
+            return self._fail(f"{config.file}: there is no section [{unknown[0]}]", Verb.USAGE)
+        return Verb.NOT_CONFIGURED if config.problems else Verb.DONE
+
+    def start(self) -> int:
+        """Start or restart, making a master if there is none."""
+        sock = client.connect(self.run_directory.socket)
+        fresh = sock is None
+        if fresh:
+            config, missing = self.source.load()
+            if (code := self._startable(config, missing)) is not None:
+                return code
+            sock = self._make_master(config)
+        assert sock is not None
+        verb = "start" if fresh else self.options.verb
+        return self._follow(
+            client.ask(sock, self.options.timeout, verb=verb, names=self.options.names, fresh=fresh)
+        )
+
+    def stop(self) -> int:
+        """Stop apps; without names the master too. After a crash of the master, what it left is found and ended."""
+        sock = client.connect(self.run_directory.socket)
+        if sock is None:
+            if not self._leftovers():
+                print("nothing is running")
+                return Verb.DONE
+            try:
+                config, _ = self.source.load()
+            except UnreadableError as error:
+                self._error(str(error), bare=True)
+                config = Config(file=self.config_file)
+            sock = self._make_master(config, revive=False)
+        return self._follow(client.ask(sock, self.options.timeout, verb="stop", names=self.options.names))
+
+    def status(self) -> int:
+        """Show what runs."""
+        from . import render
+
+        try:
+            sock = client.connect(self.run_directory.socket)
+            answer = (
+                next(client.ask(sock, self.options.timeout, verb="status", names=self.options.names), {})
+                if sock
+                else None
+            )
+        except client.NoAnswerError as error:
+            return self._fail(str(error), Status.UNKNOWN)
+        if answer is None:
+            from . import afterlife
+
+            report, code = afterlife.status(self.run_directory, self.config_file)
+        elif "status" not in answer:
+            return self._fail(str(answer.get("error", "the master gave no answer")), Status.UNKNOWN)
+        else:
+            report, code = answer["status"], int(answer["exit"])
+        if code == Status.UNKNOWN and self.options.names:
+            self._error(f"{self.config_file}: there is no section [{self._unlisted(report)}]")
+        if self.options.json:
+            print(json.dumps(report, indent=2))
+            return code
+        numbers = None
+        if self.options.verbose:
+            from .usage import usage
+
+            numbers = usage(row["pid"] for row in report["apps"] if row["pid"])
+        print(render.table(report, usage=numbers))
+        return code
+
+    def run(self) -> int:
+        """Be the master in the foreground."""
+        from . import birth
+
+        config, missing = self.source.load()
+        for problem in config.problems:
+            self._error(str(problem), bare=True)
+        if (code := self._startable(config, missing, say=False)) is not None:
+            return code
+        try:
+            return birth.foreground(
+                self.source,
+                self.run_directory,
+                config,
+                self.logfile,
+                self.options.names,
+                verbose=self.options.verbose,
+            )
+        except birth.LockedError:
+            return self._fail(f"a master runs already in {self.run_directory.path}", Verb.FAILED)
+        except birth.BirthError as error:
+            return self._fail(str(error), Verb.FAILED)
+
+    def logs(self) -> int:
+        """Print logs."""
+        from . import logs
+
+        config, _ = self.source.load()
+        if unknown := self._unknown(config):
+            return self._fail(f"{config.file}: there is no section [{unknown[0]}]", Verb.USAGE)
+        chosen = [
+            app
+            for app in config.apps
+            if app.name in self.options.names or (app.enabled and not self.options.names)
+        ]
+        files = {app.name: app.logfile for app in chosen}
+        return logs.show(files, lines=self.options.lines, follow=self.options.follow)
+
+    # Their parts
+
+    def _make_master(self, config: Config, *, revive: bool = True) -> Any:
+        from . import birth
+
+        try:
+            birth.detach(
+                self.source,
+                self.run_directory,
+                config,
+                self.logfile,
+                verbose=self.options.verbose,
+                revive=revive,
+            )
+        except birth.LockedError:
+            # Somebody else is just doing the same, or a master hangs.
+            until_s = time.monotonic() + _LOCK_WAIT_S
+            while time.monotonic() < until_s:
+                if sock := client.connect(self.run_directory.socket):
+                    return sock
+                time.sleep(0.01)
+            raise client.NoAnswerError(
+                f"a master holds {self.run_directory.pidfile} (process {self._claimed()}) but does not answer"
+            ) from None
+        except birth.BirthError as error:
+            raise client.NoAnswerError(str(error)) from None
+        sock = client.connect(self.run_directory.socket)
+        if sock is None:
+            raise client.NoAnswerError(f"the new master is gone already; see {self.logfile}")
+        return sock
+
+    def _follow(self, answers: Any) -> int:
+        """Show how a command goes; its exit status."""
+        verb, rows, problems = self.options.verb, [], []
+        masters: list[int] = []
+        code = None
+        for answer in answers:
+            if "error" in answer:
+                return self._fail(answer["error"], int(answer.get("exit", Verb.FAILED)))
+            if "master" in answer:
+                masters = _hold(answer["master"])
+            elif "app" in answer:
+                rows.append(answer)
+                if not self.options.json:
+                    self._show(answer)
+            else:
+                code, problems = int(answer["exit"]), answer.get("problems", [])
+        if code is None:
+            return self._fail("the master ended before it was done", Verb.FAILED)
+        if (
+            verb == "stop"
+            and not self.options.names
+            and code == Verb.DONE
+            and not client.wait_gone(masters, _END_S)
+        ):
+            return self._fail(f"the master (process {self._claimed()}) does not end", Verb.FAILED)
+        for problem in problems:
+            self._error(problem, bare=True)
+        if self.options.json:
+            print(json.dumps({"verb": verb, "apps": rows, "problems": problems, "exit": code}, indent=2))
+        return code
+
+    def _show(self, answer: dict[str, Any]) -> None:
+        name, state, text = answer["app"], answer["state"], answer["text"]
+        if not answer["ok"]:
+            self._error(
+                f"{name}: {'not ended' if self.options.verb == 'stop' else 'failed'}: {text}", bare=True
+            )
+            return
+        pid = f", process {answer['pid']}" if answer["pid"] else ""
+        print(f"{name}: {state}{pid}{': ' + text if text else ''}", flush=True)
+
+    def _startable(self, config: Config, missing: frozenset[str], *, say: bool = True) -> int | None:
+        """The exit status if there is nothing that could be started; None if there is."""
+        problems = [
+            problem
+            for problem in config.problems
+            if not self.options.names or problem.section in self.options.names
+        ]
+        if unknown := self._unknown(config):
+            return self._fail(f"{config.file}: there is no section [{unknown[0]}]", Verb.USAGE)
+        sound = {app.name for app in config.apps if app.enabled}
+        if any(config.find(name) for name in self.options.names) or (sound and not self.options.names):
+            return None
+        if say:
+            for problem in problems:
+                self._error(str(problem), bare=True)
+        if not problems:
+            return self._fail(
+                f"{config.file}: nothing to start; write _enabled = True into a section", Verb.NOT_CONFIGURED
+            )
+        lacking = {problem.section for problem in problems} <= missing
+        return Verb.NOT_INSTALLED if lacking else Verb.NOT_CONFIGURED
+
+    def _unknown(self, config: Config) -> list[str]:
+        known = {app.name for app in config.apps} | {problem.section for problem in config.problems}
+        return [name for name in self.options.names if name not in known]
+
+    def _unlisted(self, report: dict[str, Any]) -> str:
+        listed = {row["name"] for row in report["apps"]}
+        return next((name for name in self.options.names if name not in listed), "")
+
+    def _leftovers(self) -> bool:
+        from .records import Records
+
+        return any(True for _ in Records(self.run_directory.records).read_all())
+
+    def _claimed(self) -> str:
+        from . import pidfiles
+
+        try:
+            return str(pidfiles.read(self.run_directory.pidfile) or "unknown")
+        except pidfiles.PidfileError:
+            return "unknown"
+
+    def _error(self, text: str, *, bare: bool = False) -> None:
+        print(text if bare else f"{self.program}: {text}", file=sys.stderr, flush=True)
+
+    def _fail(self, text: str, code: int) -> int:
+        if self.options.json and self.options.verb != "status":
+            print(json.dumps({"verb": self.options.verb, "error": text, "exit": int(code)}, indent=2))
+        self._error(text)
+        return code
+
+
+def _hold(pids: list[int]) -> list[int]:
+    fds = []
+    for pid in pids:
+        try:
+            fds.append(os.pidfd_open(pid))
+        except OSError:
+            continue
+    return fds
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run master.py with this command line, the program's path first; returns the exit status."""
+    program = os.path.basename(argv[0])
+    options = flags.parse(argv[1:], program)
+    try:
+        return int(Command(options, argv[0]).perform())
+    except NoHomeError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return Verb.NOT_CONFIGURED
+    except UnreadableError as error:
+        print(error, file=sys.stderr)
+        return Verb.NO_RIGHTS if error.rights else Verb.NOT_CONFIGURED
+    except client.RightsError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return Verb.NO_RIGHTS
+    except client.NoAnswerError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return Verb.FAILED
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted; what was begun goes on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone; flushing it once more at exit would fail too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return Verb.FAILED

@@ -1,0 +1,249 @@
+"""Commands inside the master: what a request means, who is told, and when it is done.
+
+Knows the watchdog and conversations. A command goes on when its client is gone; the last one wins.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from .control import Conversation, Request
+from .exit_codes import Status, Verb
+from .life import Life
+from .lifecycle import ALIVE, State
+from .loading import UnreadableError
+from .watchdog import Watchdog
+
+START_GRACE_S: Final = 0.2
+"""A program that cannot tell when it is ready counts as started once it has lived so long."""
+_MAX_NAMES: Final = 4096
+
+
+class Listener(Protocol):
+    """Who is told how a command goes: a client's Conversation, or nobody in particular."""
+
+    def send(self, **fields: object) -> None:
+        """One app has settled."""
+
+    def finish(self, **fields: object) -> None:
+        """All have."""
+
+
+class _Startup:
+    """Waits for the first start of a master in the foreground."""
+
+    def __init__(self, done: Callable[[], None]) -> None:
+        self._done = done
+
+    def send(self, **fields: object) -> None:
+        del fields
+
+    def finish(self, **fields: object) -> None:
+        del fields
+        self._done()
+
+
+@dataclass(slots=True)
+class Job:
+    """One start, stop or restart under way: apps not yet told of, and how many deaths each had before."""
+
+    verb: str
+    talk: Listener
+    pending: dict[str, int]
+    failed: bool = False
+    problems: list[str] = field(default_factory=list)
+
+
+class Desk:
+    """Takes requests and sees jobs through."""
+
+    def __init__(self, watchdog: Watchdog) -> None:
+        self.watchdog = watchdog
+        self._jobs: list[Job] = []
+        watchdog.on_request = self.take
+        watchdog.at_each_turn = self.look
+
+    def take(self, request: Request, talk: Conversation) -> None:
+        """Answer one request."""
+        verb, names = request.get("verb"), request.get("names", [])
+        sound = (
+            isinstance(names, list)
+            and len(names) <= _MAX_NAMES
+            and all(isinstance(name, str) for name in names)
+        )
+        if verb not in ("start", "stop", "restart", "status") or not sound:
+            talk.finish(error="expected a verb of start, stop, restart, status, and a list of names")
+        elif verb == "status":
+            report, code = status(self.watchdog, names)
+            talk.finish(status=report, exit=code)
+        elif verb == "stop":
+            self._stop(names, talk)
+        else:
+            self._start(verb, names, talk, fresh=request.get("fresh") is True)
+
+    def look(self, now_s: float) -> float | None:
+        """Tell of what has settled; returns when to look again, if only time must pass."""
+        due = [self._look_at(job, now_s) for job in list(self._jobs)]
+        return min((time_s for time_s in due if time_s is not None), default=None)
+
+    def start(self, names: list[str], done: Callable[[], None]) -> None:
+        """Start these apps (none named: all enabled ones) and call `done` once all have settled."""
+        self._start("start", names, _Startup(done), fresh=True)
+
+    def _start(self, verb: str, names: list[str], talk: Listener, *, fresh: bool) -> None:
+        watchdog = self.watchdog
+        try:
+            # The master has just read the file when the very first command comes.
+            config = watchdog.config if fresh else watchdog.reload()
+        except UnreadableError as error:
+            talk.finish(error=str(error), exit=Verb.NOT_CONFIGURED)
+            return
+        problems = {problem.section for problem in config.problems}
+        unknown = [n for n in names if not config.find(n) and n not in watchdog.lives and n not in problems]
+        if unknown:
+            talk.finish(error=f"{config.file}: there is no section [{unknown[0]}]", exit=Verb.USAGE)
+            return
+        wanted = names or [app.name for app in config.apps if app.enabled]
+        broken = [name for name in names if not config.find(name) and name not in watchdog.lives]
+        command = watchdog.start if verb == "start" else watchdog.restart
+        before = {name: life.deaths for name, life in watchdog.lives.items()}
+        job = Job(verb, talk, {name: before.get(name, 0) for name in command(wanted)})
+        job.problems = [str(problem) for problem in config.problems if not names or problem.section in broken]
+        job.failed = bool(job.problems)
+        self._jobs.append(job)
+
+    def _stop(self, names: list[str], talk: Conversation) -> None:
+        unknown = [
+            name for name in names if name not in self.watchdog.lives and not self.watchdog.config.find(name)
+        ]
+        if unknown:
+            talk.finish(
+                error=f"{self.watchdog.config.file}: there is no section [{unknown[0]}]", exit=Verb.USAGE
+            )
+            return
+        # So that the client can wait for our own end too.
+        talk.send(master=self.watchdog.crew.parents)
+        stopped = self.watchdog.stop(names) if names else self.watchdog.leave()
+        self._jobs.append(Job("stop", talk, dict.fromkeys(stopped or names, 0)))
+
+    def _look_at(self, job: Job, now_s: float) -> float | None:
+        soonest_s = None
+        for name in list(job.pending):
+            life = self.watchdog.lives.get(name)
+            if life is None:
+                del job.pending[name]
+                continue
+            settled = self._settled(job, life, now_s)
+            if settled is None:
+                if life.state is State.RUNNING:
+                    soonest_s = min(soonest_s or now_s + START_GRACE_S, life.started_s + START_GRACE_S)
+                continue
+            del job.pending[name]
+            job.failed |= not settled[0]
+            instance = self.watchdog.crew.instances.get(name)
+            pid = instance.main_pid if instance else 0
+            job.talk.send(app=name, ok=settled[0], state=life.state.value, pid=pid or None, text=settled[1])
+        if not job.pending:
+            self._jobs.remove(job)
+            job.talk.finish(exit=Verb.FAILED if job.failed else Verb.DONE, problems=job.problems)
+        return soonest_s
+
+    def _settled(self, job: Job, life: Life, now_s: float) -> tuple[bool, str] | None:
+        """(well, in words) once the app has got where the command wants it, or cannot; None while it is on its way."""
+        name, state = life.app.name, life.state
+        if job.verb == "stop":
+            if life.stuck:
+                return False, life.reason
+            return None if state in ALIVE or name in self.watchdog.stopping else (True, life.reason)
+        if name in self.watchdog.stopping or life.again:
+            return None
+        if life.deaths > job.pending[name] or state in (State.BACKOFF, State.FATAL):
+            return False, life.reason
+        if state is State.RUNNING:
+            young = life.app.type == "simple" and now_s - life.started_s < START_GRACE_S
+            return None if young else (True, "")
+        if state is State.EXITED:
+            return bool(life.last_exit and life.last_exit.succeeded(life.app.policy)), life.reason
+        if state is State.WAITING and life.blocked:
+            return self._waits(life)
+        return (False, "stopped meanwhile") if state is State.STOPPED else None
+
+    def _waits(self, life: Life) -> tuple[bool, str] | None:
+        """A device may come whenever it likes; an app that failed is another matter."""
+        for name in (*life.app.requires, *life.app.after):
+            other = self.watchdog.lives.get(name)
+            if f" {name}, " not in life.blocked or other is None:
+                continue
+            on_its_way = other.state in (State.STARTING, State.STOPPING) or name in self.watchdog.stopping
+            if on_its_way:
+                return None
+            return self._waits(other) if other.state is State.WAITING else (False, life.blocked)
+        return True, life.blocked
+
+
+def status(watchdog: Watchdog, names: Iterable[str]) -> tuple[dict[str, Any], int]:
+    """What `status --json` prints, and its exit status."""
+    now_s = time.monotonic()
+    chosen = list(names)
+    known = {app.name: app for app in watchdog.config.apps if app.enabled}
+    everything = [*known, *(name for name in watchdog.lives if name not in known)]
+    unknown = [name for name in chosen if name not in everything and not watchdog.config.find(name)]
+    rows = []
+    fine = True
+    wanted = False
+    for name in chosen or everything:
+        app = watchdog.config.find(name)
+        life = watchdog.lives.get(name) or (Life(app=app) if app else None)
+        if life is None:
+            continue
+        instance = watchdog.crew.instances.get(name)
+        rows.append(_row(life, instance.main_pid if instance else 0, now_s))
+        wanted |= life.wanted
+        fine &= not life.wanted or _as_wanted(life)
+    master = {
+        "pid": watchdog.setup.lock.holder, "state": "stopping" if watchdog.leaving else "running",
+        "config": watchdog.config.file, "started_s": watchdog.started_unix,
+    }  # fmt: skip
+    code = Status.RUNNING if fine else Status.SOME_NOT_RUNNING
+    if unknown:
+        code = Status.UNKNOWN
+    elif chosen and not wanted:
+        code = Status.NOT_RUNNING
+    return {"master": master, "apps": rows}, code
+
+
+def _as_wanted(life: Life) -> bool:
+    if life.state is State.EXITED:
+        return bool(life.last_exit and life.last_exit.succeeded(life.app.policy))
+    return life.state is State.RUNNING
+
+
+def _row(life: Life, pid: int, now_s: float) -> dict[str, Any]:
+    app = life.app
+    ended = life.last_exit
+    next_try_s = life.deadline_s if life.state is State.BACKOFF else None
+    return {
+        "name": app.name,
+        "state": life.state.value,
+        "pid": pid or None,
+        "uptime_s": round(now_s - life.started_s, 3) if life.state is State.RUNNING else None,
+        "restarts": life.restarts,
+        "last_exit": {"status": ended.status, "signal": ended.signal} if ended else None,
+        "reason": _reason(life),
+        "next_try_s": max(0.0, round(next_try_s - now_s, 3)) if next_try_s is not None else None,
+        "pidfile": app.pidfile,
+        "logfile": app.logfile,
+        "command": shlex.join(app.argv),
+    }
+
+
+def _reason(life: Life) -> str:
+    if life.state is State.WAITING:
+        return life.blocked
+    if life.state is State.RUNNING and life.reason:
+        return "; ".join(text for text in (life.note, f"last time: {life.reason}") if text)
+    return life.note if life.state is State.RUNNING else life.reason

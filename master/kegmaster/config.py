@@ -1,0 +1,309 @@
+"""From sections and keys to apps: the rules of the configuration file, and every breach of them at once.
+
+Knows the table of `_keys` and the defaults of kegbot_master. Must not look at the disk: what is to be found there
+(programs, directories, rights) is checked by `checks`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from . import ini, order
+from .keys import KEYS, Value, boolean
+from .problems import Problem
+from .spec import App, Config, Context, RestartPolicy, Type
+
+RESERVED: Final = "kegbot_master"
+"""The launcher's own pidfile, log and socket bear this name."""
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:+-]{0,63}\Z")
+_FLAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
+_CONTEXT = ("user", "group", "umask", "nice", "limit_nofile", "working_directory",
+            "environment", "environment_file", "pass_environment")  # fmt: skip
+_POLICY = ("restart", "restart_sec", "restart_max_delay_sec", "start_limit_burst", "success_exit_status")
+_PLAIN = ("after", "requires", "wait_for", "timeout_start_sec", "timeout_stop_sec", "kill_signal")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directories:
+    """The launcher's own --pidfile_dir and --logfile_dir, absolute: defaults of each app's."""
+
+    pidfile_dir: str
+    logfile_dir: str
+
+
+def configure(text: str, file: str, directories: Directories) -> Config:
+    """Read a configuration. Apps with a problem are left out of `apps`; the problems are in the file's order."""
+    document = ini.read(text, file)
+    sections = [_SectionReader(document, section, directories) for section in document.sections.values()]
+    problems = [*document.problems, *_default_problems(document)]
+    for section in sections:
+        section.read()
+        problems += section.problems
+    apps = {section.app.name: section.app for section in sections if section.app}
+    known = {name: section.line for name, section in document.sections.items()}
+    problems += [*_clashes(apps, file), *_dependencies(apps, known, file)]
+    circles = order.cycles({app.name: (*app.after, *app.requires) for app in apps.values()})
+    problems += [_circle(apps, path, file) for path in circles]
+    # One line tells of a circle, but none of its members can start. A section or key that stands twice
+    # leaves open which one is meant, so it is left out like any other with a problem.
+    broken = {name for path in circles for name in path} | {problem.section for problem in problems}
+    while found := [
+        problem for app in apps.values() if app.name not in broken for problem in _orphaned(app, broken, file)
+    ]:
+        problems += found
+        broken |= {problem.section for problem in found}
+    problems.sort(key=lambda problem: problem.line)
+    sound = tuple(app for app in apps.values() if app.name not in broken)
+    return Config(file=file, apps=sound, problems=tuple(problems))
+
+
+def _default_problems(document: ini.Document) -> Iterable[Problem]:
+    for entry in document.default.entries.values():
+        if entry.key.startswith("_") and entry.key not in KEYS:
+            yield _unknown_key(document.file, ini.DEFAULT, entry)
+
+
+class _SectionReader:
+    """Reads one section; `app` stays None when its name or command line is beyond use."""
+
+    def __init__(self, document: ini.Document, section: ini.Section, directories: Directories) -> None:
+        self.file = document.file
+        self.section = section
+        self.inherited = document.default.entries
+        self.directories = directories
+        self.problems: list[Problem] = []
+        self.app: App | None = None
+        self.used: set[str] = set()
+        self.entries = {**self.inherited, **section.entries}
+        self.names = {
+            "_pidfile_dir": directories.pidfile_dir,
+            "_logfile_dir": directories.logfile_dir,
+            **{key: entry.value for key, entry in self.entries.items()},
+            "__name__": section.name,
+        }
+
+    def read(self) -> None:
+        name = self.section.name
+        if not _NAME.match(name) or name == RESERVED:
+            taken = (
+                f"[{RESERVED}] is the launcher's own name"
+                if name == RESERVED
+                else "cannot be used as a file name"
+            )
+            self._wrong(None, taken, "use up to 64 letters, digits, _ . @ : + and -, another name")
+            return
+        values = self._own_values()
+        flags = self._flags()
+        app_type = self._type(values, flags)
+        argv = self._argv(values, flags, app_type)
+        if argv is None:
+            return
+        if any("\0" in word for word in argv):
+            self._wrong(None, "a word of its command line holds a NUL character", "take it out")
+            return
+        self.app = App(
+            name=name,
+            line=self.section.line,
+            key_lines={key: entry.line for key, entry in self.entries.items()},
+            enabled=bool(values["_enabled"]),
+            argv=argv,
+            type=app_type,
+            pidfile=self._path(
+                "pidfile", flags, values["_pidfile_dir"] or self.directories.pidfile_dir, "pid"
+            ),
+            logfile=self._path(
+                "logfile", flags, values["_logfile_dir"] or self.directories.logfile_dir, "log"
+            ),
+            policy=RestartPolicy(**_pick(values, _POLICY)),
+            context=Context(**_pick(values, _CONTEXT)),
+            **_pick(values, _PLAIN),
+        )
+
+    def _own_values(self) -> dict[str, Value]:
+        """Every `_key`, parsed; the default in place of one with a problem."""
+        values: dict[str, Value] = {}
+        for key in KEYS.values():
+            default = None if key.default == "" else key.parse(key.default)
+            values[key.name] = default if default is not None else _nothing(key.parse)
+            entry = self.entries.get(key.name)
+            if entry is None:
+                continue
+            if key.planned:
+                self._wrong(entry, "is not built yet in this version", "take it out")
+                continue
+            text = self._text(entry, raw=key.raw)
+            if text is None or (text == "" and key.default == "" and key.name != "_enabled"):
+                continue
+            try:
+                values[key.name] = key.parse(text)
+            except ValueError as error:
+                self._wrong(entry, f"{_shown(text)} is no good", str(error))
+        for entry in self.section.entries.values():
+            if entry.key.startswith("_") and entry.key not in KEYS:
+                self.problems.append(_unknown_key(self.file, self.section.name, entry))
+        return values
+
+    def _flags(self) -> dict[str, str | None]:
+        """The keys that are flags of the app: name to value, None where nothing stands behind the `=`."""
+        flags: dict[str, str | None] = {}
+        for entry in self.entries.values():
+            if entry.key.startswith("_"):
+                continue
+            if not _FLAG.match(entry.key):
+                self._wrong(entry, "is no name of a flag", "use letters, digits, _ . and -")
+                continue
+            value = self._text(entry)
+            if value is not None and "\n" in value:
+                self._wrong(entry, "goes on over several lines", "do not indent the line below it")
+            elif value is not None:
+                flags[entry.key] = value if entry.value else None
+        return flags
+
+    def _type(self, values: Mapping[str, Value], flags: Mapping[str, str | None]) -> Type:
+        chosen: Any = values["_type"]
+        if chosen:
+            return chosen  # type: ignore[no-any-return]  # one of TYPES, by its parser
+        if values["_command"]:
+            return "simple"
+        try:
+            return "forking" if boolean(flags.get("daemon") or "True") else "simple"
+        except ValueError as error:
+            self._wrong(self.entries["daemon"], f"{_shown(flags['daemon'] or '')} is no good", str(error))
+            return "forking"
+
+    def _argv(
+        self, values: Mapping[str, Value], flags: dict[str, str | None], app_type: Type
+    ) -> tuple[str, ...] | None:
+        command: Any = values["_command"]
+        args: Any = values["_args"]
+        if "_command" in self.entries:
+            if not command:
+                self._wrong(self.entries["_command"], "names no program", "write the whole command line")
+                return None
+            if values["_program_name"] and "_program_name" in self.section.entries:
+                self._wrong(
+                    self.section.entries["_program_name"], "stands beside _command", "keep one of the two"
+                )
+            for key, entry in self.section.entries.items():
+                if key in flags and key not in self.used | {"pidfile", "logfile"}:
+                    self._wrong(entry, "is not used: _command passes no flags", "write it into _command")
+            return (*command, *args)
+        program = str(values["_program_name"] or self.section.name)
+        if not values["_program_name"] and not program.endswith(".py"):
+            program += ".py"
+        for key, default in self._flag_defaults(app_type, values).items():
+            flags.setdefault(key, default)
+        words = (f"--{key}" if value is None else f"--{key}={value}" for key, value in sorted(flags.items()))
+        return (program, *words, *args)
+
+    def _flag_defaults(self, app_type: Type, values: Mapping[str, Value]) -> dict[str, str]:
+        """kegbot_master's defaults; in the foreground the launcher keeps log and pidfile, so the app must not."""
+        if app_type != "forking":
+            return {"daemon": "False", "log_to_file": "False", "log_to_stdout": "True"}
+        name = self.section.name
+        return {
+            "daemon": "True",
+            "log_to_file": "True",
+            "log_to_stdout": "False",
+            "logfile": f"{values['_logfile_dir'] or self.directories.logfile_dir}/{name}.log",
+            "pidfile": f"{values['_pidfile_dir'] or self.directories.pidfile_dir}/{name}.pid",
+        }
+
+    def _path(self, key: str, flags: Mapping[str, str | None], directory: Value, ending: str) -> str:
+        path = flags.get(key) or f"{directory}/{self.section.name}.{ending}"
+        if not path.startswith("/"):
+            self._wrong(self.entries[key], f"{_shown(path)} is relative", "give an absolute path")
+        return path
+
+    def _text(self, entry: ini.Entry, *, raw: bool = False) -> str | None:
+        try:
+            text = ini.substitute(entry.value, self.names, self.used, (entry.key,))
+        except ini.SubstitutionError as error:
+            self._wrong(entry, str(error), "define it, or write %% for a plain %")
+            return None
+        return text if raw else ini.unquote(text)
+
+    def _wrong(self, entry: ini.Entry | None, wrong: str, cure: str) -> None:
+        inherited = entry is not None and entry.key not in self.section.entries
+        if inherited:
+            wrong += " (from [DEFAULT])"
+        line = entry.line if entry else self.section.line
+        key = entry.key if entry else None
+        self.problems.append(
+            Problem(file=self.file, line=line, section=self.section.name, key=key, wrong=wrong, cure=cure)
+        )
+
+
+def _pick(values: Mapping[str, Value], names: Iterable[str]) -> dict[str, Any]:
+    return {name: values[f"_{name}"] for name in names}
+
+
+def _nothing(parse: Callable[[str], Value]) -> Value:
+    try:
+        return parse("")
+    except ValueError:
+        return ""
+
+
+def _shown(value: str) -> str:
+    return repr(value if len(value) <= 40 else value[:37] + "...")
+
+
+def _unknown_key(file: str, section: str, entry: ini.Entry) -> Problem:
+    near = nearest(entry.key, KEYS)
+    cure = f"did you mean {near}?" if near else "keys of the launcher begin with _, flags of the app do not"
+    return Problem(file=file, line=entry.line, section=section, key=entry.key, wrong="no such key", cure=cure)
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word most like `word`, if one is near enough to be meant."""
+    import difflib  # 8 ms that only a mistake should cost
+
+    return next(iter(difflib.get_close_matches(word, list(known), 1, 0.6)), None)
+
+
+def _clashes(apps: Mapping[str, App], file: str) -> Iterable[Problem]:
+    """Two apps must not write one pidfile, nor one log."""
+    for kind in ("pidfile", "logfile"):
+        seen: dict[str, str] = {}
+        for app in apps.values():
+            if not app.enabled:
+                continue
+            first = seen.setdefault(getattr(app, kind), app.name)
+            if first != app.name:
+                wrong = f"its {kind} {getattr(app, kind)} is that of [{first}] too"
+                cure = f"give each its own, such as %(__name__)s in {kind}"
+                yield Problem(file=file, line=app.line, section=app.name, wrong=wrong, cure=cure)
+
+
+def _dependencies(apps: Mapping[str, App], known: Mapping[str, int], file: str) -> Iterable[Problem]:
+    for app in apps.values():
+        for key in ("after", "requires"):
+            for other in getattr(app, key):
+                if other not in known:
+                    near = nearest(other, known)
+                    cure = f"did you mean {near}?" if near else "name the section of an app"
+                    yield _at(app, f"_{key}", f"there is no section [{other}]", cure, file)
+
+
+def _circle(apps: Mapping[str, App], path: tuple[str, ...], file: str) -> Problem:
+    key = "_requires" if path[1] in apps[path[0]].requires else "_after"
+    return _at(apps[path[0]], key, f"{' -> '.join(path)} goes in a circle", "take one of them out", file)
+
+
+def _orphaned(app: App, broken: Collection[str | None], file: str) -> Iterable[Problem]:
+    for other in app.requires:
+        if other in broken:
+            yield _at(
+                app, "_requires", f"[{other}] is left out because of its own problem", "mend that", file
+            )
+            return
+
+
+def _at(app: App, key: str, wrong: str, cure: str, file: str) -> Problem:
+    line = app.key_lines.get(key, app.line)
+    return Problem(file=file, line=line, section=app.name, key=key, wrong=wrong, cure=cure)

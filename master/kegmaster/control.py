@@ -1,0 +1,192 @@
+"""The control channel, server side: a Unix socket, one JSON object a line, bounded, for our own user and root only.
+
+Knows sockets and JSON. Must not know apps: a request is handed to `on_request` with the Conversation to answer in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any, Final
+
+MAX_REQUEST_BYTES: Final = 65536
+MAX_UNREAD_BYTES: Final = 8 << 20
+"""A client that lets so much of its answer lie unread is cut off; a status of 300 apps is a tenth of it."""
+MAX_CLIENTS: Final = 64
+_BACKLOG: Final = 64
+_READ_BYTES: Final = 65536
+
+Request = dict[str, Any]
+
+
+class Conversation:
+    """One client. `send` never blocks; after `finish` the client is let go once it has all."""
+
+    def __init__(self, connection: socket.socket, server: ControlServer) -> None:
+        self._connection = connection
+        self._server = server
+        self._inbox = b""
+        self._outbox = bytearray()
+        self._finished = False
+        self.closed = False
+
+    def send(self, **fields: object) -> None:
+        """Send one object."""
+        if self.closed:
+            return
+        self._outbox += json.dumps(fields).encode() + b"\n"
+        self._flush()
+
+    def finish(self, **fields: object) -> None:
+        """Send the last object."""
+        self.send(**fields)
+        self._finished = True
+        self._flush()
+
+    def close(self) -> None:
+        """Let go of the client."""
+        if not self.closed:
+            self.closed = True
+            self._server.forget(self, self._connection)
+            self._connection.close()
+
+    def ready(self, mask: int) -> None:
+        """The socket is ready: called by the loop."""
+        if mask & selectors.EVENT_WRITE:
+            self._flush()
+        if mask & selectors.EVENT_READ and not self.closed:
+            self._read()
+
+    def _read(self) -> None:
+        try:
+            data = self._connection.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            # Whatever the client asked for goes on; only its answer is no longer wanted.
+            self.close()
+            return
+        if self._finished:
+            return
+        self._inbox += data
+        line, newline, self._inbox = self._inbox.partition(b"\n")
+        if newline:
+            self._inbox = b""
+            self._take(line)
+        elif len(line) > MAX_REQUEST_BYTES:
+            self.finish(error=f"a request of more than {MAX_REQUEST_BYTES} bytes is refused")
+        else:
+            self._inbox = line
+
+    def _take(self, line: bytes) -> None:
+        try:
+            request = json.loads(line)
+        except (ValueError, RecursionError):
+            request = None
+        if not isinstance(request, dict):
+            self.finish(error="a request is one JSON object on one line")
+            return
+        self._server.on_request(request, self)
+
+    def _flush(self) -> None:
+        if self.closed:
+            return
+        try:
+            while self._outbox:
+                sent = self._connection.send(self._outbox)
+                del self._outbox[:sent]
+        except BlockingIOError:
+            if len(self._outbox) > MAX_UNREAD_BYTES:
+                self.close()
+                return
+        except OSError:
+            self.close()
+            return
+        if self._finished and not self._outbox:
+            self.close()
+        else:
+            self._server.want(self, self._connection, writing=bool(self._outbox))
+
+
+class ControlServer:
+    """Listens at `path` and hands requests on."""
+
+    def __init__(
+        self, path: str, selector: selectors.BaseSelector, on_request: Callable[[Request, Conversation], None]
+    ) -> None:
+        """Bind, replacing what an earlier master left at `path`. Raises OSError."""
+        self.path = path
+        self.on_request = on_request
+        self._selector = selector
+        self._conversations: set[Conversation] = set()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        bind(self._socket, path)
+        self._socket.listen(_BACKLOG)
+        selector.register(self._socket, selectors.EVENT_READ, self._accept)
+
+    def _accept(self, _mask: int) -> None:
+        try:
+            connection, _ = self._socket.accept()
+        except OSError:
+            return
+        connection.setblocking(False)
+        conversation = Conversation(connection, self)
+        self._conversations.add(conversation)
+        self._selector.register(connection, selectors.EVENT_READ, conversation.ready)
+        uid = peer_uid(connection)
+        if uid not in (0, os.geteuid()):
+            conversation.finish(
+                error=f"user {uid} may not command a master of user {os.geteuid()}", rights=True
+            )
+        elif len(self._conversations) > MAX_CLIENTS:
+            conversation.finish(error=f"{MAX_CLIENTS} clients are connected already, try again later")
+
+    def want(self, conversation: Conversation, connection: socket.socket, *, writing: bool) -> None:
+        """Watch for room to write only while something waits to be written."""
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if writing else 0)
+        self._selector.modify(connection, events, conversation.ready)
+
+    def forget(self, conversation: Conversation, connection: socket.socket) -> None:
+        """The conversation is over."""
+        self._conversations.discard(conversation)
+        self._selector.unregister(connection)
+
+    def close(self) -> None:
+        """Stop listening and remove the socket; conversations under way are let go."""
+        for conversation in list(self._conversations):
+            conversation.close()
+        self._selector.unregister(self._socket)
+        self._socket.close()
+        try:
+            os.unlink(self.path)
+        except OSError:
+            return
+
+
+def peer_uid(connection: socket.socket) -> int:
+    """The user at the other end, as the kernel recorded it at connect."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[1])
+
+
+def bind(sock: socket.socket, path: str) -> None:
+    """Bind a Unix socket at `path`, mode 0600, replacing a socket that lies there. Raises OSError."""
+    directory, name = os.path.split(path)
+    # The kernel takes 107 bytes of path; by way of the open directory any depth will do.
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    old_mask = os.umask(0o177)
+    try:
+        short = f"/proc/self/fd/{fd}/{name}"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        sock.bind(short)
+    finally:
+        os.umask(old_mask)
+        os.close(fd)

@@ -1,0 +1,54 @@
+"""The environment and the user of an app's process: the same whether a shell, cron or an init system started us.
+
+Knows the user database and files of variables. Must not know processes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from .loading import read_environment_file
+from .proc import COOKIE
+from .programs import Search
+from .spec import App, Context
+
+_KEPT = ("HOME", "USER", "LOGNAME", "TZ")
+"""Handed on where set: they say who we are and what time it is. XDG_ directories move with HOME."""
+
+
+def environment(
+    app: App, search: Search, own: Mapping[str, str], cookie: str, notify_socket: str
+) -> dict[str, str]:
+    """All variables the app starts with.
+
+    Raises ProgramError for an unreadable _environment_file, KeyError for an unknown user.
+    """
+    kept = {name: value for name, value in own.items() if name in _KEPT or name.startswith("XDG_")}
+    if app.context.user:
+        import pwd
+
+        user = pwd.getpwnam(app.context.user)
+        kept = {name: value for name, value in kept.items() if not name.startswith("XDG_")}
+        kept |= {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
+    found = {"PATH": search.path, "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1", **kept}
+    found |= {name: own[name] for name in app.context.pass_environment if name in own}
+    found |= dict(app.context.environment)
+    if app.context.environment_file:
+        found |= read_environment_file(app.context.environment_file)
+    return found | {COOKIE: cookie, "NOTIFY_SOCKET": notify_socket}
+
+
+def credentials(context: Context) -> tuple[int | None, int | None, tuple[int, ...]]:
+    """(uid, gid, supplementary groups) to take on; None where the launcher's own stay. Raises KeyError."""
+    if not context.user and not context.group:
+        return None, None, ()
+    import grp
+    import pwd
+
+    gid = grp.getgrnam(context.group).gr_gid if context.group else None
+    if not context.user:
+        return None, gid, tuple(os.getgroups())
+    user = pwd.getpwnam(context.user)
+    gid = user.pw_gid if gid is None else gid
+    return user.pw_uid, gid, tuple(os.getgrouplist(user.pw_name, gid))

@@ -1,0 +1,231 @@
+"""The processes of one app: made, found, proven, signalled, and seen to be gone.
+
+Knows pidfds, pidfiles and /proc. Must not decide: what to do next comes from the lifecycle table.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Collection, Iterable
+
+from . import pidfiles, proc
+from .proc import Process
+from .records import Record
+from .restart import Exit
+from .spec import App
+
+_TAIL_BYTES = 4096
+_TAIL_CHARS = 200
+
+
+class Instance:
+    """One launch of an app.
+
+    `made` is the process we made; `main` is the one that does the work: the same, or the daemon that `made`
+    left behind, known once its pidfile names it and it is proven to stem from this launch.
+    """
+
+    def __init__(self, app: App, cookie: str) -> None:
+        self.app = app
+        self.cookie = cookie
+        self.made: Process | None = None
+        self.main: Process | None = None
+        self.main_pid = 0
+        self.session = 0
+        self.report: int | None = None
+        self.failure = ""
+        """Why it could not exec, as the process itself reported."""
+        self.doubt = ""
+        """What is wrong with the pidfile, as last seen."""
+        self.probe_s: float | None = None
+        """When to look at the pidfile again (monotonic)."""
+        self.probes = 0
+        self.left: dict[int, Process] = {}
+        """Other processes of the launch, asked to end and waited for, by pid."""
+        self.kill = False
+        """What is left gets SIGKILL; before, it is asked to end."""
+        self.orphaned = False
+        """Neither we nor the keeper are the parent: what it leaves behind must be looked for everywhere."""
+        self.log_offset = _size(app.logfile)
+
+    @classmethod
+    def adopt(cls, app: App, record: Record, parents: Collection[int]) -> Instance:
+        """Take over the launch of `record`. Raises ProcessLookupError if its main process is gone."""
+        instance = cls(app, record.cookie)
+        instance.session = record.session
+        instance.main = Process(record.pid, record.start_ticks)
+        seen = proc.stat(record.pid)
+        if seen is None or seen.zombie:
+            instance.main.close()
+            raise ProcessLookupError(f"process {record.pid} is gone")
+        instance.main_pid = record.pid
+        instance.orphaned = seen.parent not in parents
+        return instance
+
+    @property
+    def alive(self) -> bool:
+        """A process of it that we hold lives."""
+        return self.made is not None or self.main is not None or bool(self.left)
+
+    @property
+    def start_ticks(self) -> int:
+        """The kernel's start time of the main process; 0 as long as that is not known."""
+        return self.main.start_ticks if self.main else 0
+
+    def processes(self) -> list[Process]:
+        """Those whose end is awaited."""
+        return [process for process in (self.made, self.main, *self.left.values()) if process is not None]
+
+    def record(self, state: str, restarts: int, started_unix: float) -> Record:
+        """What the next watchdog must know."""
+        return Record(
+            app=self.app.name,
+            boot_id=proc.boot_id(),
+            state=state,
+            cookie=self.cookie,
+            pid=self.main.pid if self.main else 0,
+            start_ticks=self.start_ticks,
+            session=self.session,
+            restarts=restarts,
+            started_unix=started_unix,
+            pidfile=self.app.pidfile,
+            logfile=self.app.logfile,
+            argv=self.app.argv,
+        )
+
+    def read_report(self, *, last: bool = False) -> bool:
+        """Take in what the held process reports; True once nothing more will come (it exec'ed, or is gone: `last`)."""
+        if self.report is None:
+            return True
+        try:
+            while text := os.read(self.report, 4096):
+                self.failure += text.decode("utf-8", "replace")
+        except BlockingIOError:
+            if not last:
+                return False
+        os.close(self.report)
+        self.report = None
+        return True
+
+    def find_main(self) -> bool:
+        """Look whether the pidfile names a process that is proven to stem from this launch; keep it as `main`."""
+        try:
+            pid = pidfiles.read(self.app.pidfile)
+        except pidfiles.PidfileError as error:
+            self.doubt = str(error)
+            return False
+        if pid is None:
+            self.doubt = ""
+            return False
+        try:
+            process = Process(pid)
+        except (ProcessLookupError, OSError):
+            self.doubt = f"pidfile {self.app.pidfile} names process {pid}, which does not exist"
+            return False
+        if not self._stems_from_launch(process):
+            process.close()
+            self.doubt = f"pidfile {self.app.pidfile} names process {pid}, which is not of this app"
+            return False
+        self.main, self.main_pid = process, pid
+        return True
+
+    def _stems_from_launch(self, process: Process) -> bool:
+        if proc.cookie_of(process.pid) == self.cookie:
+            return True
+        # A daemon may have cleared its environment; then only having become our child proves it.
+        seen = proc.stat(process.pid)
+        return (
+            seen is not None
+            and not seen.zombie
+            and seen.parent == os.getpid()
+            and seen.session == self.session
+            and seen.start_ticks == process.start_ticks
+        )
+
+    def terminate(self, number: int) -> bool:
+        """Ask the main process (or, before it is known, its starter) to end; False if there is none to ask."""
+        asked = False
+        for process in (self.main, self.made):
+            if process is not None:
+                asked = process.signal(number) or asked
+                process.signal(signal.SIGCONT)
+        return asked
+
+    def kill_all(self) -> None:
+        """SIGKILL for every process of the launch that can be found, wherever it hides."""
+        self.kill = True
+        for process in self.processes():
+            process.signal(signal.SIGKILL)
+        for seen in proc.kin(self.cookie):
+            if seen.pid not in self.left and seen.pid != self.main_pid:
+                self._hold(seen)
+
+    def look_for_rest(self, parents: Iterable[int], known: Collection[int]) -> None:
+        """Find what the main process left behind, and ask it to end, or make it.
+
+        Its orphans have become children of one of `parents` (us and the keeper, both subreapers); `known` are the
+        pids of other apps' processes. Only an app adopted from a lost keeper must be searched for in all of /proc.
+        """
+        for process in self.left.values():
+            process.signal(signal.SIGKILL if self.kill else signal.SIGTERM)
+        if self.orphaned:
+            candidates = proc.kin(self.cookie)
+        else:
+            pids = [pid for parent in parents for pid in proc.children(parent)]
+            candidates = [seen for pid in pids if pid not in known and (seen := proc.stat(pid))]
+        for seen in candidates:
+            if seen.zombie or seen.pid in self.left:
+                continue
+            if seen.session == self.session or proc.cookie_of(seen.pid) == self.cookie:
+                self._hold(seen)
+
+    def _hold(self, seen: proc.Stat) -> None:
+        try:
+            process = Process(seen.pid, seen.start_ticks)
+        except OSError:
+            return
+        self.left[seen.pid] = process
+        process.signal(signal.SIGKILL if self.kill else signal.SIGTERM)
+        process.signal(signal.SIGCONT)
+
+    def last_words(self) -> str:
+        """The last line it wrote to its log since this launch, for people; empty if there is none."""
+        try:
+            with open(self.app.logfile, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                # A log that was rotated or truncated meanwhile is read from its beginning.
+                start = self.log_offset if size >= self.log_offset else 0
+                file.seek(max(start, size - _TAIL_BYTES))
+                lines = file.read(_TAIL_BYTES).decode("utf-8", "replace").splitlines()
+        except (OSError, ValueError):
+            return ""
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return "".join(c if c.isprintable() else " " for c in last)[:_TAIL_CHARS]
+
+    def explain(self, ended: Exit | None, lived_s: float) -> str:
+        """Why it ended, in words."""
+        if self.failure:
+            return self.failure
+        text = f"{ended or Exit()} after {lived_s:.1f} s"
+        words = self.last_words() if ended and ended.status else ""
+        return f"{text}: {words}" if words else text
+
+    def why_not_ready(self) -> str:
+        """Why it did not become ready in time, in words."""
+        limit = f"within {self.app.timeout_start_sec:g} s"
+        if self.app.type == "notify":
+            return f"no READY=1 {limit}"
+        if self.app.type == "oneshot":
+            return f"not done {limit}"
+        if self.made is not None:
+            cure = "a program that stays in the foreground needs daemon = False or _type = simple"
+            return f"did not detach {limit}; {cure}"
+        return self.doubt or f"no pidfile {self.app.pidfile} {limit}"
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0

@@ -1,0 +1,72 @@
+"""The keeper: the watchdog's parent, which brings it back. Nothing but fork and waitpid, so that nothing can go wrong.
+
+It is a child subreaper: when the watchdog dies, the apps become its children. How they end is told to the next
+watchdog through a pipe that both hold open for good.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import traceback
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+QUICK_S: Final = 1.0
+QUICK_DEATHS: Final = 3
+"""After so many watchdogs in a row that died younger than QUICK_S, each next one waits that long: no busy loop."""
+
+
+def keep(watch: Callable[[], int], born: Callable[[], None], deaths_w: int) -> int:
+    """Run `watch` in a child, again and again until it returns; its return value is ours.
+
+    `born` is called after each fork.
+
+    Each orphan that ends is written to `deaths_w` as `PID STATUS` on a line, STATUS being wait(2)'s status word.
+    """
+    quick = 0
+    while True:
+        born_s = time.monotonic()
+        watchdog = os.fork()
+        if watchdog == 0:
+            _become(watch)
+        born()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda number, _, pid=watchdog: _forward(pid, number))  # type: ignore[misc]
+        while True:
+            pid, status = os.waitpid(-1, 0)
+            if pid == watchdog:
+                break
+            _tell(deaths_w, pid, status)
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status) != os.EX_SOFTWARE:
+            return os.WEXITSTATUS(status)
+        quick = quick + 1 if time.monotonic() - born_s < QUICK_S else 0
+        if quick > QUICK_DEATHS:
+            time.sleep(QUICK_S)
+
+
+def _become(watch: Callable[[], int]) -> NoReturn:
+    status = os.EX_SOFTWARE
+    try:
+        status = watch()
+    except Exception:  # noqa: BLE001  # whatever it is, the apps need their watchdog back
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def _forward(pid: int, number: int) -> None:
+    # The watchdog is our child and not yet reaped when this runs, so the pid is still its own.
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _tell(deaths_w: int, pid: int, status: int) -> None:
+    try:
+        os.write(deaths_w, b"%d %d\n" % (pid, status))
+    except OSError:
+        # The pipe holds thousands of deaths; without a reader for so long, one more is no news.
+        return

@@ -1,0 +1,207 @@
+"""The one table of the launcher's own keys: name, type, default, help.
+
+The parser, `configtest`, `--help` and the reference in docs/ all come from it. Names are systemd's, in snake_case,
+wherever systemd has the thing. Must not know INI, files or processes.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+TYPES: Final = ("forking", "simple", "notify", "oneshot")
+RESTARTS: Final = ("always", "on-failure", "no")
+
+# The numbers are those of Linux on every architecture Python runs on, MIPS and Alpha aside.
+SIGNALS: Final[Mapping[str, int]] = {
+    "HUP": 1, "INT": 2, "QUIT": 3, "ABRT": 6, "KILL": 9, "USR1": 10, "USR2": 12, "ALRM": 14, "TERM": 15, "WINCH": 28,
+}  # fmt: skip
+
+_TRUE = {"1", "yes", "true", "on"}
+_FALSE = {"0", "no", "false", "off"}
+_UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "min": 60.0, "h": 3600.0}
+_SECONDS = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h|)\Z")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+def boolean(text: str) -> bool:
+    """True for yes, true, on, 1; False for no, false, off, 0; any case."""
+    word = text.lower()
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise ValueError("expected True or False")
+
+
+def seconds(text: str) -> float:
+    """Seconds >= 0, such as 5, 0.5, 200ms, 2min."""
+    if not (match := _SECONDS.match(text)):
+        raise ValueError("expected seconds, such as 5, 0.5 or 2min")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def count(text: str) -> int:
+    """A whole number >= 0."""
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise ValueError("expected a whole number, 0 or more")
+    return int(text)
+
+
+def nice(text: str) -> int:
+    """-20 (most favoured) to 19."""
+    if not re.match(r"-?\d{1,2}\Z", text) or not -20 <= int(text) <= 19:
+        raise ValueError("expected a whole number from -20 to 19")
+    return int(text)
+
+
+def umask(text: str) -> int:
+    """Octal, such as 022 or 0027."""
+    if not re.match(r"[0-7]{1,4}\Z", text) or int(text, 8) > 0o777:
+        raise ValueError("expected an octal mask, such as 022")
+    return int(text, 8)
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Words, split and quoted as in a shell; nothing else of a shell."""
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise ValueError(f"cannot be split into words ({str(error).lower()}), close the quote") from None
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Section names, separated by blanks or commas."""
+    return tuple(dict.fromkeys(text.replace(",", " ").split()))
+
+
+def statuses(text: str) -> frozenset[int]:
+    """Exit statuses 0 to 255 and signal names, separated by blanks or commas; a signal counts as 128 + its number."""
+    found = set()
+    for word in names(text):
+        if word.isascii() and word.isdigit() and int(word) <= 255:
+            found.add(int(word))
+        else:
+            try:
+                found.add(128 + signal_number(word))
+            except ValueError:
+                raise ValueError(f"{word!r} is neither an exit status from 0 to 255 nor a signal") from None
+    return frozenset(found)
+
+
+def signal_number(text: str) -> int:
+    """A signal by name (TERM, SIGTERM) or number."""
+    name = text.upper().removeprefix("SIG")
+    if name in SIGNALS:
+        return SIGNALS[name]
+    if text.isascii() and text.isdigit() and int(text) in SIGNALS.values():
+        return int(text)
+    raise ValueError(f"expected a signal: {', '.join(SIGNALS)}")
+
+
+def assignments(text: str) -> tuple[tuple[str, str], ...]:
+    """NAME=value words, quoted as in a shell."""
+    pairs = []
+    for word in words(text):
+        name, equals, value = word.partition("=")
+        if not equals or not _VARIABLE.match(name):
+            raise ValueError(f"expected NAME=value, found {word!r}")
+        pairs.append((name, value))
+    return tuple(pairs)
+
+
+def variables(text: str) -> tuple[str, ...]:
+    """Names of environment variables."""
+    found = names(text)
+    for name in found:
+        if not _VARIABLE.match(name):
+            raise ValueError(f"{name!r} is no name of a variable")
+    return found
+
+
+def absolute(text: str) -> str:
+    """An absolute path, or nothing."""
+    if text and not text.startswith("/"):
+        raise ValueError("expected an absolute path")
+    return text
+
+
+def text(text: str) -> str:
+    """Anything."""
+    return text
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """A parser that takes just these words."""
+
+    def choose(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"expected {', '.join(choices[:-1])} or {choices[-1]}")
+        return text
+
+    choose.__doc__ = f"One of {', '.join(choices)}."
+    return choose
+
+
+Value = bool | int | float | str | tuple[str, ...] | tuple[tuple[str, str], ...] | frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One `_key`: how its text is read (`parse` raises ValueError with what was expected), default text, meaning."""
+
+    name: str
+    parse: Callable[[str], Value]
+    default: str
+    help: str
+    raw: bool = False
+    """Quotes mean something inside the value, so none are taken from around it."""
+    planned: bool = False
+    """Known, but not built yet: refused, so that nobody relies on it."""
+
+
+def _table(*keys: Key) -> Mapping[str, Key]:
+    return {key.name: key for key in keys}
+
+
+KEYS: Final[Mapping[str, Key]] = _table(
+    Key("_enabled", boolean, "False", "start this app with the others"),
+    Key("_program_name", text, "", "the program; default: the section's name and .py if there is such a program"),
+    Key("_command", words, "", "a full command line, for a program that takes no --key=value flags", raw=True),
+    Key("_args", words, "", "words added behind the flags", raw=True),
+    Key("_type", one_of(*TYPES), "", "forking: makes a daemon of itself (default); simple: stays in the foreground "
+        "(default with _command or daemon = False); notify: like simple, and tells when it is ready; "
+        "oneshot: does its work and ends"),
+    Key("_pidfile_dir", absolute, "", "where its pidfile is; default: --pidfile_dir"),
+    Key("_logfile_dir", absolute, "", "where its log is; default: --logfile_dir"),
+    Key("_after", names, "", "start only when these apps are ready, stop before them"),
+    Key("_requires", names, "", "like _after, and start these apps too"),
+    Key("_wait_for", absolute, "", "start only when this device or file is there"),
+    Key("_restart", one_of(*RESTARTS), "always", "when to bring it back after it ended"),
+    Key("_restart_sec", seconds, "0", "least wait before a restart"),
+    Key("_restart_max_delay_sec", seconds, "60", "the growing wait between restarts ends here"),
+    Key("_success_exit_status", statuses, "0", "exit statuses (and signals) that are no failure"),
+    Key("_start_limit_burst", count, "0", "give up after so many failures in a row; 0: never"),
+    Key("_timeout_start_sec", seconds, "10", "ready within this time, or it failed to start"),
+    Key("_timeout_stop_sec", seconds, "10", "time between _kill_signal and SIGKILL"),
+    Key("_kill_signal", signal_number, "TERM", "asks the app to end"),
+    Key("_user", text, "", "run as this user (needs root)"),
+    Key("_group", text, "", "run with this group (needs root); default: the user's own"),
+    Key("_umask", umask, "022", "file mode creation mask, octal"),
+    Key("_nice", nice, "0", "scheduling priority"),
+    Key("_limit_nofile", count, "0", "most open files; 0: as inherited"),
+    Key("_working_directory", absolute, "/", "current directory of the app"),
+    Key("_environment", assignments, "", "NAME=value words for its environment", raw=True),
+    Key("_environment_file", absolute, "", "file of NAME=value lines, for secrets: readable by its owner only"),
+    Key("_pass_environment", variables, "", "variables handed on from the launcher's own environment"),
+    Key("_ready", text, "", "tcp://, unix://, http://, file: or a command that tells when it is ready", planned=True),
+    Key("_health", text, "", "the same, asked again and again while it runs", planned=True),
+    Key("_watchdog_sec", seconds, "", "restart it when it sends no WATCHDOG=1 for so long", planned=True),
+    Key("_memory_max", text, "", "restart it when it uses more memory", planned=True),
+    Key("_log_max_bytes", text, "", "rotate its log at this size", planned=True),
+    Key("_log_backups", count, "", "old logs to keep", planned=True),
+    Key("_on_failure", words, "", "a command to run when it fails", raw=True, planned=True),
+)  # fmt: skip

@@ -1,0 +1,161 @@
+"""One app's whole story so far, and the pure step that carries it on.
+
+Knows the lifecycle table and the restart policy. Must not know clocks, processes or files: time is an argument
+(monotonic seconds), what happened comes in as an event, what is to be done goes out as actions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from . import restart
+from .lifecycle import Action, Event, State, step
+from .restart import Exit
+from .spec import App
+
+KILL_WAIT_S: Final = 5.0
+"""SIGKILL acts at once unless the kernel itself is stuck; after this long the process is reported by name."""
+RECHECK_S: Final = 1.0
+"""How often a WAITING app looks for the device it waits for; nothing else in WAITING needs time."""
+
+
+@dataclass(slots=True)
+class Life:
+    """Mutable on purpose: the watchdog holds one for each app, and `on` is the only place that changes it."""
+
+    app: App
+    state: State = State.STOPPED
+    wanted: bool = False
+    again: bool = False
+    """A person asked for a fresh start: the end that is under way counts as no failure."""
+    started_s: float = 0.0
+    ended_s: float = 0.0
+    deadline_s: float | None = None
+    """When Event.TIMER is due."""
+    failures: int = 0
+    delay_s: float = 0.0
+    deaths: int = 0
+    """Ends that nobody asked for, ever; a command looks whether it grew."""
+    restarts: int = 0
+    """Times the watchdog brought it back since a person started it."""
+    kills: int = 0
+    last_exit: Exit | None = None
+    reason: str = ""
+    """Why it last ended, in words."""
+    blocked: str = ""
+    """What holds its start up, while it is WAITING."""
+    note: str = ""
+    """What the app says of itself (sd_notify's STATUS=)."""
+    _bad_start: str = ""
+    _done: bool = False
+    _ended: bool = False
+
+    @property
+    def stuck(self) -> bool:
+        """SIGKILL was sent long ago, and something of it still lives."""
+        return self.kills > 1
+
+    def on(
+        self, event: Event, now_s: float, *, exit: Exit | None = None, reason: str = ""
+    ) -> tuple[Action, ...]:
+        """Take one event; return what the watchdog must do, timers aside, which are kept in `deadline_s`."""
+        before = self.state
+        self._note(event, before, now_s, exit, reason)
+        self.state, actions = step(before, event)
+        if self.state is State.STARTING and before is State.WAITING:
+            self._begin(now_s)
+        for action in actions:
+            self._set_timer(action, now_s)
+        return tuple(action for action in actions if action not in _TIMERS)
+
+    def cleared(self, now_s: float, jitter: float) -> tuple[Action, ...]:
+        """No process of it is left: go where policy leads. `jitter` is a random number from 0 to 1."""
+        policy = self.app.policy
+        failed = bool(self._bad_start) or not (self.last_exit and self.last_exit.succeeded(policy))
+        if not self.wanted or self.again or self._done:
+            self.failures, self.delay_s = 0, 0.0
+        else:
+            self.deaths += 1
+            self.failures = restart.failures_in_row(
+                self.failures, self.ended_s - self.started_s, self.delay_s
+            )
+            self.delay_s = restart.delay_s(self.failures, policy, jitter)
+        event = restart.after_end(
+            policy,
+            wanted=self.wanted,
+            again=self.again,
+            done=self._done,
+            failed=failed,
+            failures=self.failures,
+        )
+        if self.again:
+            self.restarts = 0
+        if event is Event.CLEARED_FATAL:
+            self.reason += f"; given up after {self.failures} failures in a row, start it to try again"
+        self.again = False
+        self.kills = 0
+        return self.on(event, now_s)
+
+    def adopted(self, now_s: float, uptime_s: float) -> None:
+        """It runs already: another watchdog started it `uptime_s` seconds ago."""
+        self.state, self.wanted = State.RUNNING, True
+        self.started_s = now_s - uptime_s
+
+    def _note(self, event: Event, state: State, now_s: float, ended: Exit | None, reason: str) -> None:
+        if event is Event.START:
+            if not self.wanted and state is not State.STOPPING:
+                self.restarts = self.failures = 0
+                self.reason = ""
+                self.delay_s = 0.0
+            self.again = self.again or (state is State.STOPPING and not self.wanted)
+            self.wanted = True
+        elif event is Event.STOP:
+            self.wanted = self.again = False
+            self.reason = reason
+        elif event is Event.DONE:
+            self._done, self._ended, self.last_exit, self.reason = True, True, ended, reason or "done"
+            self.ended_s = now_s
+        elif event is Event.TIMER and state is State.STARTING:
+            self._bad_start = self.reason = reason or f"not ready within {self.app.timeout_start_sec:g} s"
+        elif event is Event.TIMER and state is State.STOPPING:
+            self.kills += 1
+        elif event is Event.ENDED and not self._ended:
+            self._take_end(state, now_s, ended, reason)
+
+    def _take_end(self, state: State, now_s: float, ended: Exit | None, reason: str) -> None:
+        self._ended = True
+        self.ended_s, self.last_exit = now_s, ended
+        if state is State.STARTING and not self._bad_start and not (ended and ended.status == 0):
+            self._bad_start = reason or str(ended)
+        if state is not State.STOPPING:
+            self.reason = reason or f"{ended} after {now_s - self.started_s:.1f} s"
+        elif not self._bad_start and not self.wanted and self.kills:
+            self.reason = f"did not end within {self.app.timeout_stop_sec:g} s, killed"
+
+    def _begin(self, now_s: float) -> None:
+        if self.failures:
+            self.restarts += 1
+        self.started_s = now_s
+        self.kills = 0
+        self.note = self.blocked = self._bad_start = ""
+        self._done = self._ended = False
+
+    def _set_timer(self, action: Action, now_s: float) -> None:
+        if action is Action.ALLOW_START_TIME:
+            self.deadline_s = now_s + self.app.timeout_start_sec
+        elif action is Action.ALLOW_STOP_TIME:
+            self.deadline_s = now_s + self.app.timeout_stop_sec
+        elif action is Action.ALLOW_BACKOFF_TIME:
+            self.deadline_s = now_s + self.delay_s
+        elif action is Action.KILL:
+            self.deadline_s = now_s + KILL_WAIT_S
+        elif action is Action.CHECK:
+            self.deadline_s = now_s + RECHECK_S if self.app.wait_for else None
+        elif action is Action.NO_TIMER:
+            self.deadline_s = None
+
+
+_TIMERS = frozenset(
+    {Action.ALLOW_START_TIME, Action.ALLOW_STOP_TIME, Action.ALLOW_BACKOFF_TIME, Action.NO_TIMER}
+)

@@ -1,0 +1,199 @@
+"""Reading the configuration from disk, and holding it against what is there: programs, directories, users, rights.
+
+Knows files. Changes none: `configtest` is this and a printout.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from .config import Directories, configure
+from .problems import Problem
+from .programs import ProgramError, Search
+from .spec import App, Config
+
+_MAX_BYTES: Final = 4 << 20
+
+
+class UnreadableError(Exception):
+    """The configuration as a whole cannot be used; the text is the one line a person needs."""
+
+    def __init__(self, text: str, *, rights: bool = False) -> None:
+        super().__init__(text)
+        self.rights = rights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What is read, and with which defaults."""
+
+    file: str
+    directories: Directories
+    search: Search
+
+    def load(self) -> tuple[Config, frozenset[str]]:
+        """The configuration, apps with any problem left out, and the apps whose program is not installed.
+
+        Raises UnreadableError.
+        """
+        config = configure(_read(self.file), self.file, self.directories)
+        problems = list(config.problems)
+        broken: set[str] = set()
+        missing: set[str] = set()
+        for app in config.apps:
+            if not app.enabled:
+                continue
+            for check in _CHECKS:
+                for key, error in check(app, self.search):
+                    line = app.key_lines.get(key, app.line)
+                    problems.append(
+                        Problem(
+                            file=self.file, line=line, section=app.name, key=key if key in app.key_lines else None,
+                            wrong=str(error), cure=error.cure,
+                        )
+                    )  # fmt: skip
+                    broken.add(app.name)
+                    if error.missing:
+                        missing.add(app.name)
+        problems.sort(key=lambda problem: problem.line)
+        sound = tuple(app for app in config.apps if app.name not in broken)
+        return replace(config, apps=sound, problems=tuple(problems)), frozenset(missing)
+
+    def check(self, app: App) -> None:
+        """Check one app once more, right before it is started. Raises ProgramError."""
+        for check in _CHECKS:
+            for _, error in check(app, self.search):
+                raise error
+
+
+def _read(path: str) -> str:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise UnreadableError(
+            f"{path}: no such file; write it, or name another with --master_config"
+        ) from None
+    except OSError as error:
+        raise UnreadableError(
+            f"{path}: cannot be read ({error.strerror}); check its rights", rights=True
+        ) from None
+    with open(fd, "rb") as file:
+        seen = os.fstat(fd)
+        if not stat.S_ISREG(seen.st_mode):
+            raise UnreadableError(f"{path}: is no plain file; name the configuration file")
+        if os.geteuid() == 0 and (seen.st_mode & 0o022 or seen.st_uid != 0):
+            # Whoever may write this file would become root with the next start.
+            raise UnreadableError(
+                f"{path}: can be written by others than root; chown root {path} and chmod go-w {path}"
+            )
+        data = file.read(_MAX_BYTES + 1)
+    if len(data) > _MAX_BYTES:
+        raise UnreadableError(f"{path}: is larger than {_MAX_BYTES >> 20} MiB; that is no configuration")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise UnreadableError(f"{path}:{line}: is not UTF-8; save it as UTF-8") from None
+
+
+def _program(app: App, search: Search) -> Iterator[tuple[str, ProgramError]]:
+    own_path = dict(app.context.environment).get("PATH", "")
+    try:
+        search.find(app.program, own_path)
+    except ProgramError as error:
+        key = next((key for key in ("_command", "_program_name") if key in app.key_lines), "_program_name")
+        yield key, error
+
+
+def _directories(app: App, search: Search) -> Iterator[tuple[str, ProgramError]]:
+    del search
+    for key, path in (("pidfile", app.pidfile), ("logfile", app.logfile)):
+        directory = os.path.dirname(path)
+        if reason := _unwritable(directory):
+            shown = key if key in app.key_lines else f"_{key}_dir"
+            yield (
+                shown,
+                ProgramError(f"its {key} directory {directory} {reason}", "make it writable or name another"),
+            )
+    work = app.context.working_directory
+    if not os.path.isdir(work):
+        yield "_working_directory", ProgramError(f"there is no directory {work}", "make it or name another")
+
+
+def _unwritable(directory: str) -> str:
+    """Why no file could be made there; empty if one could, counting directories that `start` would make."""
+    path = directory
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    if not os.path.isdir(path):
+        return "cannot be made" if path != directory else "is no directory"
+    return "" if os.access(path, os.W_OK | os.X_OK) else "cannot be written to"
+
+
+def _user(app: App, search: Search) -> Iterator[tuple[str, ProgramError]]:
+    del search
+    if not (app.context.user or app.context.group):
+        return
+    import grp
+    import pwd
+
+    lookups: tuple[tuple[str, str, Callable[[str], object]], ...] = (
+        ("user", app.context.user, pwd.getpwnam), ("group", app.context.group, grp.getgrnam),
+    )  # fmt: skip
+    for kind, name, look_up in lookups:
+        if not name:
+            continue
+        try:
+            look_up(name)
+        except KeyError:
+            yield f"_{kind}", ProgramError(f"there is no {kind} {name}", "make it or name another")
+        else:
+            if os.geteuid() != 0:
+                yield (
+                    f"_{kind}",
+                    ProgramError(f"only root can start it as {kind} {name}", "run as root, or take it out"),
+                )
+
+
+def _environment_file(app: App, search: Search) -> Iterator[tuple[str, ProgramError]]:
+    del search
+    if not app.context.environment_file:
+        return
+    try:
+        read_environment_file(app.context.environment_file)
+    except ProgramError as error:
+        yield "_environment_file", error
+
+
+def read_environment_file(path: str) -> dict[str, str]:
+    """The NAME=value lines; blank lines and `#` comments are skipped, one pair of quotes is removed.
+
+    Raises ProgramError.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            lines = file.read(_MAX_BYTES).splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ProgramError(
+            f"{path} cannot be read ({reason})", "make it readable, 0600 and its owner's"
+        ) from None
+    values = {}
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            # The line itself may be a secret: only its number is said.
+            raise ProgramError(f"{path}:{number} is no NAME=value line", "write NAME=value")
+        quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+        values[name] = value[1:-1] if quoted else value
+    return values
+
+
+_CHECKS: Final = (_program, _directories, _user, _environment_file)

@@ -1,0 +1,104 @@
+"""Reports of the apps: the receiving end of sd_notify, and the sending end towards whoever started us.
+
+Knows the datagram socket and the protocol of sd_notify(3). Must not know apps: the sender's pid tells who it is,
+and the kernel vouches for that pid.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from .control import bind
+
+_MAX_BYTES: Final = 4096
+_MAX_BATCH: Final = 32
+MAX_STATUS_CHARS: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One datagram: who sent it, and its NAME=value lines."""
+
+    pid: int
+    uid: int
+    fields: Mapping[str, str]
+
+    @property
+    def ready(self) -> bool:
+        """The app does its work."""
+        return self.fields.get("READY") == "1"
+
+    @property
+    def status(self) -> str | None:
+        """What the app says of itself, fit for one line on a terminal."""
+        text = self.fields.get("STATUS")
+        return (
+            None if text is None else "".join(c if c.isprintable() else " " for c in text)[:MAX_STATUS_CHARS]
+        )
+
+
+class NotifySocket:
+    """Receives reports. `address` goes into the apps' NOTIFY_SOCKET."""
+
+    def __init__(self, path: str) -> None:
+        """Bind at `path`, or at an abstract name where the path is too long for the apps' own call. Raises OSError."""
+        self.path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        if len(os.fsencode(path)) <= 107:
+            self.address = path
+            bind(self._socket, path)
+            # Apps may run as other users; what they say is believed only of their own app.
+            os.chmod(path, 0o666)
+        else:
+            self.address = f"@kegmaster-{os.geteuid()}-{zlib.crc32(os.fsencode(path)):08x}"
+            self._socket.bind("\0" + self.address[1:])
+
+    def fileno(self) -> int:
+        """The socket's descriptor."""
+        return self._socket.fileno()
+
+    def receive(self) -> list[Report]:
+        """What has come in, at most a batch; never blocks, never raises for what was sent."""
+        reports: list[Report] = []
+        while len(reports) < _MAX_BATCH:
+            try:
+                data, ancillary, _, _ = self._socket.recvmsg(
+                    _MAX_BYTES, socket.CMSG_SPACE(struct.calcsize("3i"))
+                )
+            except OSError:
+                break
+            for level, kind, credentials in ancillary:
+                if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
+                    pid, uid, _ = struct.unpack("3i", credentials[: struct.calcsize("3i")])
+                    lines = data.decode("utf-8", "replace").splitlines()
+                    fields = dict(line.split("=", 1) for line in lines if "=" in line)
+                    reports.append(Report(pid=pid, uid=uid, fields=fields))
+        return reports
+
+    def close(self) -> None:
+        """Stop receiving and remove the socket."""
+        self._socket.close()
+        if not self.address.startswith("@"):
+            try:
+                os.unlink(self.path)
+            except OSError:
+                return
+
+
+def tell(address: str, text: str) -> None:
+    """Send `text` (READY=1, STOPPING=1 ...) to the supervisor above us; nobody there is no error."""
+    if not address:
+        return
+    target = "\0" + address[1:] if address.startswith("@") else address
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
+        try:
+            sock.sendto(text.encode(), target)
+        except OSError:
+            return

@@ -1,0 +1,138 @@
+"""Pidfiles: the launcher's own, locked; and those of apps, which are claims by somebody else.
+
+Knows files. A pidfile of an app is never followed (symlink), never waited for (FIFO), never believed unseen:
+the number in it is only a hint whose process must then be proven ours.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from typing import Final
+
+_MAX_BYTES: Final = 64
+MAX_PID: Final = 1 << 22  # the kernel's own limit, PID_MAX_LIMIT
+
+
+class PidfileError(Exception):
+    """What is wrong with a pidfile, in words."""
+
+
+def read(path: str) -> int | None:
+    """The pid that `path` claims; None if there is no such file or nothing in it yet.
+
+    Raises PidfileError for anything but a plain file with one number.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        what = "is a symlink" if os.path.islink(path) else f"cannot be read ({error.strerror})"
+        raise PidfileError(f"pidfile {path} {what}") from None
+    try:
+        seen = os.fstat(fd)
+        if not stat.S_ISREG(seen.st_mode):
+            raise PidfileError(f"pidfile {path} is no plain file")
+        if seen.st_nlink > 1:
+            raise PidfileError(f"pidfile {path} has {seen.st_nlink} hard links")
+        text = os.read(fd, _MAX_BYTES + 1).strip()
+    finally:
+        os.close(fd)
+    if not text:
+        return None
+    if not text.isdigit() or len(text) > 10 or not 1 < int(text) <= MAX_PID:
+        raise PidfileError(f"pidfile {path} holds no pid: {text[:20]!r}")
+    return int(text)
+
+
+def write(path: str, pid: int) -> None:
+    """Put `pid` into `path` in one step; whatever was there (a symlink too) is replaced. Raises OSError."""
+    new = f"{path}.{os.getpid()}.new"
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    try:
+        os.write(fd, b"%d\n" % pid)
+    finally:
+        os.close(fd)
+    os.replace(new, path)
+
+
+def remove(path: str, pid: int) -> None:
+    """Remove `path` if it claims `pid`; anything else is left alone."""
+    try:
+        if read(path) == pid:
+            os.unlink(path)
+    except (PidfileError, OSError):
+        return
+
+
+class Lock:
+    """The launcher's own pidfile: whoever holds its flock is the one master of the directory.
+
+    The lock belongs to the open file, which keeper and watchdog share: it is free only when both are gone.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.fd = -1
+        self.holder = 0
+        """The pid that was claimed last."""
+
+    def acquire(self) -> bool:
+        """Take the lock without waiting; False if somebody has it. Raises OSError, PidfileError."""
+        while True:
+            fd = os.open(
+                self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644
+            )
+            try:
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    raise PidfileError(f"pidfile {self.path} is no plain file")
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if self._is_at_path(fd):
+                    self.fd = fd
+                    return True
+            except BlockingIOError:
+                os.close(fd)
+                return False
+            except BaseException:
+                os.close(fd)
+                raise
+            os.close(fd)  # it was unlinked between open and flock: once more
+
+    def claim(self, pid: int) -> None:
+        """Write `pid` into the file; the holder may do so as often as it changes. Raises OSError (disk full)."""
+        text = b"%d\n" % pid
+        os.pwrite(self.fd, text, 0)
+        os.ftruncate(self.fd, len(text))
+        self.holder = pid
+
+    def release(self) -> None:
+        """Remove the file and let go of it."""
+        if self._is_at_path(self.fd):
+            os.unlink(self.path)
+        os.close(self.fd)
+        self.fd = -1
+
+    def _is_at_path(self, fd: int) -> bool:
+        try:
+            there = os.lstat(self.path)
+        except FileNotFoundError:
+            return False
+        here = os.fstat(fd)
+        return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+
+
+def locked(path: str) -> bool:
+    """Somebody holds the lock of `path`: a master lives, whatever number stands in the file."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False

@@ -1,0 +1,27 @@
+"""What is wrong with a configuration, said so that a person can mend it.
+
+Knows places and sentences. Must not know INI, files or terminals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One mistake: where it stands, what it is, and the cure. `line` 0: the file as a whole."""
+
+    file: str
+    line: int = 0
+    section: str | None = None
+    key: str | None = None
+    wrong: str
+    cure: str
+
+    def __str__(self) -> str:
+        """`FILE:LINE: [section] key: what is wrong; what to do`, on one line whatever the values hold."""
+        place = f"{self.file}:{self.line}:" if self.line else f"{self.file}:"
+        section = f" [{self.section}]" if self.section is not None else ""
+        key = f" {self.key}:" if self.key is not None else ":" if section else ""
+        return " ".join(f"{place}{section}{key} {self.wrong}; {self.cure}".splitlines())

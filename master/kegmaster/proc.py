@@ -1,0 +1,154 @@
+"""Processes as the kernel tells of them: identity, kin, signals that cannot hit a stranger.
+
+Knows /proc and pidfds. Must not know apps, records or the configuration.
+
+Identity is boot id, pid and start time in kernel ticks: pids are used again, and the wall clock jumps.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from .restart import Exit, from_wait_status
+
+COOKIE = "KEGMASTER_COOKIE"
+"""The variable in each app's environment that tells which launch a process stems from."""
+_MAX_ENVIRON_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stat:
+    """The fields of /proc/PID/stat that matter here (proc_pid_stat(5)); `start_ticks` counts from boot."""
+
+    pid: int
+    state: str
+    parent: int
+    group: int
+    session: int
+    start_ticks: int
+
+    @property
+    def zombie(self) -> bool:
+        """Dead, and only waiting for its parent to notice."""
+        return self.state in "ZX"
+
+
+def stat(pid: int) -> Stat | None:
+    """What the kernel says of `pid`; None if there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            line = file.read(4096)
+    except OSError:
+        return None
+    # The name in parentheses may itself hold parentheses and blanks.
+    fields = line[line.rindex(b")") + 2 :].split()
+    state, parent, group, session = fields[0].decode(), *map(int, fields[1:4])
+    return Stat(
+        pid=pid, state=state, parent=parent, group=group, session=session, start_ticks=int(fields[19])
+    )
+
+
+@cache
+def boot_id() -> str:
+    """A random id the kernel makes at each boot."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def age_s(start_ticks: int) -> float:
+    """Seconds since a process with that start time began; suspended time counts."""
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - start_ticks / os.sysconf("SC_CLK_TCK"))
+
+
+def cookie_of(pid: int) -> str:
+    """The launch that `pid` stems from; empty if it stems from none, or may not be looked at."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            environment = file.read(_MAX_ENVIRON_BYTES)
+    except OSError:
+        return ""
+    for variable in environment.split(b"\0"):
+        if variable.startswith(COOKIE.encode() + b"="):
+            return variable.partition(b"=")[2].decode("ascii", "replace")
+    return ""
+
+
+def children(pid: int) -> list[int]:
+    """The children of `pid`, zombies included."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []
+
+
+def all_pids() -> Iterator[int]:
+    """Every process that can be seen."""
+    return (int(name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def kin(cookie: str) -> list[Stat]:
+    """Every living process that carries `cookie`: one look through all of /proc. None carries the empty one."""
+    found: list[Stat] = []
+    if not cookie:
+        return found
+    for pid in all_pids():
+        if cookie_of(pid) == cookie and (seen := stat(pid)) and not seen.zombie:
+            found.append(seen)
+    return found
+
+
+class Process:
+    """One process, held by a pidfd: signals reach this one or nobody, and the descriptor is readable once it ended."""
+
+    __slots__ = ("fd", "pid", "start_ticks")
+
+    def __init__(self, pid: int, start_ticks: int | None = None) -> None:
+        """Hold `pid`, provided it started at `start_ticks` (None: whatever has that pid now).
+
+        Raises ProcessLookupError if there is no such process, or another one has the number by now.
+        """
+        self.fd = os.pidfd_open(pid)
+        seen = stat(pid)
+        if seen is None or (start_ticks is not None and seen.start_ticks != start_ticks):
+            os.close(self.fd)
+            raise ProcessLookupError(f"process {pid} is gone")
+        self.pid = pid
+        self.start_ticks = seen.start_ticks
+
+    def fileno(self) -> int:
+        """The pidfd."""
+        return self.fd
+
+    def signal(self, number: int) -> bool:
+        """Send a signal; False if it has ended already."""
+        try:
+            signal.pidfd_send_signal(self.fd, number)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def reap(self) -> Exit | None:
+        """How our child ended; None if it lives, or is no child of ours (then nobody tells us)."""
+        try:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+        except ChildProcessError:
+            return None
+        return from_wait_status(status) if pid else None
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self.fd)
+
+
+def become_subreaper() -> bool:
+    """Let orphans among our descendants become our children; False where the kernel does not know how (prctl(2))."""
+    import ctypes
+
+    set_child_subreaper = 36
+    return bool(ctypes.CDLL(None).prctl(set_child_subreaper, ctypes.c_ulong(1), 0, 0, 0) == 0)

@@ -1,0 +1,136 @@
+"""Run records: one small file a wanted app, so that the next watchdog knows which process is which launch.
+
+Knows the record directory and atomic writes. A record is read as a claim: checked field by field, and set aside
+when it makes no sense.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from .problems import Problem
+
+_MAX_BYTES = 1 << 20
+_SUFFIX = ".run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One wanted app. `pid` and `start_ticks` are its main process's; 0 as long as there is none, or it is not known.
+
+    `state` is that of the lifecycle when it was written. `cookie` marks all processes of the launch; `session` is
+    that of the process we made, which a daemon that detaches leaves. `started_unix` is for people.
+    """
+
+    app: str
+    boot_id: str
+    state: str
+    cookie: str = ""
+    pid: int = 0
+    start_ticks: int = 0
+    session: int = 0
+    restarts: int = 0
+    exit_status: int | None = None
+    exit_signal: int | None = None
+    started_unix: float = 0.0
+    pidfile: str = ""
+    logfile: str = ""
+    argv: tuple[str, ...] = ()
+
+
+class Records:
+    """The records of one master, in a directory of their own. Methods raise OSError (full disk, rights)."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+
+    def prepare(self) -> None:
+        """Make the directory, readable by its owner only."""
+        os.makedirs(self.directory, mode=0o700, exist_ok=True)
+
+    def write(self, record: Record) -> None:
+        """Replace the app's record in one step: a crash leaves the old or the new one, never half of it."""
+        path = self._path(record.app)
+        new = path + ".new"
+        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            data = json.dumps(asdict(record)).encode()
+            while data:
+                data = data[os.write(fd, data) :]
+        finally:
+            os.close(fd)
+        os.replace(new, path)
+
+    def remove(self, app: str) -> None:
+        """Forget the app's launch: no process of it is left."""
+        try:
+            os.unlink(self._path(app))
+        except FileNotFoundError:
+            return
+
+    def read_all(self) -> Iterator[Record | Problem]:
+        """Every record, or what is wrong with it."""
+        try:
+            names = sorted(os.listdir(self.directory))
+        except FileNotFoundError:
+            return
+        for name in names:
+            if name.endswith(_SUFFIX):
+                yield self._read(os.path.join(self.directory, name), name.removesuffix(_SUFFIX))
+
+    def set_aside(self, path: str) -> None:
+        """Keep an unreadable record for a person to look at, out of the way."""
+        os.replace(path, path + ".unreadable")
+
+    def discard(self) -> None:
+        """Remove the directory if nothing is left in it."""
+        try:
+            os.rmdir(self.directory)
+        except OSError:
+            return
+
+    def _path(self, app: str) -> str:
+        return os.path.join(self.directory, app + _SUFFIX)
+
+    def _read(self, path: str, app: str) -> Record | Problem:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                text = os.read(fd, _MAX_BYTES)
+            finally:
+                os.close(fd)
+            fields = json.loads(text)
+            fields["argv"] = tuple(fields["argv"])
+            record = Record(**fields)
+            if record.app != app or not _sound(record):
+                raise ValueError("its fields make no sense")
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            return Problem(
+                file=path, wrong=f"unreadable run record ({error})", cure="it is set aside and not used"
+            )
+        return record
+
+
+def _sound(record: Record) -> bool:
+    texts = (
+        record.app,
+        record.boot_id,
+        record.state,
+        record.cookie,
+        record.pidfile,
+        record.logfile,
+        *record.argv,
+    )
+    numbers = (record.pid, record.start_ticks, record.session, record.restarts)
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(type(number) is int and 0 <= number < 1 << 63 for number in numbers)
+        and isinstance(record.started_unix, int | float)
+        and all(code is None or type(code) is int for code in (record.exit_status, record.exit_signal))
+        and record.pid != 1
+        and (record.cookie == "" or re.fullmatch("[0-9a-f]{32}", record.cookie) is not None)
+    )

@@ -1,0 +1,172 @@
+"""Making processes: the double fork, what a daemon's process looks like, and exec. No shell is ever involved.
+
+Knows fork, descriptors and exec. Must not know apps, states or records: a Launch says all.
+
+One short-lived helper forks every process of a batch and ends, so each is an orphan at once; the watchdog, a
+subreaper, becomes its parent. Each is held on a pipe until `Batch.release`: whoever made it can first write down
+which process it is. If the maker dies before that, the pipe closes and the held process ends without a trace.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+EXEC_FAILED = 127
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """One process to make. `output` becomes its stdout and stderr; `groups` are set if `uid` is."""
+
+    path: str
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    output: int
+    umask: int = 0o022
+    nice: int = 0
+    limit_nofile: int = 0
+    working_directory: str = "/"
+    uid: int | None = None
+    gid: int | None = None
+    groups: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A process that waits for its release. `report` brings why it could not exec, or its end of file: it did."""
+
+    pid: int
+    report: int
+
+
+class Batch:
+    """Processes made together; `held` is in the order of the launches, an OSError where the fork failed."""
+
+    def __init__(self, held: Sequence[Held | OSError], hold_w: int) -> None:
+        self.held = held
+        self._hold_w = hold_w
+
+    def release(self) -> None:
+        """Let them exec."""
+        try:
+            os.write(self._hold_w, b"." * len(self.held))
+        except BrokenPipeError:  # not one of them could be made
+            pass
+        finally:
+            os.close(self._hold_w)
+
+
+def hold(launches: Sequence[Launch]) -> Batch:
+    """Make a held process for each launch. Raises OSError when not even the pipes can be made."""
+    hold_r, hold_w = os.pipe()
+    pids_r, pids_w = os.pipe()
+    reports = [os.pipe() for _ in launches]
+    helper = os.fork()
+    if helper == 0:
+        _in_child(lambda: _fork_all(launches, hold_r, hold_w, pids_w, [w for _, w in reports]))
+    for fd in (hold_r, pids_w, *(w for _, w in reports)):
+        os.close(fd)
+    with open(pids_r, "rb") as file:
+        numbers = [int(line) for line in file]
+    os.waitpid(helper, 0)
+    held: list[Held | OSError] = []
+    for index, (report_r, _) in enumerate(reports):
+        number = numbers[index] if index < len(numbers) else -os.EX_OSERR
+        if number > 0:
+            os.set_blocking(report_r, False)
+            held.append(Held(number, report_r))
+        else:
+            os.close(report_r)
+            held.append(OSError(-number, f"cannot fork: {os.strerror(-number)}"))
+    return Batch(held, hold_w)
+
+
+def _in_child(body: Callable[[], object]) -> None:
+    # Nothing of the parent may run here on the way out: no atexit, no finally, no flush.
+    try:
+        body()
+    finally:
+        os._exit(EXEC_FAILED)
+
+
+def _fork_all(
+    launches: Sequence[Launch], hold_r: int, hold_w: int, pids_w: int, reports: Sequence[int]
+) -> None:
+    os.close(hold_w)
+    for launch, report_w in zip(launches, reports, strict=True):
+        try:
+            pid = os.fork()
+        except OSError as error:
+            os.write(pids_w, b"%d\n" % -(error.errno or 1))
+            continue
+        if pid == 0:
+            _in_child(lambda launch=launch, report_w=report_w: _become(launch, hold_r, report_w))  # type: ignore[misc]
+        os.write(pids_w, b"%d\n" % pid)
+    os._exit(0)
+
+
+def _become(launch: Launch, hold_r: int, report_w: int) -> None:
+    os.setsid()
+    _close_all_but(hold_r, report_w, launch.output)
+    if not os.read(hold_r, 1):
+        os._exit(0)
+    stage = "cannot prepare"
+    try:
+        _plain_signals()
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.dup2(launch.output, 1)
+        os.dup2(launch.output, 2)
+        os.umask(launch.umask)
+        if launch.limit_nofile:
+            stage = "cannot set _limit_nofile"
+            _limit_files(launch.limit_nofile)
+        if launch.nice:
+            stage = "cannot set _nice"
+            os.setpriority(os.PRIO_PROCESS, 0, launch.nice)
+        stage = "cannot become _user or _group"
+        if launch.gid is not None:
+            os.setgroups(launch.groups)
+            os.setgid(launch.gid)
+        if launch.uid is not None:
+            os.setuid(launch.uid)
+        stage = f"cannot enter {launch.working_directory}"
+        os.chdir(launch.working_directory)
+        stage = f"cannot run {launch.path}"
+        os.execve(launch.path, launch.argv, launch.environment)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        os.write(report_w, f"{stage}: {reason}".encode()[:4096])
+
+
+def _plain_signals() -> None:
+    """Default dispositions and an empty mask: Python ignores SIGPIPE, and ignored signals would outlive exec."""
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        try:
+            signal.signal(number, signal.SIG_DFL)
+        except OSError:  # the two that the C library keeps for itself
+            continue
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _limit_files(limit: int) -> None:
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (limit, max(limit, hard) if hard != resource.RLIM_INFINITY else hard)
+    )
+
+
+def _close_all_but(*keep: int) -> None:
+    """Close all but 0, 1, 2 and these: a copy of a pipe's end, left open here, would keep that pipe open."""
+    low = 3
+    for fd in sorted({fd for fd in keep if fd >= low}):
+        if low < fd:  # an empty range would close everything: close_range(2) takes its end as unsigned
+            os.closerange(low, fd)
+        low = fd + 1
+    os.closerange(low, 1 << 20)

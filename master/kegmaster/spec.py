@@ -1,0 +1,86 @@
+"""An app as data: everything the launcher must know to start it, watch it and end it.
+
+Knows names and units. Must not know INI, the disk or processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .problems import Problem
+
+Type = Literal["forking", "simple", "notify", "oneshot"]
+Restart = Literal["always", "on-failure", "no"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartPolicy:
+    """When and how soon an app that ended is started again. `start_limit_burst` 0: never give up."""
+
+    restart: Restart = "always"
+    restart_sec: float = 0.0
+    restart_max_delay_sec: float = 60.0
+    start_limit_burst: int = 0
+    success_exit_status: frozenset[int] = frozenset({0})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the app's process gets besides its command line. Empty user or group: the launcher's own."""
+
+    user: str = ""
+    group: str = ""
+    umask: int = 0o022
+    nice: int = 0
+    limit_nofile: int = 0
+    working_directory: str = "/"
+    environment: tuple[tuple[str, str], ...] = ()
+    environment_file: str = ""
+    pass_environment: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """One section. `argv[0]` is the program as written; where it lies on disk is found when it is started."""
+
+    name: str
+    line: int = field(compare=False)
+    key_lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
+    enabled: bool
+    argv: tuple[str, ...]
+    type: Type
+    pidfile: str
+    logfile: str
+    after: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    wait_for: str = ""
+    policy: RestartPolicy = field(default_factory=RestartPolicy)
+    timeout_start_sec: float = 10.0
+    timeout_stop_sec: float = 10.0
+    kill_signal: int = 15
+    context: Context = field(default_factory=Context)
+
+    @property
+    def program(self) -> str:
+        """The program as the configuration names it."""
+        return self.argv[0]
+
+    @property
+    def detaches(self) -> bool:
+        """It makes a daemon of itself, and its pidfile tells which process that is."""
+        return self.type == "forking"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A configuration file: the sound apps in the file's order, and what is wrong with the rest."""
+
+    file: str
+    apps: tuple[App, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    def find(self, name: str) -> App | None:
+        """The sound app of that name."""
+        return next((app for app in self.apps if app.name == name), None)

@@ -1,0 +1,280 @@
+"""The watchdog: one loop that waits for the kernel's news and for due times, and moves each app on.
+
+Knows the selector, signals and the clock. Nothing polls: with nothing starting or waiting to be restarted, it
+sleeps until something happens.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import selectors
+import signal
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from . import adoption, notify, order, pidfiles, proc
+from .control import ControlServer, Conversation, Request
+from .crew import Crew, Keeper
+from .journal import Journal
+from .life import Life
+from .lifecycle import ALIVE, Action, Event, State
+from .loading import Source
+from .paths import RunDirectory
+from .restart import Exit
+from .spec import App, Config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What a watchdog is told at birth. `notify_address`: where to tell that we are ready; empty: nowhere."""
+
+    source: Source
+    run: RunDirectory
+    journal: Journal
+    lock: pidfiles.Lock
+    keeper: Keeper = field(default_factory=Keeper)
+    notify_address: str = ""
+
+
+class Watchdog:
+    """All apps of one master."""
+
+    def __init__(self, setup: Setup, config: Config, *, revive: bool = True) -> None:
+        """Become the master of the run directory: signals, sockets, records, adoption.
+
+        `revive`: apps that died while no watchdog was there are started again. Raises OSError.
+        """
+        self.setup = setup
+        self.config = config
+        self.journal = setup.journal
+        self.started_unix = time.time()
+        self.stopping: set[str] = set()
+        """Apps whose stop waits for those that come after them."""
+        self.leaving = False
+        """Everything is to be stopped, and then the master ends."""
+        self.at_each_turn: Callable[[float], float | None] = lambda _: None
+        """Called after each turn with the time; it may say when it wants to be called again at the latest."""
+        self.on_request: Callable[[Request, Conversation], None] = lambda _, talk: talk.close()
+        self._selector = selectors.DefaultSelector()
+        self._to_spawn: list[Life] = []
+        self._changed = True
+        proc.become_subreaper()
+        self._listen_to_signals()
+        self.crew = Crew(
+            search=setup.source.search, run=setup.run, journal=setup.journal, keeper=setup.keeper,
+            selector=self._selector, emit=self.handle,
+        )  # fmt: skip
+        self.lives = self.crew.lives
+        adoption.adopt_all(self.crew, config, revive=revive)
+        for life in self.lives.values():
+            if life.wanted and life.state is State.STOPPED:
+                self.handle(life, Event.START)
+        self._control = ControlServer(setup.run.socket, self._selector, lambda *call: self.on_request(*call))
+        setup.lock.claim(os.getpid())
+
+    def run(self) -> None:
+        """Watch until everything is stopped and the master is to leave."""
+        while True:
+            self._settle()
+            due_s = self.at_each_turn(time.monotonic())
+            if (
+                self.leaving
+                and not self.stopping
+                and not any(life.state in ALIVE for life in self.lives.values())
+            ):
+                return
+            for key, mask in self._selector.select(self._wait_s(due_s)):
+                # An earlier callback of this batch may have let go of this one.
+                if self._selector.get_map().get(key.fd) is key:
+                    key.data(mask)
+            self._on_time(time.monotonic())
+
+    def close(self) -> None:
+        """Leave nothing behind: sockets, records, the lock."""
+        notify.tell(self.setup.notify_address, "STOPPING=1")
+        self._control.close()
+        self.crew.close()
+        self.setup.lock.release()
+
+    def _settle(self) -> None:
+        """Carry out what the events so far have led to, until nothing moves any more."""
+        while self._changed or self._to_spawn:
+            self._changed = False
+            for name in [name for name in self.stopping if not self._held_up_stopping(name)]:
+                self.stopping.discard(name)
+                self._stop(self.lives[name])
+            for life in self.lives.values():
+                if life.state is State.WAITING:
+                    life.blocked = self._held_up_by(life.app)
+                    if not life.blocked:
+                        self.handle(life, Event.UNBLOCKED)
+            lives, self._to_spawn = self._to_spawn, []
+            self.crew.spawn([life for life in lives if life.state is State.STARTING])
+        self.crew.remember(self.lives.values())
+
+    def _wait_s(self, due_s: float | None) -> float | None:
+        times = [life.deadline_s for life in self.lives.values()]
+        soonest_s = min((t for t in (*times, due_s, self.crew.next_probe_s()) if t is not None), default=None)
+        return None if soonest_s is None else max(0.0, soonest_s - time.monotonic())
+
+    def _on_time(self, now_s: float) -> None:
+        self.crew.on_time(now_s)
+        for life in list(self.lives.values()):
+            if life.deadline_s is not None and life.deadline_s <= now_s:
+                life.deadline_s = None
+                reason = self.crew.why_not_ready(life) if life.state is State.STARTING else ""
+                self.handle(life, Event.TIMER, reason=reason)
+
+    def _listen_to_signals(self) -> None:
+        wake_r, wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, _take_note)
+        self._selector.register(
+            wake_r, selectors.EVENT_READ, lambda _: self._on_signals(os.read(wake_r, 4096))
+        )
+
+    def _on_signals(self, numbers: bytes) -> None:
+        self.crew.reap()
+        for number in set(numbers):
+            if number in (signal.SIGTERM, signal.SIGINT):
+                self.journal.info(f"{signal.Signals(number).name}: stopping everything")
+                self.leave()
+            elif number == signal.SIGHUP:
+                self.journal.info("SIGHUP: there is no reload yet, use restart")
+
+    # What people want
+
+    def reload(self) -> Config:
+        """Read the configuration again: each app uses it from its next start on. Raises UnreadableError."""
+        self.config, _ = self.setup.source.load()
+        return self.config
+
+    def start(self, names: Iterable[str]) -> list[str]:
+        """Want these apps and what they require; returns all of them, in an order in which they can start."""
+        wanted = order.closure(names, {app.name: app.requires for app in self.config.apps})
+        wanted = [name for name in wanted if name in self.lives or self.config.find(name)]
+        self.leaving = False
+        for name in wanted:
+            if name not in self.lives:
+                self.lives[name] = Life(app=self._find(name))
+            self.stopping.discard(name)
+            self.handle(self.lives[name], Event.START)
+        return wanted
+
+    def stop(self, names: Iterable[str]) -> list[str]:
+        """Want these apps, and those that require them, no more; returns all of them."""
+        needed_by: dict[str, list[str]] = {}
+        for life in self.lives.values():
+            for other in life.app.requires:
+                needed_by.setdefault(other, []).append(life.app.name)
+        unwanted = [name for name in order.closure(names, needed_by) if name in self.lives]
+        for name in unwanted:
+            # At once, so that a crash on the way down leads to no restart.
+            self.lives[name].wanted = self.lives[name].again = False
+        self.stopping.update(unwanted)
+        self._changed = True
+        return unwanted
+
+    def restart(self, names: Iterable[str]) -> list[str]:
+        """Stop these apps and start them anew, as the configuration now has them; returns all of them."""
+        names = list(names)
+        running = [name for name in names if name in self.lives and self.lives[name].state in ALIVE]
+        for name in running:
+            self.lives[name].again = True
+        self.stopping.update(running)
+        for name in set(names) - set(running):
+            if name in self.lives:
+                self.lives[name].wanted = False  # its count of restarts begins anew
+        started = self.start(name for name in names if name not in running)
+        self._changed = True
+        return [*running, *(name for name in started if name not in running)]
+
+    def leave(self) -> list[str]:
+        """Stop everything and end."""
+        self.leaving = True
+        return self.stop(list(self.lives))
+
+    def _find(self, name: str) -> App:
+        app = self.config.find(name)
+        assert app is not None
+        return app
+
+    # What happens
+
+    def handle(self, life: Life, event: Event, *, exit: Exit | None = None, reason: str = "") -> None:
+        """Carry the app's life on by one event, and do what follows from it."""
+        now_s = time.monotonic()
+        before = life.state
+        if event is Event.CLEARED:
+            actions = life.cleared(now_s, random.random())
+        else:
+            actions = life.on(event, now_s, exit=exit, reason=reason)
+        self._changed = True
+        if life.state is not before:
+            self._tell(life)
+        if life.state is State.WAITING and (app := self.config.find(life.app.name)):
+            life.app = app
+        for action in actions:
+            if action is Action.SPAWN:
+                self._to_spawn.append(life)
+            else:
+                self.crew.perform(life, action)
+
+    def _tell(self, life: Life) -> None:
+        text = f"{life.app.name}: {life.state.value}{': ' + life.reason if life.reason else ''}"
+        if life.state in (State.FATAL, State.BACKOFF):
+            self.journal.warning(text)
+        elif life.state in (State.RUNNING, State.STOPPED, State.EXITED):
+            self.journal.info(text)
+        else:
+            self.journal.debug(text)
+
+    def _stop(self, life: Life) -> None:
+        again = life.again
+        self.handle(life, Event.STOP)
+        if again:
+            self.handle(life, Event.START)
+
+    def _held_up_by(self, app: App) -> str:
+        """What keeps the app from starting, in words; empty if nothing does."""
+        for name in (*app.requires, *app.after):
+            required = name in app.requires
+            other = self.lives.get(name)
+            if other is None or (not other.wanted and other.state is State.STOPPED):
+                if required:
+                    return f"requires {name}, which is stopped"
+                continue
+            done = (
+                other.state is State.EXITED
+                and other.last_exit
+                and other.last_exit.succeeded(other.app.policy)
+            )
+            ready = other.state is State.RUNNING and name not in self.stopping
+            given_up = other.state in (State.FATAL, State.EXITED) and not required
+            if not (done or ready or given_up):
+                return f"waiting for {name}, which is {other.state.value}"
+        if app.wait_for:
+            # Looked at, not opened: opening a serial port resets many a board.
+            try:
+                os.stat(app.wait_for)
+            except OSError as error:
+                return f"waiting for {app.wait_for}: {error.strerror}"
+            if not os.access(app.wait_for, os.R_OK):
+                return f"waiting for {app.wait_for}: Permission denied"
+        return ""
+
+    def _held_up_stopping(self, name: str) -> bool:
+        """An app that comes after `name` is still on its way down."""
+        return any(
+            name in (*life.app.after, *life.app.requires)
+            and (other in self.stopping or life.state is State.STOPPING)
+            for other, life in self.lives.items()
+            if other != name
+        )
+
+
+def _take_note(number: int, frame: object) -> None:
+    """The wakeup descriptor has the number already; the loop acts."""
