@@ -1,9 +1,9 @@
 """What an app could not send yet: bounded, each event with its time, and thinned where nothing is lost by it.
 
 Knows which events replace earlier ones. Must not know sockets; time is an argument, monotonic seconds.
-A reading is an odometer, so a later one includes the earlier: of many kept readings every other may go. The
-last before a token or request stays, so that ticks keep their owner; and not all but the last go, because a
-core takes one huge step for a fault (beyond 500 mL, by its default).
+A reading is an odometer, so the next one includes it: of many, some may go. Those that go are the ones that
+leave the smallest steps, because a core takes a huge step for a fault (beyond 500 mL, by its default). The last
+before a token or request stays, so that ticks keep their owner, and those on both sides of a board's restart.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Final, TypeGuard
+from typing import Final, NamedTuple, TypeGuard
 
 from kegapps.kegnet.events import AppEvent, Event, FlowRequest, MeterUpdate, ThermoEvent, TokenAuthEvent
 from kegapps.kegnet.fields import MAX_AGE_S
 
 _MIN_WAIT_S: Final = 0.1  # what waited less is as good as new
+_NEVER: Final = 2**32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +25,7 @@ class BacklogLimits:
     """How much is kept, and how long it is worth sending."""
 
     max_events: int = 4096  # beyond it the first to go are stale commands, temperatures, readings, the oldest
-    readings_per_meter: int = 64  # beyond it every other goes
+    readings_per_meter: int = 64  # beyond it they are thinned
     thermo_interval_s: float = 60.0  # one of a sensor in this time: a core records no more
     command_max_age_s: float = 120.0  # tokens and requests; the longest that any flow may idle
 
@@ -42,6 +43,12 @@ class Stored:
         if waited_s < _MIN_WAIT_S or not _has_age(self.event):
             return self.event
         return replace(self.event, age_s=min(round(self.event.age_s + waited_s, 3), MAX_AGE_S))
+
+
+class _Reading(NamedTuple):
+    stored: Stored
+    ticks: int
+    commands: int  # before it
 
 
 class Backlog:
@@ -80,7 +87,7 @@ class Backlog:
             isinstance(event, MeterUpdate)
             and self._readings[event.tap_name] > self._limits.readings_per_meter
         ):
-            self._thin(event.tap_name, keep_every=2)
+            self._thin(event.tap_name, left=self._limits.readings_per_meter * 3 // 4)
         if len(self._stored) > self._limits.max_events:
             self._make_room(now_s)
 
@@ -106,23 +113,30 @@ class Backlog:
     def _is_stale(self, stored: Stored, now_s: float) -> bool:
         return _is_command(stored.event) and now_s - stored.since_s > self._limits.command_max_age_s
 
-    def _thin(self, meter: str, keep_every: int) -> None:
-        kept: deque[Stored] = deque()
-        newer = 0  # readings of this meter between here and the next command
-        readings = 0
-        for stored in reversed(self._stored):
+    def _thin(self, meter: str, left: int) -> None:
+        """Drop readings of `meter` until `left` are left, or fewer could go without a loss."""
+        readings = self._readings_of(meter)
+        doomed: set[int] = set()
+        while len(readings) > left:
+            # The one whose neighbours are closest: so the steps that are left are about equal.
+            best = min(range(1, len(readings) - 1), key=lambda at: _gap(readings, at), default=0)
+            if not best or _gap(readings, best) == _NEVER:
+                break
+            doomed.add(id(readings.pop(best).stored))
+        self._stored = deque(stored for stored in self._stored if id(stored) not in doomed)
+        self._readings[meter] = len(readings)
+        self.superseded += len(doomed)
+
+    def _readings_of(self, meter: str) -> list[_Reading]:
+        readings: list[_Reading] = []
+        commands = 0
+        for stored in self._stored:
             event = stored.event
             if _is_command(event):
-                newer = 0
+                commands += 1
             elif isinstance(event, MeterUpdate) and event.tap_name == meter:
-                newer += 1
-                if (newer - 1) % keep_every:
-                    self.superseded += 1
-                    continue
-                readings += 1
-            kept.appendleft(stored)
-        self._stored = kept
-        self._readings[meter] = readings
+                readings.append(_Reading(stored, event.reading, commands))
+        return readings
 
     def _make_room(self, now_s: float) -> None:
         wanted: tuple[Callable[[Stored], bool], ...] = (
@@ -136,10 +150,18 @@ class Backlog:
                     self.dropped += 1
                     return
         for meter in self._readings:
-            self._thin(meter, keep_every=len(self._stored))
+            self._thin(meter, left=1)
         if len(self._stored) > self._limits.max_events:
             self._stored.popleft()
             self.dropped += 1
+
+
+def _gap(readings: list[_Reading], at: int) -> int:
+    """The step in ticks if `readings[at]` went; _NEVER if it has to stay."""
+    before, here, after = readings[at - 1 : at + 2]
+    if after.commands != here.commands or not before.ticks <= here.ticks <= after.ticks:
+        return _NEVER
+    return after.ticks - before.ticks
 
 
 def _is_command(event: Event) -> bool:
