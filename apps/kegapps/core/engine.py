@@ -1,0 +1,193 @@
+"""All that kegbot_core decides: kegnet events and the time go in, effects come out.
+
+Knows taps, meters, flows, tokens and sensors. Must not know sockets, clocks, files or the store.
+Source: shared/kegnet-protocol.md, sections 4 and 9.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Final
+
+from kegapps.core.effects import Effect, EndFlow, Keep, Say
+from kegapps.core.flows import Flows
+from kegapps.core.model import Flow, Memory, Now, Presence, Setup, Tap
+from kegapps.core.odometers import Odometers
+from kegapps.core.rules import Rules
+from kegapps.core.thermo import Sensors
+from kegapps.core.tokens import Readers, idle_limit_s, is_captive, token_key
+from kegapps.kegnet.events import (
+    ALL_TAPS,
+    Event,
+    FlowRequest,
+    MeterUpdate,
+    ThermoEvent,
+    TokenAuthEvent,
+)
+
+NAME: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+"""Names of meters and sensors that may be stored and shown."""
+
+MAX_AGE_S: Final = 30 * 86400.0
+"""No event is older: who says so has a broken clock."""
+
+
+class Engine:
+    """The core's decisions. Every public method returns its effects in the order they have to happen."""
+
+    def __init__(
+        self, rules: Rules, setup: Setup, memory: Memory, *, now: Now, new_uuid: Callable[[], str]
+    ) -> None:
+        self._rules = rules
+        self._setup = setup
+        self._odometers = Odometers(rules, memory.meters)
+        self._refused: set[str] = set()
+        self._flows = Flows(
+            rules,
+            flows=memory.flows,
+            taps=setup.taps,
+            first_flow_id=max(int(now.unix_s), memory.last_flow_id + 1),
+            now=now,
+            new_uuid=new_uuid,
+        )
+        # What lay on the reader of a tap without a flow may have been taken away while the core was away.
+        self._readers = Readers(p for p in memory.presences if self._flows.on(p.tap_name))
+        self._sensors = Sensors(rules, memory.sensor_minutes)
+
+    @property
+    def taps(self) -> tuple[Tap, ...]:
+        """The taps known now."""
+        return tuple(self._setup.taps.values())
+
+    @property
+    def open_flows(self) -> tuple[Flow, ...]:
+        """The flows under way now."""
+        return self._flows.open_flows()
+
+    def use(self, setup: Setup) -> None:
+        """Go by this setup from now on."""
+        self._setup = setup
+        self._flows.use(setup.taps)
+
+    def handle(self, event: Event, now: Now, *, peer: str) -> list[Effect]:
+        """Take an event from the connection `peer` (any text, another one for each connection).
+
+        Events that only a core may send, and events about unknown taps, have no effect.
+        """
+        return list(self._account(self._handle(event, now, peer)))
+
+    def wake(self, now: Now) -> list[Effect]:
+        """Do what is due; see `next_wake_mono_s`."""
+        return list(self._account(self._wake(now)))
+
+    def next_wake_mono_s(self) -> float | None:
+        """When to call `wake` even if no event comes; None: not at all."""
+        due = [self._flows.next_wake_mono_s(), self._sensors.next_wake_mono_s()]
+        return min((mono_s for mono_s in due if mono_s is not None), default=None)
+
+    def close_valves(self) -> list[Effect]:
+        """What to announce before the core ends: nobody would keep watch over an open valve."""
+        return list(self._flows.close_valves())
+
+    def _handle(self, event: Event, now: Now, peer: str) -> Iterator[Effect]:
+        match event:
+            case MeterUpdate():
+                yield from self._read(event, now, peer)
+            case FlowRequest(request="start_flow") if event.tap_name in self._setup.taps:
+                yield from self._flows.request(event.tap_name, earlier(now, event.age_s))
+            case FlowRequest(request="stop_flow") if event.tap_name in self._setup.taps:
+                yield from self._flows.end(event.tap_name)
+            case TokenAuthEvent():
+                for tap_name in self._taps_meant(event.tap_name):
+                    yield from self._token(tap_name, event, now)
+            case ThermoEvent():
+                if NAME.fullmatch(event.sensor_name):
+                    age_s = now.unix_s - earlier(now, event.age_s).unix_s
+                    yield from self._sensors.read(event.sensor_name, event.sensor_value, age_s=age_s, now=now)
+
+    def _wake(self, now: Now) -> Iterator[Effect]:
+        yield from self._flows.wake(now)
+        yield from self._sensors.wake(now)
+
+    def _taps_meant(self, tap_name: str) -> tuple[str, ...]:
+        if tap_name == ALL_TAPS:
+            return tuple(self._setup.taps)
+        return (tap_name,) if tap_name in self._setup.taps else ()
+
+    def _read(self, event: MeterUpdate, now: Now, peer: str) -> Iterator[Effect]:
+        name, at = event.tap_name, earlier(now, event.age_s)
+        if name not in self._setup.taps:
+            yield from self._meet(name)
+        tap = self._setup.taps.get(name)
+        if tap is None:
+            return
+        before = self._odometers.counted_ticks(name)
+        yield from self._odometers.read(tap, event.reading, at=at, now=now, peer=peer)
+        ticks = self._odometers.counted_ticks(name) - before
+        if ticks:
+            yield from self._flows.pour(name, ticks, at)
+
+    def _meet(self, name: str) -> Iterator[Effect]:
+        """Make a tap of a meter that is heard for the first time, unless that would be silly."""
+        if not NAME.fullmatch(name) or len(self._setup.taps) >= self._rules.max_taps:
+            if name not in self._refused and len(self._refused) < self._rules.max_taps:
+                self._refused.add(name)
+                reason = (
+                    "there are enough taps already (--max_taps)"
+                    if NAME.fullmatch(name)
+                    else "not a meter's name"
+                )
+                yield Say(level=logging.WARNING, text=f"Refused meter {name[:64]!r}: {reason}")
+            return
+        tap = Tap(name=name, ml_per_tick=self._rules.default_ml_per_tick)
+        self.use(replace(self._setup, taps={**self._setup.taps, name: tap}))
+        yield Say(
+            level=logging.INFO, text=f"New tap: {name}, {tap.ml_per_tick:.4g} mL per tick until it is set"
+        )
+        yield Keep(record=tap)
+
+    def _token(self, tap_name: str, event: TokenAuthEvent, now: Now) -> Iterator[Effect]:
+        device, token = token_key(event.auth_device_name, event.token_value)
+        present = self._readers.present(tap_name)
+        same = present is not None and (present.device, present.token) == (device, token)
+        if event.status == "removed" and present is not None and same:
+            yield from self._removed(present)
+        elif event.status == "added" and not same:
+            username = self._setup.users.get((device, token))
+            if username is None:
+                yield Say(level=logging.INFO, text=f"{tap_name}: {device} token {token[:64]!r} is nobody's")
+            if present is not None and present.accepted and username is None:
+                return
+            if present is not None:
+                yield from self._removed(present)
+            yield from self._readers.put(
+                Presence(tap_name=tap_name, device=device, token=token, accepted=username is not None)
+            )
+            if username is not None:
+                limit_s, at = idle_limit_s(device, self._rules), earlier(now, event.age_s)
+                yield from self._flows.arrive(tap_name, username, limit_s, at, now)
+
+    def _removed(self, presence: Presence) -> Iterator[Effect]:
+        yield from self._readers.take(presence)
+        flow = self._flows.on(presence.tap_name)
+        if flow is None or not is_captive(presence.device, self._rules):
+            return
+        # Waving an unknown token about must not end the pour of somebody who was let in.
+        if presence.accepted or flow.username is None:
+            yield from self._flows.end(presence.tap_name)
+
+    def _account(self, effects: Iterator[Effect]) -> Iterator[Effect]:
+        """Write the ticks of flows that became no drink to their meter's account."""
+        for effect in effects:
+            yield effect
+            if isinstance(effect, EndFlow) and effect.drink is None and effect.flow.ticks:
+                yield from self._odometers.too_few(effect.flow.tap_name, effect.flow.ticks)
+
+
+def earlier(now: Now, age_s: float) -> Now:
+    """The instant `age_s` seconds before `now`; an age that no queue has (negative, not a number) is 0."""
+    age_s = min(age_s, MAX_AGE_S) if age_s > 0 else 0.0
+    return Now(mono_s=now.mono_s - age_s, unix_s=now.unix_s - age_s)

@@ -1,0 +1,252 @@
+"""The life of flows: how one starts, is taken over, counts ticks, falls idle and becomes a drink.
+
+Knows open flows, taps and time. Must not know meters' odometers, tokens, the store or the wire's bytes.
+Source: shared/kegnet-protocol.md, "Flows", "Relays" and "Drinks".
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final
+
+from kegapps.core.effects import Announce, Effect, EndFlow, Keep, Say
+from kegapps.core.model import Drink, Flow, Now, Tap
+from kegapps.core.rules import Rules
+from kegapps.kegnet.events import DrinkCreatedEvent, FlowState, FlowUpdate, OutputMode, SetRelayOutputEvent
+
+CLOCK_JUMP_S: Final = 2.0
+"""If the wall clock moved that much more or less than the monotonic one, somebody has set it."""
+
+
+class Flows:
+    """At most one open flow per tap. Every method returns effects in the order they have to happen."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        *,
+        flows: Iterable[Flow],
+        taps: Mapping[str, Tap],
+        first_flow_id: int,
+        now: Now,
+        new_uuid: Callable[[], str],
+    ) -> None:
+        self._rules = rules
+        self._new_uuid = new_uuid
+        self._next_flow_id = first_flow_id
+        self._taps: dict[str, Tap] = {}
+        self._open = {flow.tap_name: flow for flow in flows}
+        self._fed_mono_s = {flow.tap_name: now.mono_s for flow in self._open.values() if flow.username}
+        self.use(taps)
+
+    def use(self, taps: Mapping[str, Tap]) -> None:
+        """Go by these taps from now on; a tap that is gone is kept until its flow is over."""
+        default = self._rules.default_ml_per_tick
+        kept = {
+            name: self._taps.get(name) or Tap(name=name, ml_per_tick=default)
+            for name in self._open
+            if name not in taps
+        }
+        self._taps = {**taps, **kept}
+
+    def on(self, tap_name: str) -> Flow | None:
+        """The open flow of this tap."""
+        return self._open.get(tap_name)
+
+    def open_flows(self) -> tuple[Flow, ...]:
+        """All open flows."""
+        return tuple(self._open.values())
+
+    def request(self, tap_name: str, at: Now) -> Iterator[Effect]:
+        """Somebody asks for a flow: an open one keeps its owner and is told again, a new one has none."""
+        flow = self._open.get(tap_name)
+        if flow is None:
+            yield from self._start(tap_name, None, self._rules.idle_timeout_s, at)
+        else:
+            yield self._update(flow)
+
+    def pour(self, tap_name: str, ticks: int, at: Now) -> Iterator[Effect]:
+        """Count `ticks` (more than 0) that were poured by `at`, in a new anonymous flow if none is open."""
+        flow = self._open.get(tap_name)
+        if flow is None:
+            yield from self._start(tap_name, None, self._rules.idle_timeout_s, at)
+            flow = self._open[tap_name]
+        yield from self._change(_with_ticks(flow, ticks, at))
+
+    def arrive(
+        self, tap_name: str, username: str, idle_limit_s: float, at: Now, now: Now
+    ) -> Iterator[Effect]:
+        """A user who may pour has come to this tap at `at`; `now` starts the clock of the valve."""
+        flow = self._open.get(tap_name)
+        if flow is not None and flow.username not in (None, username):
+            yield from self.end(tap_name)
+            flow = None
+        if flow is None:
+            yield from self._start(tap_name, username, idle_limit_s, at)
+            # A token that waited longer than its flow may idle only says whose the queued ticks were.
+            if now.mono_s - at.mono_s <= idle_limit_s:
+                yield from self._relay(tap_name, "enabled")
+            self._fed_mono_s[tap_name] = now.mono_s
+        elif flow.username is None:
+            yield Say(level=logging.INFO, text=f"Flow {flow.flow_id} on {tap_name} is now {username}'s")
+            self._fed_mono_s[tap_name] = now.mono_s
+            yield from self._change(replace(flow, username=username, idle_limit_s=idle_limit_s))
+            yield self._update(self._open[tap_name])
+        else:
+            yield from self._change(replace(flow, idle_limit_s=idle_limit_s))
+
+    def end(self, tap_name: str, *, idle: bool = False) -> Iterator[Effect]:
+        """Complete the open flow of this tap, if there is one."""
+        flow = self._open.get(tap_name)
+        if flow is None:
+            return
+        if idle:
+            yield self._update(flow, "idle")
+        yield from self._relay(tap_name, "disabled")
+        drink = self._drink(flow)
+        del self._open[tap_name]
+        self._fed_mono_s.pop(tap_name, None)
+        yield EndFlow(flow=flow, drink=drink)
+        yield self._update(flow, "completed")
+        if drink is not None:
+            yield Announce(event=self._drink_created(drink), drink_uuid=drink.uuid)
+        yield Say(level=logging.INFO, text=self._obituary(flow, drink, idle=idle))
+
+    def wake(self, now: Now) -> Iterator[Effect]:
+        """End what has idled for more than its limit; keep the valves of owned flows open."""
+        for flow in self.open_flows():
+            if now.mono_s - flow.last_mono_s > flow.idle_limit_s:
+                yield from self.end(flow.tap_name, idle=True)
+        for tap_name, fed_mono_s in self._fed_mono_s.items():
+            if now.mono_s - fed_mono_s >= self._rules.relay_repeat_s:
+                self._fed_mono_s[tap_name] = now.mono_s
+                yield from self._relay(tap_name, "enabled")
+
+    def next_wake_mono_s(self) -> float | None:
+        """When `wake` has something to do at the earliest; None while no flow is open."""
+        due = [flow.last_mono_s + flow.idle_limit_s for flow in self._open.values()]
+        due += [
+            fed_mono_s + self._rules.relay_repeat_s
+            for tap_name, fed_mono_s in self._fed_mono_s.items()
+            if self._taps[tap_name].relay_name
+        ]
+        return min(due, default=None)
+
+    def close_valves(self) -> Iterator[Effect]:
+        """`disabled` for every owned flow; the flows stay open."""
+        for tap_name in self._fed_mono_s:
+            yield from self._relay(tap_name, "disabled")
+
+    def _start(self, tap_name: str, username: str | None, idle_limit_s: float, at: Now) -> Iterator[Effect]:
+        flow = Flow(
+            uuid=self._new_uuid(),
+            flow_id=self._next_flow_id,
+            tap_name=tap_name,
+            username=username,
+            idle_limit_s=idle_limit_s,
+            start_unix_s=at.unix_s,
+            last_unix_s=at.unix_s,
+            last_mono_s=at.mono_s,
+        )
+        self._next_flow_id += 1
+        yield Say(
+            level=logging.INFO, text=f"Flow {flow.flow_id} starts on {tap_name}: {username or 'anonymous'}"
+        )
+        yield from self._change(flow)
+
+    def _change(self, flow: Flow) -> Iterator[Effect]:
+        self._open[flow.tap_name] = flow
+        yield Keep(record=flow)
+        yield self._update(flow)
+
+    def _relay(self, tap_name: str, mode: OutputMode) -> Iterator[Effect]:
+        output_name = self._taps[tap_name].relay_name
+        if output_name:
+            yield Announce(event=SetRelayOutputEvent(output_name=output_name, output_mode=mode))
+
+    def _update(self, flow: Flow, state: FlowState | None = None) -> Announce:
+        return Announce(
+            event=FlowUpdate(
+                flow_id=flow.flow_id,
+                tap_name=flow.tap_name,
+                state=state or ("active" if flow.ticks else "initial"),
+                username=flow.username,
+                start_time=utc(flow.start_unix_s),
+                last_activity_time=utc(flow.last_unix_s),
+                ticks=flow.ticks,
+                volume_ml=flow.ticks * self._taps[flow.tap_name].ml_per_tick,
+            )
+        )
+
+    def _drink(self, flow: Flow) -> Drink | None:
+        tap = self._taps[flow.tap_name]
+        volume_ml = flow.ticks * tap.ml_per_tick
+        if volume_ml <= self._rules.min_drink_ml:
+            return None
+        return Drink(
+            uuid=flow.uuid,
+            flow_id=flow.flow_id,
+            tap_name=flow.tap_name,
+            username=flow.username,
+            ticks=flow.ticks,
+            ml_per_tick=tap.ml_per_tick,
+            volume_ml=volume_ml,
+            start_unix_s=flow.start_unix_s,
+            end_unix_s=flow.last_unix_s,
+            keg_id=tap.keg_id,
+        )
+
+    def _drink_created(self, drink: Drink) -> DrinkCreatedEvent:
+        # The old cores sent the time of the drink, which is that of its last ticks, in both fields.
+        return DrinkCreatedEvent(
+            flow_id=drink.flow_id,
+            drink_id=0,
+            tap_name=drink.tap_name,
+            start_time=utc(drink.end_unix_s),
+            end_time=utc(drink.end_unix_s),
+            username=drink.username or self._rules.guest_username,
+        )
+
+    def _obituary(self, flow: Flow, drink: Drink | None, *, idle: bool) -> str:
+        text = (
+            f"Flow {flow.flow_id} on {flow.tap_name} {'fell idle' if idle else 'ended'}: {flow.ticks} ticks"
+        )
+        if drink is None:
+            return f"{text}, no more than {self._rules.min_drink_ml:g} mL and so no drink"
+        return (
+            f"{text}, a drink of {drink.volume_ml:.1f} mL for {drink.username or self._rules.guest_username}"
+        )
+
+
+def _with_ticks(flow: Flow, ticks: int, at: Now) -> Flow:
+    """The flow with `ticks` more, the last at `at`. If the clock was set meanwhile, its start moves along."""
+    elapsed_s = at.mono_s - flow.last_mono_s
+    if elapsed_s <= 0:  # an old reading that was queued
+        return replace(flow, ticks=flow.ticks + ticks)
+    jump_s = at.unix_s - flow.last_unix_s - elapsed_s
+    return replace(
+        flow,
+        ticks=flow.ticks + ticks,
+        start_unix_s=flow.start_unix_s + (jump_s if abs(jump_s) > CLOCK_JUMP_S else 0.0),
+        last_unix_s=at.unix_s,
+        last_mono_s=at.mono_s,
+    )
+
+
+def resumed_mono_s(*, last_unix_s: float, last_mono_s: float, same_boot: bool, now: Now) -> float:
+    """Monotonic time of the last ticks of a flow that was open when an earlier core ended.
+
+    Within one boot the stored monotonic time still holds, whatever happened to the wall clock. After a reboot only
+    the wall clock can tell; if it stands before those ticks, they are taken for just now.
+    """
+    if same_boot and last_mono_s <= now.mono_s:
+        return last_mono_s
+    return now.mono_s - max(0.0, now.unix_s - last_unix_s)
+
+
+def utc(unix_s: float) -> datetime:
+    """An aware datetime; Unix seconds that no calendar has are moved to its nearest end."""
+    return datetime.fromtimestamp(min(max(unix_s, 0.0), 253_402_300_799.0), UTC)

@@ -1,0 +1,96 @@
+"""The last reading of every meter, and an account of all its ticks: counted, too few for a drink, dropped.
+
+Knows readings, peers and time. Must not know flows, tokens, events or the store.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from kegapps.core.effects import Effect, Keep, Say
+from kegapps.core.meters import MAX_READING, Step, believable_ml, step
+from kegapps.core.model import Meter, Now, Tap
+from kegapps.core.rules import Rules
+
+
+class Odometers:
+    """All meters that were ever heard."""
+
+    def __init__(self, rules: Rules, meters: Iterable[Meter]) -> None:
+        self._rules = rules
+        self._meters = {meter.name: meter for meter in meters}
+        self._told: dict[str, tuple[str, float]] = {}  # by whom, and of what (monotonic) time, in this run
+
+    def counted_ticks(self, name: str) -> int:
+        """All ticks ever counted on this meter."""
+        return self._meters[name].counted_ticks if name in self._meters else 0
+
+    def read(self, tap: Tap, reading: int, *, at: Now, now: Now, peer: str) -> Iterator[Effect]:
+        """Take the reading that `peer` made at the time `at`; `counted_ticks` tells what it added.
+
+        Raises nothing; a reading out of 0..MAX_READING is refused with a line for the log.
+        """
+        name = tap.name
+        if not 0 <= reading <= MAX_READING:
+            yield Say(
+                level=logging.WARNING,
+                text=f"{name}: refused a reading of {reading} ticks: no meter shows that",
+            )
+            return
+        meter = self._meters.get(name)
+        if meter is not None and meter.last_reading == reading:
+            return  # also what a client repeats when it has come back: the step from it is still to be judged
+        limit_ml = self._believable_ml(name, at=at, now=now, peer=peer)
+        self._told[name] = peer, at.mono_s
+        if meter is None:
+            yield from self._keep(Meter(name=name, last_reading=reading, read_unix_s=at.unix_s))
+        else:
+            counted = step(meter.last_reading, reading, max_ticks=limit_ml / tap.ml_per_tick)
+            if counted.doubt:
+                yield Say(level=logging.WARNING, text=_disbelief(meter, reading, counted, limit_ml))
+            yield from self._keep(
+                replace(
+                    meter,
+                    last_reading=reading,
+                    read_unix_s=at.unix_s,
+                    counted_ticks=min(meter.counted_ticks + counted.ticks, MAX_READING),
+                    dropped_ticks=min(meter.dropped_ticks + counted.dropped_ticks, MAX_READING),
+                    dropped_steps=meter.dropped_steps + bool(counted.doubt),
+                    dropped_reason=str(counted.doubt or meter.dropped_reason),
+                )
+            )
+
+    def too_few(self, name: str, ticks: int) -> Iterator[Effect]:
+        """A flow with so many ticks was too small to be a drink."""
+        meter = self._meters.get(name)
+        if meter is not None:
+            yield from self._keep(replace(meter, small_ticks=meter.small_ticks + ticks))
+
+    def _keep(self, meter: Meter) -> Iterator[Effect]:
+        self._meters[meter.name] = meter
+        yield Keep(record=meter)
+
+    def _believable_ml(self, name: str, *, at: Now, now: Now, peer: str) -> float:
+        unheard_s: float | None = None
+        if name in self._told:
+            told_by, told_mono_s = self._told[name]
+            was_queued = at.mono_s < now.mono_s
+            if told_by != peer or was_queued:
+                unheard_s = at.mono_s - told_mono_s
+        elif name in self._meters:
+            unheard_s = at.unix_s - self._meters[name].read_unix_s
+        return believable_ml(
+            unheard_s,
+            max_step_ml=self._rules.max_step_ml,
+            max_flow_ml_per_s=self._rules.max_flow_ml_per_s,
+            max_catch_up_ml=self._rules.max_catch_up_ml,
+        )
+
+
+def _disbelief(meter: Meter, reading: int, counted: Step, limit_ml: float) -> str:
+    return (
+        f"{meter.name}: {counted.dropped_ticks} ticks not counted ({counted.doubt}: from "
+        f"{meter.last_reading} to {reading}, at most {limit_ml:g} mL are believed; see --max_step_ml)"
+    )
