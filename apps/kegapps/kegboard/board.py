@@ -106,7 +106,7 @@ class Board:
         """Power on or reset: RAM is lost, the bootloader runs, then the boot tune, then one hello."""
         self._started_s = now_s + self.config.bootloader_s
         self._clear(self._started_s)
-        self._outputs.light_leds(on=True)
+        self._tied_up.append((self._started_s, lambda _: self._outputs.light_leds(on=True)))
         self._tied_up.append((self._started_s + self.config.boot_tune_s, self._booted))
 
     def power_off(self) -> None:
@@ -319,6 +319,11 @@ class Board:
     def meter_ticks(self) -> tuple[int, ...]:
         """Ticks counted since the board booted, by meter."""
         return tuple(self._ticks)
+
+    @property
+    def meters_told(self) -> bool:
+        """True when the host was told of every tick counted."""
+        return self._ticks == self._reported
 
     @property
     def outputs_enabled(self) -> tuple[bool, ...]:

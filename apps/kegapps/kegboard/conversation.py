@@ -1,0 +1,175 @@
+"""What a board's messages mean to the core, and when the board needs attention.
+
+Knows kbsp messages, kegnet events and the rules between them (protocol page, sections 9 and 12). Must not know
+ports, sockets or clocks: time is an argument, monotonic seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from kegapps.kbsp.messages import AuthToken, Hello, Message, MeterStatus, OneWirePresence, TemperatureReading
+from kegapps.kegnet.events import (
+    ALL_TAPS,
+    AppEvent,
+    MeterUpdate,
+    SetRelayOutputEvent,
+    ThermoEvent,
+    TokenAuthEvent,
+    TokenStatus,
+)
+
+HEARTBEAT_FIRMWARE: Final = 18
+SILENCE_S: Final = 25.0
+PINGS_AFTER_S: Final = (0.0, 3.0, 8.0, 18.0)
+COLDEST_C: Final = -55.0
+HOTTEST_C: Final = 125.0
+POWER_ON_C: Final = 85.0
+NEAR_C: Final = 5.0
+OUTPUTS: Final = 6
+MAX_NAMES: Final = 64  # a board has 6 meters and a few sensors; a line gone mad must not fill the memory
+# A board's resonator and our clock may differ by this much over a long absence.
+CLOCK_TOLERANCE: Final = 0.98
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something for the log instead of an event."""
+
+    text: str
+
+
+class Conversation:
+    """One board, over all the times that it comes and goes.
+
+    Odometers: a board counts from 0 after every boot. Only a boot that we know to lie behind the last reading we
+    passed on makes the core's last reading obsolete; then 0 is sent before the next reading, so that the first
+    ticks count in full. Guessed wrongly, the same 0 would count a whole beer twice.
+    """
+
+    def __init__(self, *, name: str, required_firmware: int) -> None:
+        self.name = name
+        self.hello: Hello | None = None
+        self.too_old = False
+        self._required_firmware = required_firmware
+        self._opened_s = 0.0
+        self._heard_s = 0.0
+        self._absent_since_s = 0.0
+        self._pings = 0
+        self._uptime_s: float | None = None
+        self._booted_s: float | None = None
+        self._read_s: dict[str, float] = {}
+        self._first_opened_s: float | None = None
+        self._celsius: dict[str, float] = {}
+
+    def opened(self, now_s: float) -> None:
+        """The line is open; nothing was heard on it yet."""
+        # Without an earlier line, only a boot under our eyes is known to be one.
+        self._absent_since_s = now_s if self._first_opened_s is None else self._heard_s
+        if self._first_opened_s is None:
+            self._first_opened_s = now_s
+        self._opened_s = self._heard_s = now_s
+        self._pings = 0
+        self.hello = None
+
+    def heard(self, message: Message, now_s: float) -> Iterator[AppEvent | Remark]:
+        """What to tell the core. Nothing while the firmware is too old."""
+        self._heard_s = now_s
+        if isinstance(message, Hello):
+            self._hello(message, now_s)
+        elif self.too_old:
+            return
+        elif isinstance(message, MeterStatus):
+            yield from self._meter(message, now_s)
+        elif isinstance(message, TemperatureReading):
+            yield from self._temperature(message)
+        elif isinstance(message, AuthToken):
+            device = "core.onewire" if message.device_name == "onewire" else message.device_name
+            if device and message.token:
+                yield _token(device, message.token_hex, present=message.present)
+        elif isinstance(message, OneWirePresence):
+            yield _token("core.onewire", f"{message.device_id:016x}", present=message.present)
+
+    def take_ping(self, now_s: float) -> bool:
+        """True when it is time to ask for a hello: at once, and a few times more while none came."""
+        next_s = self.next_ping_s
+        if next_s is None or now_s < next_s:
+            return False
+        self._pings += 1
+        return True
+
+    @property
+    def next_ping_s(self) -> float | None:
+        """When to ask next; None if that is over."""
+        if self.hello is not None or self._pings >= len(PINGS_AFTER_S):
+            return None
+        return self._opened_s + PINGS_AFTER_S[self._pings]
+
+    @property
+    def silent_s(self) -> float | None:
+        """When the line is to be given up unless something is heard; None for firmware that may keep silent."""
+        if self.hello is not None and self.hello.firmware_version < HEARTBEAT_FIRMWARE:
+            return None
+        return self._heard_s + SILENCE_S
+
+    def output(self, event: SetRelayOutputEvent) -> tuple[int, bool] | None:
+        """(output 0..5, on or off) if the event is for this board; None if it is not.
+
+        The last character of the name is the number; what stands before the last dot names the board.
+        """
+        board, dot, _ = event.output_name.rpartition(".")
+        if dot and board != self.name:
+            return None
+        last = event.output_name[-1:]
+        if not (last.isascii() and last.isdigit() and int(last) < OUTPUTS):
+            return None
+        return int(last), event.output_mode == "enabled"
+
+    def _hello(self, hello: Hello, now_s: float) -> None:
+        first = self.hello is None
+        self.too_old = hello.firmware_version < self._required_firmware
+        self.hello = hello
+        uptime_s = hello.uptime_s
+        if uptime_s is None:
+            return
+        if self._booted_since(uptime_s, now_s, first_hello=first):
+            self._booted_s = now_s - uptime_s
+        self._uptime_s = uptime_s
+
+    def _booted_since(self, uptime_s: float, now_s: float, *, first_hello: bool) -> bool:
+        """True if the board provably booted after the last hello, or while we were away from it."""
+        if self._uptime_s is not None and uptime_s < self._uptime_s:
+            return True
+        # At the first hello of a line only: later, a process that was stopped for a while would read old hellos
+        # late and take their uptimes for small.
+        return first_hello and uptime_s < (now_s - self._absent_since_s) * CLOCK_TOLERANCE
+
+    def _meter(self, message: MeterStatus, now_s: float) -> Iterator[AppEvent]:
+        meter = f"{self.name}.{message.meter_name}"
+        read_s = self._read_s.get(meter, self._first_opened_s)
+        if not message.meter_name or (meter not in self._read_s and len(self._read_s) >= MAX_NAMES):
+            return
+        if self._booted_s is not None and read_s is not None and read_s < self._booted_s:
+            yield MeterUpdate(tap_name=meter, reading=0)
+        self._read_s[meter] = now_s
+        yield MeterUpdate(tap_name=meter, reading=message.reading_ticks)
+
+    def _temperature(self, message: TemperatureReading) -> Iterator[AppEvent | Remark]:
+        sensor, celsius = f"{self.name}.{message.sensor_name}", message.sensor_c
+        if not COLDEST_C <= celsius <= HOTTEST_C:
+            yield Remark(f"{sensor} reads {celsius:g} degrees C, which no such sensor can; not passed on")
+            return
+        last = self._celsius.get(sensor)
+        if celsius == POWER_ON_C and (last is None or abs(last - celsius) > NEAR_C):
+            yield Remark(f"{sensor} reads 85 degrees C, as after its power came on; not passed on")
+            return
+        if sensor in self._celsius or len(self._celsius) < MAX_NAMES:
+            self._celsius[sensor] = celsius
+            yield ThermoEvent(sensor_name=sensor, sensor_value=celsius)
+
+
+def _token(device: str, value: str, *, present: bool) -> TokenAuthEvent:
+    status: TokenStatus = "added" if present else "removed"
+    return TokenAuthEvent(tap_name=ALL_TAPS, auth_device_name=device, token_value=value, status=status)

@@ -1,0 +1,139 @@
+"""A serial port as daemon and monitor use it: opened alone, read in the loop, never blocking.
+
+Knows pyserial, descriptors and the errors of both. Must not know what travels on the line.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import termios
+from collections.abc import Callable
+from typing import Final
+
+import serial
+
+from kegapps.daemon.loop import READ, WRITE, Loop
+
+BAUD: Final = 115_200  # fixed in the firmware (protocol page, section 1)
+READ_BYTES: Final = 4096
+MAX_UNSENT_BYTES: Final = 1024
+
+_REASONS: Final = {
+    errno.ENOENT: "no such device",
+    errno.ENODEV: "no such device",
+    errno.ENXIO: "no such device",
+    errno.EACCES: "permission denied; add the user to the group that owns it, often dialout",
+    errno.EPERM: "permission denied",
+    errno.EBUSY: "in use by another program",
+    errno.EWOULDBLOCK: "in use by another program",
+    errno.EISDIR: "a directory, not a device",
+    errno.ENOTDIR: "no such device",
+    errno.ENOTTY: "not a serial device",
+    errno.EINVAL: "not a serial device",
+    errno.EIO: "it does not answer",
+}
+
+
+class PortError(Exception):
+    """The port cannot be opened or used; the text is the reason in a few words, without the path."""
+
+
+class Port:
+    """An open serial port. `on_bytes(data)` and, once, `on_lost(reason)` are called from the loop."""
+
+    def __init__(
+        self, loop: Loop, path: str, *, on_bytes: Callable[[bytes], None], on_lost: Callable[[str], None]
+    ) -> None:
+        """Opens `path` at 115200 baud for this process alone. Raises PortError."""
+        self._loop = loop
+        self._on_bytes = on_bytes
+        self._on_lost = on_lost
+        self._unsent = bytearray()
+        try:
+            # Without `exclusive` in every program two of them share the bytes, each getting some.
+            self._serial = serial.Serial(path, BAUD, timeout=0, exclusive=True)
+        except (OSError, ValueError, termios.error) as error:
+            raise PortError(_reason(error)) from None
+        self._fd = self._serial.fileno()
+        loop.watch(self._fd, READ, self._ready)
+
+    @property
+    def is_open(self) -> bool:
+        """False after `close` and after the device went away."""
+        return self._fd >= 0
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes written that the kernel has not taken yet."""
+        return len(self._unsent)
+
+    def write(self, data: bytes) -> None:
+        """Send without waiting. A line that takes nothing for 1 KB is given up as lost, from the loop."""
+        if self.is_open and data:
+            self._unsent += data
+            self._flush()
+
+    def close(self) -> None:
+        """Close the port; harmless if it is closed."""
+        if self.is_open:
+            self._loop.unwatch(self._fd)
+            self._fd = -1
+            try:
+                self._serial.close()
+            except OSError:
+                return  # the device is gone, and with it what there was to close
+
+    def _ready(self, ready: int) -> None:
+        if ready & READ:
+            try:
+                data = os.read(self._fd, READ_BYTES)
+            except BlockingIOError:
+                data = None
+            except OSError as error:
+                self._lose(_reason(error))
+                return
+            if data == b"":
+                self._lose("unplugged")
+                return
+            if data:
+                self._on_bytes(data)
+        if ready & WRITE and self.is_open:
+            self._flush()
+
+    def _flush(self) -> None:
+        try:
+            sent = os.write(self._fd, self._unsent)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            # The reading side says so, too, and it is the one to be called from the loop.
+            self._unsent.clear()
+            sent = 0
+        del self._unsent[:sent]
+        if len(self._unsent) > MAX_UNSENT_BYTES:
+            self._unsent.clear()
+            self._loop.call_later(0, lambda: self._lose("it takes no bytes"))
+        self._loop.watch(self._fd, READ | WRITE if self._unsent else READ, self._ready)
+
+    def _lose(self, reason: str) -> None:
+        if self.is_open:
+            self.close()
+            self._on_lost("unplugged" if reason == _REASONS[errno.EIO] else reason)
+
+
+def missing_directory(path: str) -> str | None:
+    """The directory of a device path if there is no such directory: a mistake, not a device that comes later."""
+    folder = os.path.dirname(path) or "."
+    return None if os.path.isdir(folder) else folder
+
+
+def _reason(error: Exception) -> str:
+    # pyserial tells the number of an error sometimes as an attribute, sometimes in its text only.
+    number = getattr(error, "errno", None)
+    if number is None and (found := re.search(r"(?:Errno |\()(\d+)[\],]", str(error))):
+        number = int(found[1])
+    if number is None:
+        return " ".join(str(error).split())
+    return _REASONS.get(number, os.strerror(number).lower())

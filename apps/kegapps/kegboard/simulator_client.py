@@ -1,0 +1,236 @@
+"""The side of the simulator that a person or a script talks to: words out, a result and an exit status back.
+
+Knows the control socket and how to show results. Must not know boards.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from kegapps.daemon import runner
+from kegapps.daemon.loop import READ, Loop
+from kegapps.kegboard import verbs
+from kegapps.kegboard.control import Json, connect
+from kegapps.kegboard.paths import Paths
+
+DONE, FAILED, USAGE = 0, 1, 2
+READ_BYTES: Final = 65_536
+MAX_WAIT_S: Final = 86_400.0
+
+
+class _Call:
+    """One verb on its way."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        path: str,
+        words: Sequence[str],
+        *,
+        on_done: Callable[[Json], None],
+        on_progress: Callable[[Json], None] | None = None,
+    ) -> None:
+        self._loop = loop
+        self._on_done = on_done
+        self._on_progress = on_progress
+        self._buffer = bytearray()
+        try:
+            self._connection: socket.socket = connect(path)
+        except OSError as error:
+            reason = error.strerror or error
+            raise runner.StartError(
+                f"no simulator answers at {path} ({reason}); start one with the same --device_link"
+            ) from None
+        loop.watch(self._connection, READ, self._read)
+        request = {"words": list(words), "progress": on_progress is not None}
+        self._connection.sendall(json.dumps(request).encode() + b"\n")
+
+    def _read(self, _ready: int) -> None:
+        try:
+            data = self._connection.recv(READ_BYTES)
+        except OSError:
+            data = b""
+        self._buffer += data
+        *lines, rest = bytes(self._buffer).split(b"\n")
+        self._buffer[:] = rest
+        for line in lines:
+            answer = json.loads(line)
+            if "ok" in answer:
+                self._finish(answer)
+                return
+            if self._on_progress is not None:
+                self._on_progress(answer)
+        if not data:
+            self._finish({"ok": False, "text": "the simulator has ended"})
+
+    def _finish(self, answer: Json) -> None:
+        self._loop.unwatch(self._connection)
+        self._connection.close()
+        self._on_done(answer)
+
+
+def run(service: runner.Service, words: list[str], path: str, paths: Paths) -> int:
+    """Do what `words` say and show the result; the exit status. Raises StartError if no simulator answers."""
+    if words[0] == "script":
+        if len(words) != 2:
+            return _complain("script: expected script FILE", USAGE)
+        name = words[1] if words[1] == "-" else paths.absolute(words[1])
+        try:
+            steps = read_script(name)
+        except (verbs.VerbError, UnicodeDecodeError) as error:
+            return _complain(str(error), USAGE)
+        except OSError as error:
+            raise runner.StartError(f"{name}: {error.strerror}") from None
+        return _Script(service.loop, path, steps).run()
+    try:
+        verb = verbs.parse(words)
+    except verbs.VerbError as error:
+        return _complain(str(error), USAGE)
+    answers: list[Json] = []
+
+    def done(answer: Json) -> None:
+        answers.append(answer)
+        service.loop.stop()
+
+    shows = isinstance(verb, verbs.Pour) and sys.stderr.isatty()
+    _Call(service.loop, path, words, on_done=done, on_progress=_show_progress if shows else None)
+    service.loop.run()
+    if shows:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    if not answers:
+        return _complain("interrupted", FAILED)
+    return _show(answers[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One line of a script: a verb; or, with no `words`, a wait of `wait_s` seconds (None: for all verbs)."""
+
+    place: str
+    words: tuple[str, ...] = ()
+    background: bool = False
+    wait_s: float | None = None
+
+
+def read_script(name: str) -> list[Step]:
+    """The steps of a file, or of standard input ("-"). Raises VerbError naming the line, or OSError."""
+    if name == "-":
+        text, name = sys.stdin.read(), "standard input"
+    else:
+        with open(name, encoding="utf-8") as file:
+            text = file.read()
+    steps = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        place = f"{name}:{number}"
+        try:
+            words = shlex.split(line, comments=True)
+            if words:
+                steps.append(_step(place, words))
+        except ValueError as error:
+            raise verbs.VerbError(f"{place}: {error}") from None
+    return steps
+
+
+def _step(place: str, words: list[str]) -> Step:
+    if words[0] == "wait":
+        if len(words) > 2:
+            raise verbs.VerbError("wait: expected seconds, or nothing")
+        return Step(place=place, wait_s=_seconds(words[1]) if len(words) == 2 else None)
+    background = words[-1] == "&"
+    plain = words[:-1] if background else words
+    verbs.parse(plain)
+    return Step(place=place, words=tuple(plain), background=background)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text) if text.replace(".", "", 1).isdecimal() else -1.0
+    if not 0 <= seconds <= MAX_WAIT_S:
+        raise verbs.VerbError(f"wait: {text!r}: expected seconds, such as 0.5")
+    return seconds
+
+
+class _Script:
+    """Steps one after the other; stops at the first that fails."""
+
+    def __init__(self, loop: Loop, path: str, steps: list[Step]) -> None:
+        self._loop = loop
+        self._path = path
+        self._steps = iter(steps)
+        self._background = 0
+        self._blocked: Step | None = None
+        self._over = False
+        self._status: int | None = None
+
+    def run(self) -> int:
+        self._next()
+        self._loop.run()
+        return _complain("interrupted", FAILED) if self._status is None else self._status
+
+    def _next(self) -> None:
+        for step in self._steps:
+            if not step.words and step.wait_s is not None:
+                self._loop.call_later(step.wait_s, self._next)
+                return
+            if not step.words:
+                if self._background:
+                    self._blocked = step
+                    return
+                continue
+            self._call(step)
+            if not step.background:
+                self._blocked = step
+                return
+        self._over = True
+        self._end_if_quiet()
+
+    def _call(self, step: Step) -> None:
+        self._background += step.background
+
+        def done(answer: Json) -> None:
+            self._background -= step.background
+            if self._status is not None:
+                return
+            if _show(answer, step.place) != DONE:
+                self._end(FAILED)
+            elif self._blocked is step or (
+                self._blocked and not self._blocked.words and not self._background
+            ):
+                self._blocked = None
+                self._next()
+            else:
+                self._end_if_quiet()
+
+        _Call(self._loop, self._path, step.words, on_done=done)
+
+    def _end_if_quiet(self) -> None:
+        if self._over and not self._background:
+            self._end(DONE)
+
+    def _end(self, status: int) -> None:
+        self._status = status
+        self._loop.stop()
+
+
+def _show_progress(answer: Json) -> None:
+    print(f"\r{answer['poured']} of {answer['ticks']} ticks", end="", file=sys.stderr, flush=True)
+
+
+def _show(answer: Json, place: str = "") -> int:
+    if "state" in answer:
+        print(json.dumps(answer["state"], indent=2))
+    if not answer["ok"]:
+        return _complain(f"{place}: {answer['text']}" if place else answer["text"], FAILED)
+    if "text" in answer:
+        print(answer["text"])
+    return DONE
+
+
+def _complain(line: str, status: int) -> int:
+    print(f"kegboard_simulator: {line}", file=sys.stderr)
+    return status
