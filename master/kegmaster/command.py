@@ -19,7 +19,7 @@ from .exit_codes import Status, Verb
 from .loading import Source, UnreadableError
 from .paths import NoHomeError, RunDirectory
 from .programs import Search
-from .spec import Config
+from .spec import App, Config
 
 _END_S: Final = 5.0
 _LOCK_WAIT_S: Final = 5.0
@@ -71,11 +71,8 @@ class Command:
         import shlex
 
         config, _ = self.source.load()
-        apps = [
-            app
-            for app in config.apps
-            if (app.name in self.options.names or (app.enabled and not self.options.names))
-        ]
+        # What a program missing from this machine would be given is worth seeing too.
+        apps = self._chosen(self.source.parse())
         unknown = self._unknown(config)
         if self.options.json:
             fields = ("name", "type", "pidfile", "logfile")
@@ -191,12 +188,7 @@ class Command:
         config, _ = self.source.load()
         if unknown := self._unknown(config):
             return self._fail(f"{config.file}: there is no section [{unknown[0]}]", Verb.USAGE)
-        chosen = [
-            app
-            for app in config.apps
-            if app.name in self.options.names or (app.enabled and not self.options.names)
-        ]
-        files = {app.name: app.logfile for app in chosen}
+        files = {app.name: app.logfile for app in self._chosen(config)}
         return logs.show(files, lines=self.options.lines, follow=self.options.follow)
 
     # Their parts
@@ -292,6 +284,10 @@ class Command:
             )
         lacking = {problem.section for problem in problems} <= missing
         return Verb.NOT_INSTALLED if lacking else Verb.NOT_CONFIGURED
+
+    def _chosen(self, config: Config) -> list[App]:
+        names = self.options.names
+        return [app for app in config.apps if app.name in names or (app.enabled and not names)]
 
     def _unknown(self, config: Config) -> list[str]:
         known = {app.name for app in config.apps} | {problem.section for problem in config.problems}

@@ -178,7 +178,9 @@ class Crew:
         """Keep a record of each wanted app that has no process just now, and none of those not wanted."""
         for life in lives:
             name = life.app.name
-            if name in self.instances or self._recorded.get(name) == (life.state if life.wanted else None):
+            wanted = life.state if life.wanted else None
+            # What another watchdog recorded is not known here: absent is not None.
+            if name in self.instances or (name in self._recorded and self._recorded[name] == wanted):
                 continue
             try:
                 if life.wanted:
@@ -194,7 +196,7 @@ class Crew:
                     self.records.remove(name)
             except OSError as error:
                 self.journal.error(f"{name}: cannot be written down: {error}")
-            self._recorded[name] = life.state if life.wanted else None
+            self._recorded[name] = wanted
 
     def write_down(self, life: Life, instance: Instance) -> None:
         """Bring the app's record up to date, and its pidfile where it does not write one itself."""

@@ -35,12 +35,16 @@ class Source:
     directories: Directories
     search: Search
 
+    def parse(self) -> Config:
+        """The configuration by its text alone, whether or not its programs are there. Raises UnreadableError."""
+        return configure(_read(self.file), self.file, self.directories)
+
     def load(self) -> tuple[Config, frozenset[str]]:
         """The configuration, apps with any problem left out, and the apps whose program is not installed.
 
         Raises UnreadableError.
         """
-        config = configure(_read(self.file), self.file, self.directories)
+        config = self.parse()
         problems = list(config.problems)
         broken: set[str] = set()
         missing: set[str] = set()

@@ -1,0 +1,166 @@
+"""A master of one's own: real processes below a temporary directory, ended when the test is over."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+BIN = Path(sys.executable).parent
+MASTER = BIN / "master.py"
+T = TypeVar("T")
+
+# A program that takes any flags and stays: what an app's own program would see, without one of our apps.
+PROBE = f"#!{sys.executable} -IS\nimport signal\nwhile True:\n    signal.pause()\n"
+
+# The least a program must do to make a daemon of itself as kegbot's programs do.
+DETACHER = f"""#!{sys.executable} -IS
+import os, signal, sys
+flags = dict(word[2:].split("=", 1) for word in sys.argv[1:] if "=" in word)
+if os.fork():
+    os._exit(0)
+os.setsid()
+if os.fork():
+    os._exit(0)
+os.setsid()
+with open(flags["pidfile"] + ".new", "w") as file:
+    file.write(f"{{os.getpid()}}\\n")
+os.rename(flags["pidfile"] + ".new", flags["pidfile"])
+while True:
+    signal.pause()
+"""
+
+
+def eventually(look: Callable[[], T], what: str = "", within_s: float = 20.0) -> T:
+    """The first true answer of `look`; fails after `within_s` seconds, which only a broken program reaches."""
+    until_s = time.monotonic() + within_s
+    while not (answer := look()):
+        assert time.monotonic() < until_s, f"still not true after {within_s} s: {what or look}"
+        time.sleep(0.01)
+    return answer
+
+
+def wait_for_end(pid: int, within_s: float = 20.0) -> None:
+    """Return when `pid` has ended."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    ready, _, _ = select.select([fd], [], [], within_s)
+    os.close(fd)
+    assert ready, f"process {pid} still lives after {within_s} s"
+
+
+def living(pid: int) -> bool:
+    """It runs, and is no zombie."""
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+
+
+class Box:
+    """One directory with one configuration, and master.py to be called on it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.config = directory / "apps.cfg"
+        self.run = directory / "run"
+        self.log = directory / "log"
+        self.home = directory / "home"
+        self.home.mkdir()
+
+    def write(self, text: str) -> None:
+        """Write the configuration; indentation of the whole is taken off."""
+        self.config.write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
+
+    def program(self, name: str, text: str = PROBE) -> Path:
+        """Make an executable beside the configuration."""
+        path = self.directory / name
+        path.write_text(text)
+        path.chmod(0o755)
+        return path
+
+    def command(self, *words: str) -> list[str]:
+        flags = (f"--master_config={self.config}", f"--pidfile_dir={self.run}", f"--logfile_dir={self.log}")
+        return [str(MASTER), *words, *flags]
+
+    def master(self, *words: str, expect: int | None = 0) -> subprocess.CompletedProcess[str]:
+        """Run one verb to its end."""
+        done = subprocess.run(
+            self.command(*words),
+            cwd="/",
+            env={"HOME": str(self.home), "PATH": os.environ["PATH"]},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        assert expect is None or done.returncode == expect, (
+            f"{words} gave {done.returncode}:\n{done.stdout}{done.stderr}"
+        )
+        return done
+
+    def status(self, *names: str) -> dict[str, Any]:
+        report: dict[str, Any] = json.loads(self.master("status", "--json", *names, expect=None).stdout)
+        return report
+
+    def app(self, name: str) -> dict[str, Any]:
+        """The app's row of `status`."""
+        return next(row for row in self.status()["apps"] if row["name"] == name)
+
+    def pid(self, name: str) -> int:
+        pid = self.app(name)["pid"]
+        assert isinstance(pid, int), self.app(name)
+        return pid
+
+    def master_pid(self) -> int:
+        pid = self.status()["master"]["pid"]
+        assert isinstance(pid, int)
+        return pid
+
+    def processes(self) -> list[int]:
+        """Every living process that was started here: all carry our HOME."""
+        mark = f"HOME={self.home}".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            try:
+                if (
+                    entry.name.isdigit()
+                    and mark in (entry / "environ").read_bytes().split(b"\0")
+                    and living(int(entry.name))
+                ):
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+        return found
+
+    def close(self) -> None:
+        for number in (signal.SIGKILL, signal.SIGKILL):
+            for pid in self.processes():
+                try:
+                    os.kill(pid, number)
+                except ProcessLookupError:
+                    continue
+                wait_for_end(pid)
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    made = Box(tmp_path)
+    yield made
+    if made.run.exists():
+        made.master("stop", expect=None)
+    made.close()
