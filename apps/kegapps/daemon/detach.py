@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import sys
 import time
 from collections.abc import Callable
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kegapps.daemon.streams import is_regular
@@ -22,16 +22,13 @@ if TYPE_CHECKING:
 
 _PR_SET_CHILD_SUBREAPER = 36
 _REASON_MAX_BYTES = 4000
-# On the pipe: the daemon's process number and a newline, then one of these; text follows _FAILED.
+# On the pipe: the numbers of the daemon and of the process that forked it, and a newline; then one of these.
+# Text follows _FAILED.
 _READY, _FAILED = b"+", b"-"
 _END_WAIT_S = 1.5
 
 Body = Callable[["Verdict"], int]
 Explain = Callable[[Exception], str]
-
-
-class _Interrupted(Exception):  # noqa: N818 - a signal, not an error
-    pass
 
 
 class Verdict:
@@ -41,9 +38,9 @@ class Verdict:
         self._fd: int | None = fd
 
     def born(self) -> None:
-        """Tell our process number: with it the other side learns how we die. OSError if nobody listens."""
+        """Tell our number: with it the other side learns how we die. OSError if nobody listens."""
         assert self._fd is not None
-        os.write(self._fd, b"%d\n" % os.getpid())
+        os.write(self._fd, b"%d %d\n" % (os.getpid(), os.getsid(0)))
 
     def ready(self) -> None:
         """Let the shell's command end with status 0."""
@@ -72,6 +69,7 @@ def launch(body: Body, *, pidfile: Pidfile | None, explain: Explain) -> str:
     go_r, go_w = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the daemon may start, dying is all there is to do
     child = os.fork()
     if child == 0:
         os.close(verdict_r)
@@ -79,23 +77,29 @@ def launch(body: Body, *, pidfile: Pidfile | None, explain: Explain) -> str:
         _become(body, verdict_w, go_r, pidfile, explain)
     os.close(verdict_w)
     os.close(go_r)
-    told = b""
-    try:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, _interrupt)
-        _adopt_orphans()
-        with contextlib.suppress(BrokenPipeError):  # it is dead; the verdict says so
-            os.write(go_w, b"g")
-        os.close(go_w)
-        while not told.partition(b"\n")[2].startswith(_READY):
-            more = os.read(verdict_r, _REASON_MAX_BYTES)
-            if not more:
-                break
-            told += more
-    except _Interrupted as interrupt:
-        return _call_off(told, f"interrupted before it was ready ({interrupt})")
-    os.waitpid(child, 0)
-    return _judge(told)
+    _adopt_orphans()
+    interruptions = _interruptions()
+    with contextlib.suppress(BrokenPipeError):  # it is dead; the verdict says so
+        os.write(go_w, b"g")
+    os.close(go_w)
+    told = bytearray()
+    while not told.partition(b"\n")[2].startswith(_READY):
+        heard = select.select([verdict_r, interruptions], [], [])[0]
+        if verdict_r not in heard:
+            _call_off(child, verdict_r, told)
+            return f"interrupted before it was ready ({signal.Signals(os.read(interruptions, 1)[0]).name})"
+        if not _hear(verdict_r, told):
+            break
+    return _judge(child, bytes(told))
+
+
+def _interruptions() -> int:
+    """A descriptor on which from now on the numbers of signals that call the start off can be read."""
+    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    return reader
 
 
 def _become(body: Body, verdict_w: int, go_r: int, pidfile: Pidfile | None, explain: Explain) -> NoReturn:
@@ -122,9 +126,9 @@ def _become(body: Body, verdict_w: int, go_r: int, pidfile: Pidfile | None, expl
         )
         context.open()
         null.close()
-        os.setsid()  # the second fork left us in the session of a process that is gone
         try:
             verdict.born()
+            os.setsid()  # the second fork left us in the session of a process that is gone
             code = body(verdict)
             verdict.failed(f"ended before it was ready (exit status {code})")
         finally:
@@ -150,25 +154,50 @@ def _adopt_orphans() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0)
 
 
-def _judge(told: bytes) -> str:
-    number, _, verdict = told.partition(b"\n") if told[:1].isdigit() else (b"", b"", told)
+def _judge(child: int, told: bytes) -> str:
+    pid, between, verdict = _read(told)
+    # No zombie of the processes in between may be left to whoever inherits them; but the daemon's own end is for
+    # its next parent to see.
+    _reap(child, between)
     if verdict.startswith(_READY):
-        with contextlib.suppress(ChildProcessError):  # leave no zombie of the processes in between
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
         return ""
     if verdict:
         return verdict[1:].decode("utf-8", "replace")
-    return f"died before it was ready{_how(int(number or -1))}"
+    return f"died before it was ready{_how(pid)}"
 
 
-def _call_off(told: bytes, reason: str) -> str:
-    number = told.partition(b"\n")[0]
-    if number.isdigit():
+def _read(told: bytes) -> tuple[int, int, bytes]:
+    """The numbers of the daemon and of the process that forked it (-1: not told), and the verdict."""
+    if not told[:1].isdigit():
+        return -1, -1, told
+    numbers, _, verdict = told.partition(b"\n")
+    pid, between = map(int, numbers.split())
+    return pid, between, verdict
+
+
+def _reap(*pids: int) -> None:
+    for pid in pids:
+        if pid > 0:
+            with contextlib.suppress(ChildProcessError):  # not ours, where orphans cannot be adopted
+                os.waitpid(pid, 0)
+
+
+def _hear(verdict_r: int, told: bytearray) -> bool:
+    more = os.read(verdict_r, _REASON_MAX_BYTES)
+    told += more
+    return bool(more)
+
+
+def _call_off(child: int, verdict_r: int, told: bytearray) -> None:
+    """End the daemon and wait for its end, a moment at most; one that is not born yet ends when we do."""
+    if not told and select.select([verdict_r], [], [], _END_WAIT_S)[0]:
+        _hear(verdict_r, told)
+    pid, between, _ = _read(bytes(told))
+    if pid > 0:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(int(number), signal.SIGTERM)
-            _how(int(number))
-    return reason
+            os.kill(pid, signal.SIGTERM)
+        _reap(child, between)
+        _how(pid)
 
 
 def _how(pid: int) -> str:
@@ -189,7 +218,3 @@ def _how(pid: int) -> str:
         if not found:
             time.sleep(0.01)
     return ""
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-    raise _Interrupted(signal.Signals(number).name)

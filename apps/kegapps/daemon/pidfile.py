@@ -60,7 +60,7 @@ class Pidfile:
                 time.sleep(_POLL_S)
                 continue
             whose = f"process {holder}" if holder else "another process"
-            kind = lockfile.LockTimeout if timeout else lockfile.AlreadyLocked
+            kind = lockfile.LockTimeout if timeout is not None and timeout > 0 else lockfile.AlreadyLocked
             raise kind(f"{self.path}: locked by {whose}, which is running")
 
     def release(self) -> None:

@@ -94,6 +94,8 @@ class _Run:
         try:
             return self._body(None)
         finally:
+            if self._stopping:
+                stop.ignore_more()
             if self._pidfile is not None:
                 self._pidfile.release()
 

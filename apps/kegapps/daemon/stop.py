@@ -26,6 +26,12 @@ def reset_inherited() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
+def ignore_more() -> None:
+    """Ignore further SIGTERM and SIGINT: the interpreter on its way out would let them kill it."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+
+
 class Signals:
     """Catches the three signals from construction to the end of the process.
 

@@ -111,7 +111,7 @@ def spawn(service: runner.Service) -> None:
     """Let a child write down what it inherited."""
     with open(FLAGS.file, "wb") as report:
         subprocess.run(
-            ["sh", "-c", "ls /proc/$$/fd; umask; grep -E 'Sig(Blk|Ign)' /proc/$$/status"],
+            ["sh", "-c", "ls /proc/$$/fd; umask; exec grep -E 'Sig(Blk|Ign)' /proc/self/status"],
             stdout=report,
             check=True,
         )
@@ -126,6 +126,11 @@ def log_on_signal(service: runner.Service) -> None:
 def print_lines(service: runner.Service) -> None:
     while True:
         print("line")
+
+
+def print_word(service: runner.Service) -> None:
+    print(service.positional[0])
+    log.info("%s", service.positional[0])
 
 
 def talk(service: runner.Service) -> None:
