@@ -41,6 +41,8 @@ DECIDING = {
         "core/odometers",
         "core/pending",
         "core/rules",
+        "core/rows",
+        "core/schema",
         "core/thermo",
         "kegboard/board",
     ),
@@ -71,8 +73,8 @@ OUTSIDE_WORLD = {
 }
 # `kegapps` folders that hold programs may use these shared ones, and their own folder.
 SHARED = {"daemon", "kegnet", "kbsp"}
-# The tools look at the core's store from outside, through its one reading module.
-ALSO = {("tools", "core.store"), ("tools", "core.model")}
+# The tools look at the core's store from outside, through the one module made for people.
+ALSO = {("tools", "core.ledger"), ("tools", "core.model")}
 
 
 def modules(package: Path) -> Iterator[Path]:

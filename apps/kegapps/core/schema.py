@@ -1,0 +1,105 @@
+"""The tables of the store, version by version.
+
+Knows SQL. Must not know how it is run. Needs no more than SQLite 3.24.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_SCHEMA_1: Final = """
+create table taps (
+    name text primary key,
+    ml_per_tick real not null check (ml_per_tick > 0 and ml_per_tick < 1000),
+    relay_name text not null default '',
+    description text not null default ''
+);
+create table meters (
+    name text primary key,
+    last_reading integer not null,
+    read_unix_s real not null,
+    counted_ticks integer not null,
+    small_ticks integer not null,
+    dropped_ticks integer not null,
+    dropped_steps integer not null,
+    dropped_reason text not null
+);
+create table users (
+    username text primary key,
+    enabled integer not null default 1,
+    added_unix_s real not null
+);
+create table tokens (
+    device text not null,
+    token text not null,
+    username text not null references users (username),
+    enabled integer not null default 1,
+    added_unix_s real not null,
+    primary key (device, token)
+);
+create index tokens_by_user on tokens (username);
+create table kegs (
+    id integer primary key,
+    tap_name text not null,
+    beverage text not null,
+    volume_ml real not null check (volume_ml > 0),
+    tapped_unix_s real not null,
+    ended_unix_s real
+);
+create unique index kegs_on_tap on kegs (tap_name) where ended_unix_s is null;
+create table open_flows (
+    tap_name text primary key,
+    uuid text not null,
+    flow_id integer not null,
+    username text,
+    idle_limit_s real not null,
+    ticks integer not null,
+    start_unix_s real not null,
+    last_unix_s real not null,
+    last_mono_s real not null,
+    boot_id text not null
+);
+create table presences (
+    tap_name text primary key,
+    device text not null,
+    token text not null,
+    accepted integer not null
+);
+create table drinks (
+    id integer primary key autoincrement,
+    uuid text not null unique,
+    flow_id integer not null,
+    tap_name text not null,
+    username text,
+    ticks integer not null,
+    ml_per_tick real not null,
+    volume_ml real not null,
+    start_unix_s real not null,
+    end_unix_s real not null,
+    keg_id integer
+);
+create index drinks_by_time on drinks (end_unix_s);
+create index drinks_by_user on drinks (username, end_unix_s);
+create index drinks_by_tap on drinks (tap_name, end_unix_s);
+create index drinks_by_keg on drinks (keg_id, volume_ml);
+create table sensors (
+    name text primary key,
+    unix_minute integer not null,
+    celsius real not null
+);
+create table temperatures (
+    sensor_name text not null,
+    unix_minute integer not null,
+    celsius real not null,
+    primary key (sensor_name, unix_minute)
+) without rowid;
+create index temperatures_by_time on temperatures (unix_minute desc, sensor_name);
+create table counters (
+    name text primary key,
+    value integer not null
+);
+"""
+# One entry a version, each run inside the transaction that raises user_version to it.
+MIGRATIONS: Final[tuple[str, ...]] = (_SCHEMA_1,)
+
+SCHEMA_VERSION: Final = len(MIGRATIONS)

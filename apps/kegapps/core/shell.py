@@ -1,0 +1,206 @@
+"""What carries out the engine's decisions: events in from kegnet, one commit a turn, then announcements.
+
+Knows the loop, the hub, the store and both clocks. Must not decide anything about taps, flows or tokens.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from typing import Final
+
+from kegapps.core.database import StoreError
+from kegapps.core.effects import Effect, Say
+from kegapps.core.engine import Engine
+from kegapps.core.model import Flow, Now, Setup, Tap
+from kegapps.core.pending import Pending
+from kegapps.core.rules import Rules
+from kegapps.core.store import Store
+from kegapps.daemon.loop import Loop, Timer
+from kegapps.kegnet.events import Event
+from kegapps.kegnet.hub import Hub
+
+log = logging.getLogger("core")
+
+LOCKED_RETRY_S: Final = 0.05
+FIRST_RETRY_S: Final = 0.5
+MAX_RETRY_S: Final = 5.0
+PATIENCE_S: Final = 2.0
+"""A store that is locked for no longer than this is nothing to tell a person: an edit takes milliseconds."""
+LINGER_S: Final = 0.15
+"""So long the orders to close the valves may travel before the connections end."""
+
+
+class Core:
+    """One engine between its store and kegnet. Raises StoreError if the store cannot be read at the start."""
+
+    def __init__(self, loop: Loop, store: Store, rules: Rules, *, on_status: Callable[[str], None]) -> None:
+        self._loop = loop
+        self._store = store
+        self._on_status = on_status
+        self._hub: Hub | None = None
+        self._inbox: list[tuple[Event, str]] = []
+        self._turn_due = False
+        self._alarm: Timer | None = None
+        self._retry: Timer | None = None
+        self._retry_s = FIRST_RETRY_S
+        self._stalled_s: float | None = None
+        self._said_stalled = False
+        self._setup_is_old = False
+        now = self._now()
+        memory = store.load_memory(now)
+        self._engine = Engine(rules, store.load_setup(), memory, now=now, new_uuid=lambda: str(uuid.uuid4()))
+        self._pending = Pending(memory.flows)
+
+    @property
+    def taps(self) -> tuple[Tap, ...]:
+        """The taps known now."""
+        return self._engine.taps
+
+    @property
+    def open_flows(self) -> tuple[Flow, ...]:
+        """The flows under way now."""
+        return self._engine.open_flows
+
+    def listen(self, address: tuple[str, int]) -> tuple[str, int]:
+        """Serve kegnet at `address`; the address with the port that it got. Raises OSError if it cannot."""
+        self._hub = Hub(self._loop, address, on_event=self._on_event)
+        self._turn_soon()
+        return self._hub.address
+
+    def close(self) -> None:
+        """Store what came last, close the valves of the flows under way, and let go of everything."""
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        self._turn()
+        orders = self._engine.close_valves()
+        self._pending.add(orders)
+        self._announce(list(self._pending.take_relay_orders()))
+        if orders and self._hub is not None and self._hub.clients:
+            # Closing at once, with something unread from a client, would make its kernel throw our last words away.
+            end_s = self._loop.now_s() + LINGER_S
+            while (left_s := end_s - self._loop.now_s()) > 0:
+                self._loop.run_once(left_s)
+            self._turn()
+        if self._pending.changes:
+            log.error("ending with %d drinks that the store would not take", self._pending.drinks)
+        if self._hub is not None:
+            self._hub.close()
+        self._store.close()
+
+    # Turns
+
+    def _on_event(self, event: Event, peer: str) -> None:
+        self._inbox.append((event, peer))
+        self._turn_soon()
+
+    def _turn_soon(self) -> None:
+        # At the end of the loop's round: all that arrived in it goes into one commit.
+        if not self._turn_due:
+            self._turn_due = True
+            self._loop.call_later(0.0, self._turn)
+
+    def _turn(self) -> None:
+        self._turn_due = False
+        inbox, self._inbox = self._inbox, []
+        if inbox and self._stalled_s is None:
+            self._notice_edits()
+        now = self._now()
+        for event, peer in inbox:
+            self._take(self._engine.handle(event, now, peer=peer))
+        self._take(self._engine.wake(now))
+        if self._retry is None:
+            self._flush()
+        self._set_alarm()
+
+    def _take(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Say):
+                log.log(effect.level, "%s", effect.text)
+        self._pending.add(effects)
+        if self._stalled_s is not None:
+            self._close_valves_while_stalled()
+
+    def _set_alarm(self) -> None:
+        """Wake when the engine wants it. An alarm that is too early is left alone: ticks move it all the time."""
+        due_s = self._engine.next_wake_mono_s()
+        if self._alarm is not None:
+            if due_s is not None and self._alarm.due_s <= due_s and not self._alarm.cancelled:
+                return
+            self._alarm.cancel()
+            self._alarm = None
+        if due_s is not None:
+            self._alarm = self._loop.call_later(max(0.0, due_s - self._loop.now_s()), self._turn_soon)
+
+    def _now(self) -> Now:
+        return Now(mono_s=self._loop.now_s(), unix_s=time.time())
+
+    # The store
+
+    def _notice_edits(self) -> None:
+        try:
+            if self._store.changed_elsewhere() or self._setup_is_old:
+                setup = self._store.load_setup()
+                self._engine.use(Setup(taps={**self._pending.changes.taps, **setup.taps}, users=setup.users))
+                self._setup_is_old = False
+                log.info("taps and tokens read again: the store was edited")
+        except StoreError as error:
+            self._stall(error)
+
+    def _flush(self) -> None:
+        """Store what is pending, then announce it; if that fails, try again later."""
+        try:
+            drink_ids = self._store.commit(self._pending.changes) if self._pending.changes else {}
+        except StoreError as error:
+            self._stall(error)
+            return
+        if self._stalled_s is not None:
+            self._recover()
+        self._announce(self._pending.stored(drink_ids))
+
+    def _stall(self, error: StoreError) -> None:
+        if self._stalled_s is None:
+            self._stalled_s = self._loop.now_s()
+            self._retry_s = LOCKED_RETRY_S if error.locked else FIRST_RETRY_S
+        if not error.locked or self._loop.now_s() - self._stalled_s > PATIENCE_S:
+            self._said_stalled = True
+            waiting = f"; {self._pending.drinks} drinks wait in memory" if self._pending.drinks else ""
+            self._on_status(f"nothing can be stored: {error}{waiting}")
+        self._close_valves_while_stalled()
+        if self._retry is None:
+            self._retry = self._loop.call_later(self._retry_s, lambda: self._try_again(error))
+            self._retry_s = min(2 * self._retry_s, MAX_RETRY_S)
+
+    def _try_again(self, error: StoreError) -> None:
+        self._retry = None
+        if not error.locked:
+            try:
+                self._store.reopen()
+            except StoreError as again:
+                self._stall(again)
+                return
+        self._turn()
+
+    def _recover(self) -> None:
+        self._stalled_s = None
+        self._setup_is_old = True  # what was edited meanwhile was not noticed
+        if self._said_stalled:
+            self._said_stalled = False
+            left_out = (
+                f"; {self._pending.left_out} announcements were left out" if self._pending.left_out else ""
+            )
+            self._on_status(f"storing again{left_out}")
+
+    # Announcing
+
+    def _announce(self, events: list[Event]) -> None:
+        if events and self._hub is not None:
+            self._hub.broadcast(*events)
+
+    def _close_valves_while_stalled(self) -> None:
+        """Closing a valve must not wait for the disk. Opening one does: its repeat comes every second anyway."""
+        orders = self._pending.take_relay_orders()
+        self._announce([order for order in orders if order.output_mode == "disabled"])

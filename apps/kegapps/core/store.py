@@ -1,0 +1,241 @@
+"""What the core keeps on disk: read once at start, written in one commit for all that arrived together.
+
+Knows the tables and the core's nouns. Must not know events, sockets or the log.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Mapping
+
+from kegapps.core.database import StoreError, connect, explained, transaction
+from kegapps.core.flows import resumed_mono_s
+from kegapps.core.model import Drink, Flow, Memory, Meter, Now, Presence, Setup, Tap
+from kegapps.core.pending import Changes
+
+BUSY_TIMEOUT_S = 0.05
+"""How long a commit may wait for somebody else's: the core serves nobody meanwhile, and tries again anyway."""
+
+
+class Store:
+    """The core's hold on its store; only one core at a time may have one.
+
+    Every method raises StoreError, its text for a person.
+    """
+
+    def __init__(self, path: str, *, boot_id: str) -> None:
+        self.path = os.path.abspath(path)
+        self._boot_id = boot_id
+        self._data_version = 0
+        self._db = connect(self.path, create=True, busy_timeout_s=5.0)
+        try:
+            self._lock_fd = _lock(f"{self.path}.lock")
+            self._use(self._db)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of it; nothing is written any more."""
+        self._db.close()
+        os.close(self._lock_fd)
+
+    def reopen(self) -> None:
+        """Open it again after an error that a fresh look may cure."""
+        self._db.close()
+        self._db = connect(self.path, create=False, busy_timeout_s=BUSY_TIMEOUT_S)
+        self._use(self._db)
+
+    def changed_elsewhere(self) -> bool:
+        """True if another program has written since the last call. Costs no disk access."""
+        with explained(self.path):
+            (version,) = self._db.execute("pragma data_version").fetchone()
+        before, self._data_version = self._data_version, version
+        return bool(version != before)
+
+    def load_setup(self) -> Setup:
+        """What people have decided."""
+        with explained(self.path):
+            taps = self._db.execute(
+                "select t.name, ml_per_tick, relay_name, description, k.id from taps t "
+                "left join kegs k on k.tap_name = t.name and k.ended_unix_s is null order by t.name"
+            )
+            tokens = self._db.execute(
+                "select device, token, username from tokens join users using (username) "
+                "where tokens.enabled and users.enabled"
+            )
+            return Setup(
+                taps={
+                    name: Tap(
+                        name=name, ml_per_tick=ml, relay_name=relay, description=description, keg_id=keg_id
+                    )
+                    for name, ml, relay, description, keg_id in taps
+                },
+                users={(device, token): username for device, token, username in tokens},
+            )
+
+    def load_memory(self, now: Now) -> Memory:
+        """What an earlier core knew when it ended."""
+        with explained(self.path):
+            meters = self._db.execute(
+                "select name, last_reading, read_unix_s, counted_ticks, small_ticks, dropped_ticks, "
+                "dropped_steps, dropped_reason from meters"
+            ).fetchall()
+            flows = self._db.execute(
+                "select uuid, flow_id, tap_name, username, idle_limit_s, start_unix_s, last_unix_s, "
+                "last_mono_s, ticks, boot_id from open_flows"
+            ).fetchall()
+            presences = self._db.execute("select tap_name, device, token, accepted from presences").fetchall()
+            sensors = self._db.execute("select name, unix_minute from sensors").fetchall()
+            last_flow_id = self._db.execute(
+                "select value from counters where name = 'last_flow_id'"
+            ).fetchone()
+        return Memory(
+            meters=tuple(
+                Meter(
+                    name=name, last_reading=last, read_unix_s=read, counted_ticks=counted, small_ticks=small,
+                    dropped_ticks=dropped, dropped_steps=steps, dropped_reason=reason,
+                )
+                for name, last, read, counted, small, dropped, steps, reason in meters
+            ),
+            flows=tuple(self._flow(row, now) for row in flows),
+            presences=tuple(
+                Presence(tap_name=tap, device=device, token=token, accepted=bool(accepted))
+                for tap, device, token, accepted in presences
+            ),
+            last_flow_id=last_flow_id[0] if last_flow_id else 0,
+            sensor_minutes=dict(sensors),
+        )  # fmt: skip
+
+    def count_drinks(self) -> int:
+        """How many drinks were recorded so far (by their numbers: counting a million would take its time)."""
+        with explained(self.path):
+            (last,) = self._db.execute("select max(id) from drinks").fetchone()
+        return last or 0
+
+    def commit(self, changes: Changes) -> Mapping[str, int]:
+        """Write all of `changes` or nothing; on return they are on the disk. The drinks' numbers, by uuid."""
+        with explained(self.path), transaction(self._db):
+            self._write_state(changes)
+            self._write_flows(changes)
+            return self._write_drinks([drink for drink in changes.ended.values() if drink is not None])
+
+    def _use(self, db: sqlite3.Connection) -> None:
+        with explained(self.path):
+            db.execute(f"pragma busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
+            (version,) = db.execute("pragma data_version").fetchone()
+        self._data_version = int(version)
+
+    def _flow(
+        self, row: tuple[str, int, str, str | None, float, float, float, float, int, str], now: Now
+    ) -> Flow:
+        uuid, flow_id, tap_name, username, limit_s, start_unix_s, last_unix_s, last_mono_s, ticks, boot_id = (
+            row
+        )
+        return Flow(
+            uuid=uuid, flow_id=flow_id, tap_name=tap_name, username=username, idle_limit_s=limit_s, ticks=ticks,
+            start_unix_s=start_unix_s, last_unix_s=last_unix_s,
+            last_mono_s=resumed_mono_s(
+                last_unix_s=last_unix_s, last_mono_s=last_mono_s, now=now,
+                same_boot=bool(boot_id) and boot_id == self._boot_id,
+            ),
+        )  # fmt: skip
+
+    def _write_state(self, changes: Changes) -> None:
+        db = self._db
+        db.executemany(
+            "insert into taps (name, ml_per_tick) values (?, ?) on conflict do nothing",
+            [(tap.name, tap.ml_per_tick) for tap in changes.taps.values()],
+        )
+        db.executemany(
+            "insert into meters values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (name) do update set "
+            "last_reading = excluded.last_reading, read_unix_s = excluded.read_unix_s, "
+            "counted_ticks = excluded.counted_ticks, small_ticks = excluded.small_ticks, "
+            "dropped_ticks = excluded.dropped_ticks, dropped_steps = excluded.dropped_steps, "
+            "dropped_reason = excluded.dropped_reason",
+            [
+                (
+                    m.name, m.last_reading, m.read_unix_s, m.counted_ticks, m.small_ticks,
+                    m.dropped_ticks, m.dropped_steps, m.dropped_reason,
+                )
+                for m in changes.meters.values()
+            ],
+        )  # fmt: skip
+        for tap_name, presence in changes.presences.items():
+            if presence is None:
+                db.execute("delete from presences where tap_name = ?", (tap_name,))
+            else:
+                values = (tap_name, presence.device, presence.token, presence.accepted)
+                db.execute("insert or replace into presences values (?, ?, ?, ?)", values)
+        temperatures = [(t.sensor_name, t.unix_minute, t.celsius) for t in changes.temperatures.values()]
+        db.executemany("insert or ignore into temperatures values (?, ?, ?)", temperatures)
+        db.executemany("insert or replace into sensors values (?, ?, ?)", temperatures)
+
+    def _write_flows(self, changes: Changes) -> None:
+        db = self._db
+        # Ended ones first: another flow may be open on the same tap since.
+        db.executemany("delete from open_flows where uuid = ?", [(uuid,) for uuid in changes.ended])
+        db.executemany(
+            "insert or replace into open_flows (tap_name, uuid, flow_id, username, idle_limit_s, ticks, "
+            "start_unix_s, last_unix_s, last_mono_s, boot_id) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    f.tap_name, f.uuid, f.flow_id, f.username, f.idle_limit_s, f.ticks,
+                    f.start_unix_s, f.last_unix_s, f.last_mono_s, self._boot_id,
+                )
+                for f in changes.flows.values()
+            ],
+        )  # fmt: skip
+        if changes.last_flow_id:
+            db.execute(
+                "insert into counters values ('last_flow_id', ?) on conflict (name) "
+                "do update set value = max(value, excluded.value)",
+                (changes.last_flow_id,),
+            )
+
+    def _write_drinks(self, drinks: list[Drink]) -> dict[str, int]:
+        numbers = {}
+        for d in drinks:
+            known = self._db.execute("select id from drinks where uuid = ?", (d.uuid,)).fetchone()
+            if known:  # by an earlier commit that went through and yet failed: its outcome was not known
+                (numbers[d.uuid],) = known
+                continue
+            added = self._db.execute(
+                "insert into drinks (uuid, flow_id, tap_name, username, ticks, ml_per_tick, volume_ml, "
+                "start_unix_s, end_unix_s, keg_id) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    d.uuid, d.flow_id, d.tap_name, d.username, d.ticks, d.ml_per_tick, d.volume_ml,
+                    d.start_unix_s, d.end_unix_s, d.keg_id,
+                ),
+            )  # fmt: skip
+            numbers[d.uuid] = added.lastrowid or 0
+        return numbers
+
+
+def boot_id() -> str:
+    """Names this boot of the machine; empty where the kernel does not tell."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def _lock(path: str) -> int:
+    """Hold `path` as long as the process lives or until it is closed; raises StoreError if another core does."""
+    with explained(path):
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(fd, 20).decode("ascii", "replace").strip() or "unknown"
+            os.close(fd)
+            raise StoreError(
+                f"store {path.removesuffix('.lock')}: another kegbot_core (pid {holder}) uses it; "
+                "stop that one, or name another file with --store"
+            ) from None
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+        return fd
