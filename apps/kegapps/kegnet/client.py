@@ -40,7 +40,8 @@ _DEFAULT_BACKLOG: Final = BacklogLimits()
 class Client:
     """Connects to the core at `address`, an IP address and a port, at once and again whenever it is lost.
 
-    `on_event` gets FlowUpdate, DrinkCreatedEvent and SetRelayOutputEvent. Callbacks come from the loop only.
+    `on_event` gets FlowUpdate, DrinkCreatedEvent and SetRelayOutputEvent, `on_failed` why an attempt to connect
+    failed (it tries on). Callbacks come from the loop only.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Client:
         on_event: Callable[[Event], None] | None = None,
         on_connected: Callable[[], None] | None = None,
         on_disconnected: Callable[[], None] | None = None,
+        on_failed: Callable[[str], None] | None = None,
         backlog: BacklogLimits = _DEFAULT_BACKLOG,
     ) -> None:
         self.address = ("127.0.0.1", address[1]) if address[0] == "localhost" else address
@@ -60,6 +62,7 @@ class Client:
         self._on_event = on_event
         self._on_connected = on_connected
         self._on_disconnected = on_disconnected
+        self._on_failed = on_failed
         self._backlog = Backlog(backlog)
         self._last_readings: dict[str, Stored] = {}  # of each meter, what the kernel took last
         self._again: list[Stored] = []  # those of them still to be repeated on this connection
@@ -176,6 +179,8 @@ class Client:
         elif problem != self.problem:
             log.warning("cannot connect to %s: %s; trying on", shown_address(*self.address), problem)
         self._retry_later(problem)
+        if not was_connected and self._on_failed is not None:
+            self._loop.call_later(0.0, partial(self._on_failed, problem))
         if was_connected and self._on_disconnected is not None:
             self._on_disconnected()
 

@@ -81,6 +81,7 @@ class World:
         self.core = FakeCore(self.loop, receive_bytes)
         self.heard: list[Event] = []
         self.comings: list[str] = []
+        self.failures: list[str] = []
         self.client: Client
 
     def start(self, backlog: BacklogLimits | None = None) -> Client:
@@ -90,6 +91,7 @@ class World:
             on_event=self.heard.append,
             on_connected=lambda: self.comings.append("connected"),
             on_disconnected=lambda: self.comings.append("disconnected"),
+            on_failed=self.failures.append,
             backlog=backlog or BacklogLimits(),
         )
         return self.client
@@ -175,7 +177,8 @@ def test_it_says_why_it_is_not_connected(world: World) -> None:
     world.core.vanish()
     client = world.start()
     world.until(lambda: client.problem)
-    assert client.problem == "Connection refused"
+    world.until(lambda: world.failures)
+    assert client.problem == world.failures[0] == "Connection refused"
     assert world.comings == []
     world.come_back()
     assert client.problem == ""
