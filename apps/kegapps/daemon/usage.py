@@ -23,7 +23,6 @@ _SPECIAL = (
     ),
     ("--undefok=NAME,NAME", "Do not complain about these flags if they do not exist."),
 )
-_TYPE_WORDS = {"int": "NUMBER", "float": "NUMBER", "string": "TEXT"}
 _INDENT = " " * 6
 _WIDTH = 79
 
@@ -68,20 +67,33 @@ def _entry(flag: Any) -> str:
     elif flag.boolean:
         head = f"--[no]{flag.name}"
     else:
-        values = getattr(flag.parser, "enum_values", None)
-        head = f"--{flag.name}={'|'.join(values) if values else _TYPE_WORDS.get(flag.flag_type(), 'VALUE')}"
+        head = f"--{flag.name}={_value(flag)}"
     if flag.short_name:
         head = f"-{flag.short_name}, {head}"
-    what = re.sub(r"\A<[^>]*>: ", "", flag.help or "")  # absl repeats the values of an enumeration there
+    # absl adds its own words to some: the values of an enumeration, and that a flag may be repeated.
+    what = re.sub(r"\A<[^>]*>: |;\s+repeat this option to specify a list of values\Z", "", flag.help or "")
+    if flag.flag_type().startswith("multi "):
+        what += " May be given several times."
     return _described(head, what if question else f"{what} (default: {_default(flag)})")
 
 
+def _value(flag: Any) -> str:
+    if values := getattr(flag.parser, "enum_values", None):
+        return "|".join(values)
+    kind = flag.flag_type().removeprefix("multi ")
+    if "list of" in kind:
+        return "TEXT,TEXT"
+    return {"int": "NUMBER", "float": "NUMBER"}.get(kind, "TEXT")
+
+
 def _default(flag: Any) -> str:
-    if flag.default is None or flag.default == "":
+    if not flag.default and not isinstance(flag.default, int | float):
         return "none"
     if flag.boolean:
         return "yes" if flag.default else "no"
-    return flag.default if isinstance(flag.default, str) else str(flag.default_as_str).strip("'")
+    if isinstance(flag.default, list):
+        return ", ".join(map(str, flag.default))
+    return str(flag.default)
 
 
 def _described(head: str, what: str) -> str:

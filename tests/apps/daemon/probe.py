@@ -24,6 +24,9 @@ flags.DEFINE_string("behave", "serve", "What to do: the name of a function in th
 flags.DEFINE_string("file", "", "A path for those that want one.")
 flags.DEFINE_enum("colour", "red", ["red", "green"], "A choice.")
 flags.DEFINE_float("ratio", 0.5, "A number.")
+flags.DEFINE_integer("count", 0, "A whole number.")
+flags.DEFINE_list("names", ["a", "b"], "Some names.")
+flags.DEFINE_multi_string("also", [], "A thing to add.")
 
 log = logging.getLogger("probe")
 

@@ -51,6 +51,9 @@ def test_help_gives_name_default_and_meaning_of_a_flag(tmp_path: Path) -> None:
     assert "  --colour=red|green\n      A choice. (default: red)\n" in shown
     assert "  --ratio=NUMBER\n      A number. (default: 0.5)\n" in shown
     assert "  --file=TEXT\n      A path for those that want one. (default: none)\n" in shown
+    assert "  --count=NUMBER\n      A whole number. (default: 0)\n" in shown
+    assert "  --names=TEXT,TEXT\n      Some names. (default: a, b)\n" in shown
+    assert "  --also=TEXT\n      A thing to add. May be given several times. (default: none)\n" in shown
     assert "absl" not in shown
     assert "kegapps" not in shown
 

@@ -1,0 +1,234 @@
+"""What every program in scripts/ shares, whatever it is for. master.py is another kind of program."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.apps.daemon.harness import PATIENCE_S, environment, file_says, held, read_until
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR|CRITICAL) +\([\w.]+\) .+")
+COMMON = (
+    "--logfile=", "--[no]log_to_file", "--[no]log_to_stdout", "--logformat=", "--[no]rotate_logs",
+    "--maximum_log_files=", "--[no]verbose", "--flagfile=",
+)  # fmt: skip
+ONLY_DAEMONS = ("--[no]daemon", "--pidfile=")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """How to try one program.
+
+    flags     what it needs to serve in the empty directory `cwd`; None if it does not serve but does a job
+    failing   the same for a start that must fail
+    daemon    whether it may be put into the background
+    ready     what it says in the foreground once it serves
+    """
+
+    flags: Callable[[Path], list[str]] | None
+    failing: Callable[[Path], list[str]]
+    daemon: bool
+    ready: bytes = b"(daemon) ready"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+    return port
+
+
+PROGRAMS = {
+    "kegbot_core.py": Program(
+        flags=lambda cwd: [f"--store={cwd / 'core.sqlite'}", f"--kb_core_bind_addr=localhost:{free_port()}"],
+        failing=lambda cwd: [
+            f"--store={cwd / 'core.sqlite'}",
+            f"--kb_core_bind_addr=localhost:{taken_port()}",
+        ],
+        daemon=True,
+    ),
+    "kegboard_daemon.py": Program(
+        flags=lambda cwd: [f"--kegboard_device={cwd / 'board'}", f"--kb_core_addr=localhost:{free_port()}"],
+        failing=lambda cwd: [f"--kegboard_device={cwd / 'missing' / 'board'}"],
+        daemon=True,
+    ),
+    "kegboard_simulator.py": Program(
+        flags=lambda cwd: [f"--device_link={cwd / 'board'}", f"--control={cwd / 'control'}"],
+        failing=lambda cwd: [f"--device_link={cwd / 'missing' / 'board'}"],
+        daemon=True,
+    ),
+    "kegboard_monitor.py": Program(
+        flags=lambda cwd: [f"--kegboard_device={cwd / 'board'}"],
+        failing=lambda cwd: [f"--kegboard_device={cwd / 'missing' / 'board'}"],
+        daemon=False,
+        ready=b"waiting for ",
+    ),
+    "kegbot_admin.py": Program(
+        flags=None, failing=lambda cwd: [f"--store={cwd / 'missing.sqlite'}", "taps"], daemon=False
+    ),
+    "test_flow.py": Program(
+        flags=None,
+        failing=lambda _: [f"--kb_core_addr=localhost:{free_port()}", "--timeout=0.2"],
+        daemon=False,
+    ),
+}
+every_program = pytest.mark.parametrize("name", sorted(PROGRAMS))
+every_serving_program = pytest.mark.parametrize(
+    "name", sorted(name for name, program in PROGRAMS.items() if program.flags)
+)
+every_daemon = pytest.mark.parametrize(
+    "name", sorted(name for name, program in PROGRAMS.items() if program.daemon)
+)
+
+_TAKEN = socket.create_server(("127.0.0.1", 0))
+
+
+def taken_port() -> int:
+    port: int = _TAKEN.getsockname()[1]
+    return port
+
+
+def command(name: str, *args: str) -> list[str]:
+    return [sys.executable, str(SCRIPTS / name), *args]
+
+
+def home(cwd: Path) -> dict[str, str]:
+    """No program may look for anything outside its own test."""
+    return environment(HOME=str(cwd), XDG_STATE_HOME=str(cwd), XDG_RUNTIME_DIR=str(cwd))
+
+
+def run(name: str, *args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(name, *args),
+        cwd=cwd,
+        env=home(cwd),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+
+
+def serving_flags(name: str, cwd: Path) -> list[str]:
+    flags = PROGRAMS[name].flags
+    assert flags is not None
+    return flags(cwd)
+
+
+def test_every_script_is_tried_here() -> None:
+    assert {path.name for path in SCRIPTS.glob("*.py")} - {"master.py"} == set(PROGRAMS)
+
+
+@every_program
+def test_help_is_for_people_and_names_every_flag(name: str, tmp_path: Path) -> None:
+    done = run(name, "--help", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    for flag in COMMON + (ONLY_DAEMONS if PROGRAMS[name].daemon else ()):
+        assert f"  {flag}" in done.stdout, flag
+    if not PROGRAMS[name].daemon:
+        assert not any(flag in done.stdout for flag in ONLY_DAEMONS)
+    assert done.stdout.startswith(run(name, "--helpshort", cwd=tmp_path).stdout.partition("\n\n")[0])
+    for jargon in ("absl", "kegapps", "Must not know", "Knows "):
+        assert jargon not in done.stdout
+
+
+@every_program
+def test_helpshort_shows_its_own_flags_only_and_each_is_explained(name: str, tmp_path: Path) -> None:
+    done = run(name, "--helpshort", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not any(flag in done.stdout for flag in COMMON + ONLY_DAEMONS)
+    lines = done.stdout.partition("\nFlags of this program:\n")[2].splitlines()
+    heads = [number for number, line in enumerate(lines) if line.startswith("  --")]
+    assert heads
+    for number in heads:
+        assert re.match(r"      \S", lines[number + 1]), lines[number]
+
+
+@every_program
+def test_a_wrong_flag_is_one_line_and_status_2(name: str, tmp_path: Path) -> None:
+    done = run(name, "--no_such_flag=1", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(rf"{name}: .*no_such_flag.* \(try --help\)\n", done.stderr)
+
+
+@every_program
+@pytest.mark.parametrize("mode", ["--nodaemon", "--daemon"])
+def test_a_start_that_fails_says_why_and_is_not_status_0(name: str, mode: str, tmp_path: Path) -> None:
+    program = PROGRAMS[name]
+    if not program.daemon and mode == "--daemon":
+        assert run(name, mode, cwd=tmp_path).returncode == 2
+        return
+    modes = [mode] if program.daemon else []
+    done = run(name, *modes, *program.failing(tmp_path), cwd=tmp_path)
+    assert done.returncode == 1
+    assert re.fullmatch(rf"{name}: .+\n", done.stderr), done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@every_serving_program
+def test_in_the_foreground_it_serves_until_sigterm(name: str, tmp_path: Path) -> None:
+    program = PROGRAMS[name]
+    modes = ["--nodaemon"] if program.daemon else []
+    with subprocess.Popen(
+        command(name, *modes, "--verbose", "--log_to_stdout", *serving_flags(name, tmp_path)),
+        cwd=tmp_path,
+        env=home(tmp_path),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        try:
+            said = read_until(process.stdout, program.ready)
+            start_s = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            said += process.communicate(timeout=PATIENCE_S)[0]
+            assert time.monotonic() - start_s < 1
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    lines = said.decode().splitlines()
+    assert " INFO     (daemon) stopping: SIGTERM" in "\n".join(lines)
+    if program.daemon:
+        assert [line for line in lines if not LINE.fullmatch(line)] == []
+
+
+@every_daemon
+def test_in_the_background_it_is_a_daemon_with_pidfile_and_log(name: str, tmp_path: Path) -> None:
+    pidfile, logfile = tmp_path / "app.pid", tmp_path / "app.log"
+    as_the_master_does = [
+        "--daemon=True", "--log_to_file=True", "--log_to_stdout=False",
+        f"--logfile={logfile}", f"--pidfile={pidfile}",
+    ]  # fmt: skip
+    done = run(name, *as_the_master_does, *serving_flags(name, tmp_path), cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    daemon = held(pidfile)
+    try:
+        stat = daemon.stat()
+        assert (stat["session"], stat["pgrp"], stat["tty_nr"]) == (daemon.pid, daemon.pid, 0)
+        assert daemon.status("Umask") == "0022"
+        assert os.readlink(f"/proc/{daemon.pid}/cwd") == "/"
+        again = run(name, *as_the_master_does, *serving_flags(name, tmp_path), cwd=tmp_path)
+        assert again.returncode == 1
+        assert re.fullmatch(rf"{name}: .*{daemon.pid}.*\n", again.stderr)
+        start_s = time.monotonic()
+        daemon.signal(signal.SIGTERM)
+        assert daemon.ended()
+        assert time.monotonic() - start_s < 1
+    finally:
+        if not daemon.ended(0):
+            daemon.signal(signal.SIGKILL)
+    lines = file_says(logfile, "(daemon) stopping: SIGTERM").splitlines()
+    assert [line for line in lines if not LINE.fullmatch(line)] == []
+    assert not pidfile.exists()
+    assert "by force" not in "".join(lines)
