@@ -1,0 +1,1 @@
+"""Sounds for what happens at the taps."""

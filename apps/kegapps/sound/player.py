@@ -1,0 +1,102 @@
+"""Plays sound files through a program of the system: a few at once, none for ever, none waited for.
+
+Knows processes. Must not know kegnet or flags.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+from typing import Final
+
+from kegapps.daemon.loop import READ, Loop, Timer
+
+log = logging.getLogger("sound")
+
+# How each known program is told to play a file; found in this order.
+KNOWN: Final = {
+    "pw-play": ("pw-play",),
+    "paplay": ("paplay",),
+    "aplay": ("aplay", "-q"),
+    "afplay": ("afplay",),
+}
+MAX_AT_ONCE: Final = 4
+MAX_SECONDS: Final = 60.0
+
+
+def find(program: str = "") -> tuple[str, ...]:
+    """The command, to be followed by a file name, that plays it: by `program`, else by a known one.
+
+    Empty if that is not on this system. `program` is a name or a path; only known ones get options.
+    """
+    for name in (program,) if program else KNOWN:
+        if path := shutil.which(name):
+            return (path, *KNOWN.get(os.path.basename(name), (name,))[1:])
+    return ()
+
+
+class Player:
+    """Runs `command` for each file; what exceeds MAX_AT_ONCE is not played, what exceeds MAX_SECONDS is cut."""
+
+    def __init__(self, loop: Loop, command: tuple[str, ...]) -> None:
+        self._loop = loop
+        self._command = command
+        self._playing: dict[int, tuple[subprocess.Popen[bytes], Timer, str]] = {}  # by pidfd
+        self._complained = False
+
+    @property
+    def playing(self) -> int:
+        """How many sounds are being played."""
+        return len(self._playing)
+
+    def play(self, path: str) -> None:
+        """Begin to play `path`; raises nothing."""
+        if len(self._playing) >= MAX_AT_ONCE:
+            log.debug("not played, %d sounds are playing: %s", MAX_AT_ONCE, path)
+            return
+        try:
+            process = subprocess.Popen(
+                [*self._command, path],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._complain(f"cannot start {self._command[0]}: {error.strerror}")
+            return
+        try:
+            pidfd = os.pidfd_open(process.pid)
+        except OSError as error:
+            process.kill()
+            process.wait()
+            self._complain(f"cannot watch {self._command[0]}: {error.strerror}")
+            return
+        self._playing[pidfd] = (process, self._loop.call_later(MAX_SECONDS, process.kill), path)
+        self._loop.watch(pidfd, READ, lambda _ready: self._reap(pidfd))
+
+    def close(self) -> None:
+        """Silence."""
+        for pidfd, (process, _, _) in tuple(self._playing.items()):
+            process.kill()
+            self._reap(pidfd)
+
+    def _reap(self, pidfd: int) -> None:
+        process, timer, path = self._playing.pop(pidfd)
+        timer.cancel()
+        self._loop.unwatch(pidfd)
+        os.close(pidfd)
+        status = process.wait()
+        if status == 0:
+            self._complained = False
+        elif status > 0:
+            self._complain(f"{self._command[0]} ended with status {status}; try it by hand: {path}")
+
+    def _complain(self, text: str) -> None:
+        """Once until a sound was heard again: without a sound card every drink would say the same."""
+        if not self._complained:
+            self._complained = True
+            log.warning("%s", text)

@@ -1,0 +1,208 @@
+"""sound_server.py as a process, beside a core that announces drinks; its player writes down what it was told."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from kegapps.daemon.loop import Loop
+from kegapps.kegnet.address import shown_address
+from kegapps.kegnet.events import DrinkCreatedEvent, FlowState, FlowUpdate, SetRelayOutputEvent
+from kegapps.sound.player import MAX_AT_ONCE, Player, find
+from tests.apps.kegnet.support import Core, running_core, turn_until
+
+SCRIPT = Path(__file__).parents[3] / "scripts" / "sound_server.py"
+NOW = datetime(2026, 11, 21, 7, 12, 12, tzinfo=UTC)
+DRINK = DrinkCreatedEvent(flow_id=1, drink_id=1, tap_name="t", start_time=NOW, end_time=NOW, username="guest")
+
+
+def flow(flow_id: int, state: FlowState) -> FlowUpdate:
+    return FlowUpdate(
+        flow_id=flow_id, tap_name="t", state=state, username=None, start_time=NOW, last_activity_time=NOW,
+        ticks=1, volume_ml=0.5,
+    )  # fmt: skip
+
+
+class Bar:
+    """A core, a folder with two sounds and a player, and the sound server's processes."""
+
+    def __init__(self, core: Core, folder: Path) -> None:
+        self.core = core
+        self.played_file = folder / "played"
+        self.drink = folder / "a drink.wav"
+        self.begins = folder / "begins.wav"
+        for sound in (self.drink, self.begins):
+            sound.write_bytes(b"RIFF")
+        self.player = self.program(folder / "player", f'echo "$1" >> "{self.played_file}"')
+        self.started: list[subprocess.Popen[str]] = []
+
+    @staticmethod
+    def program(path: Path, script: str) -> Path:
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        return path
+
+    def server(self, *flags: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, str(SCRIPT), f"--kb_core_addr={shown_address(*self.core.hub.address)}", *flags],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**os.environ, **(env or {})},
+        )  # fmt: skip
+        self.started.append(process)
+        return process
+
+    def connected(self, *flags: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+        process = self.server(*flags, env=env)
+        self.core.turn_until(lambda: self.core.hub.clients == 1)
+        return process
+
+    def played(self) -> list[str]:
+        return self.played_file.read_text().splitlines() if self.played_file.exists() else []
+
+    def has_played(self, number: int) -> bool:
+        return len(self.played()) == number
+
+    def end(self, process: subprocess.Popen[str]) -> str:
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=10)
+        assert process.returncode == 0, out
+        return out
+
+
+@pytest.fixture
+def bar(tmp_path: Path) -> Iterator[Bar]:
+    with running_core() as core:
+        bar = Bar(core, tmp_path)
+        yield bar
+        for process in bar.started:
+            process.kill()
+            process.wait()
+            if process.stdout:
+                process.stdout.close()
+
+
+def test_a_drink_and_the_beginning_of_a_flow_are_heard_once_each(bar: Bar) -> None:
+    server = bar.connected(
+        f"--sound_drink={bar.drink}", f"--sound_flow={bar.begins}", f"--player={bar.player}"
+    )
+    relay = SetRelayOutputEvent(output_name="r0", output_mode="enabled")
+    bar.core.hub.broadcast(flow(1, "initial"), flow(1, "active"), relay, flow(1, "active"))
+    bar.core.turn_until(lambda: bar.played() == [str(bar.begins)])
+    bar.core.hub.broadcast(flow(1, "completed"), DRINK)
+    bar.core.turn_until(lambda: len(bar.played()) == 2)
+    assert bar.played() == [str(bar.begins), str(bar.drink)]
+    bar.core.hub.broadcast(flow(2, "completed"), flow(3, "active"))
+    bar.core.turn_until(lambda: len(bar.played()) == 3)
+    assert bar.played()[2] == str(bar.begins)
+    bar.end(server)
+
+
+def test_without_a_sound_it_says_so_and_idles(bar: Bar) -> None:
+    server = bar.connected(f"--player={bar.player}")
+    bar.core.hub.broadcast(DRINK)
+    assert "no sound is configured" in bar.end(server)
+    assert bar.played() == []
+
+
+def test_without_a_player_it_says_so_and_idles(bar: Bar, tmp_path: Path) -> None:
+    server = bar.connected(f"--sound_drink={bar.drink}", env={"PATH": str(tmp_path / "empty")})
+    bar.core.hub.broadcast(DRINK)
+    out = bar.end(server)
+    assert "no player found (pw-play, paplay, aplay, afplay)" in out
+    assert "Traceback" not in out
+
+
+def test_a_known_player_is_found_on_path(bar: Bar, tmp_path: Path) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    bar.program(tools / "aplay", f'echo "$1 $2" >> "{bar.played_file}"')
+    bar.connected(f"--sound_drink={bar.drink}", env={"PATH": str(tools)})
+    bar.core.hub.broadcast(DRINK)
+    bar.core.turn_until(lambda: bar.played() == [f"-q {bar.drink}"])
+
+
+def test_a_player_that_fails_is_told_once_and_everything_goes_on(bar: Bar, tmp_path: Path) -> None:
+    failing = bar.program(tmp_path / "failing", f'echo "$1" >> "{bar.played_file}"; exit 1')
+    server = bar.connected(f"--sound_drink={bar.drink}", f"--player={failing}")
+    for number in range(1, 4):
+        bar.core.hub.broadcast(DRINK)
+        bar.core.turn_until(functools.partial(bar.has_played, number))
+    assert server.stdout
+    out = ""
+    while "ended with status 1" not in out:
+        out += (line := server.stdout.readline())
+        assert line
+    out += bar.end(server)
+    assert out.count("ended with status 1") == 1
+    assert "Traceback" not in out
+
+
+def test_it_finds_a_core_that_comes_later(bar: Bar) -> None:
+    bar.core.hub.close()
+    server = bar.server(f"--sound_drink={bar.drink}", f"--player={bar.player}")
+    assert server.stdout
+    line = ""
+    while "cannot connect" not in line:
+        line = server.stdout.readline()
+        assert line
+    bar.end(server)
+
+
+@pytest.mark.parametrize(
+    ("flag", "reason"),
+    [
+        ("--sound_drink=/no/such/file.wav", "no readable file"),
+        ("--player=no-such-player", "no such program on PATH"),
+        ("--kb_core_addr=nowhere.example:1", "neither localhost nor an IP address"),
+    ],
+)
+def test_a_start_that_cannot_work_fails_with_the_reason(bar: Bar, flag: str, reason: str) -> None:
+    server = bar.server(flag)
+    out, _ = server.communicate(timeout=10)
+    assert server.returncode in (1, 2)
+    assert reason in out
+    assert "Traceback" not in out
+
+
+def test_no_more_than_a_few_sounds_play_at_once_and_none_outlives_the_player(tmp_path: Path) -> None:
+    loop = Loop()
+    slow = Bar.program(tmp_path / "slow", "exec sleep 60")
+    player = Player(loop, (str(slow),))
+    for _ in range(10):
+        player.play("x")
+    assert player.playing == MAX_AT_ONCE
+    processes = [process for process, _, _ in player._playing.values()]
+    player.close()
+    assert [process.returncode for process in processes] == [-signal.SIGKILL] * MAX_AT_ONCE
+    assert player.playing == 0
+    loop.close()
+
+
+def test_a_sound_that_is_over_makes_room(tmp_path: Path) -> None:
+    loop = Loop()
+    player = Player(loop, (str(Bar.program(tmp_path / "quick", "exit 0")),))
+    for _ in range(20):
+        player.play("x")
+        turn_until(loop, lambda: player.playing < MAX_AT_ONCE)
+    turn_until(loop, lambda: player.playing == 0)
+    loop.close()
+
+
+def test_a_player_that_cannot_be_started_raises_nothing(tmp_path: Path) -> None:
+    loop = Loop()
+    Player(loop, (str(tmp_path / "missing"),)).play("x")
+    loop.close()
+
+
+def test_a_player_of_ones_own_gets_the_file_alone(tmp_path: Path) -> None:
+    own = Bar.program(tmp_path / "own", "exit 0")
+    assert find(str(own)) == (str(own),)
+    assert find("no-such-player") == ()
