@@ -8,14 +8,12 @@ standard error; the last line there counts everything. Exit status: 0, or 1 if a
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
-import stat
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from absl import flags
 
@@ -23,18 +21,10 @@ from kegapps.daemon import flags as common_flags
 from kegapps.daemon import runner
 from kegapps.daemon.loop import READ
 from kegapps.kbsp.codec import Decoder, encode
-from kegapps.kbsp.messages import (
-    AuthToken,
-    Hello,
-    Message,
-    MeterStatus,
-    OneWirePresence,
-    OutputStatus,
-    Ping,
-    TemperatureReading,
-)
+from kegapps.kbsp.messages import Message, Ping
 from kegapps.kegboard.paths import Paths
 from kegapps.kegboard.port import Port, PortError, missing_directory
+from kegapps.kegboard.wording import as_json, describe, name_of
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("kegboard_device", "/dev/ttyUSB0", "Serial device of the board.")
@@ -54,46 +44,6 @@ DAMAGE: Final = (
     "unknown_messages",
     "malformed",
 )
-
-
-def name_of(message: Message) -> str:
-    """The protocol's name of a message: `meter_status`, `onewire_presence`."""
-    camel = type(message).__name__.replace("OneWire", "Onewire")
-    return "".join("_" + char.lower() if char.isupper() else char for char in camel)[1:]
-
-
-def describe(message: Message) -> str:
-    """What a message says, for a person."""
-    match message:
-        case Hello():
-            parts = [f"firmware {message.firmware_version}"]
-            if message.serial_number is not None:
-                parts.append(f"serial {message.serial_number or 'not set'}")
-            if message.uptime_s is not None:
-                parts.append(f"up {message.uptime_s:.3f} s")
-            return ", ".join(parts)
-        case MeterStatus():
-            return f"{message.meter_name} = {message.reading_ticks} ticks"
-        case TemperatureReading():
-            return f"{message.sensor_name} = {message.sensor_c:.4f} C"
-        case OutputStatus():
-            return f"{message.output_name} {'on' if message.enabled else 'off'}"
-        case AuthToken():
-            state = "present" if message.present else "removed"
-            return f"{message.device_name} {message.token_hex} {state}"
-        case OneWirePresence():
-            return f"{message.device_id:016x} {'present' if message.present else 'removed'}"
-        case _:
-            fields = dataclasses.asdict(message).items()
-            return " ".join(f"{name}={value}" for name, value in fields if value is not None)
-
-
-def as_json(message: Message) -> dict[str, Any]:
-    """What a message says, for a program: its name and its fields, tokens in hex as hosts write them."""
-    fields = dataclasses.asdict(message)
-    if isinstance(message, AuthToken):
-        fields["token"] = message.token_hex
-    return {"message": name_of(message), **fields}
 
 
 class Monitor:
@@ -239,11 +189,13 @@ def _play(service: runner.Service, monitor: Monitor, fd: int) -> None:
         if not data or monitor.full:
             service.loop.stop()
 
-    if stat.S_ISREG(os.fstat(fd).st_mode):
+    try:
+        service.loop.watch(fd, READ, read)
+    except PermissionError:
+        # A file is always ready, so the loop does not take it.
         while not monitor.full and (data := os.read(fd, READ_BYTES)):
             monitor.feed(data)
     else:
-        service.loop.watch(fd, READ, read)
         service.loop.run()
         service.loop.unwatch(fd)
     monitor.settle()
