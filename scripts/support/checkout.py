@@ -26,6 +26,8 @@ def prepare(name: str, *what: str, follow_sources: bool) -> Path:
         sys.exit(
             f"Python 3.11 or later is needed, this is {sys.version.split()[0]}; run it with a newer python3"
         )
+    if any(letter.isspace() for letter in str(ROOT)):
+        sys.exit(f"{ROOT}: scripts of a virtualenv do not run from a path with blanks; move the checkout")
     venv = ROOT / name
     # Two runs at once must not install into each other's steps.
     with open(ROOT / f"{name}.lock", "w") as lock:
