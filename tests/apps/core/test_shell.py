@@ -191,7 +191,7 @@ def test_edits_made_while_the_disk_was_away_are_not_missed(room: Room) -> None:
     room.until(lambda: len(room.status) == 2)
     room.until(lambda: not room.core.open_flows)
     room.send(reading(20))
-    room.until(lambda: getattr(room.heard[-1], "volume_ml", None) == 30.0)
+    room.until(lambda: room.heard and getattr(room.heard[-1], "volume_ml", None) == 30.0)
     assert {tap.name: tap.ml_per_tick for tap in room.core.taps}[FLOW0] == 3.0
     assert "x.flow1" in {tap.name for tap in room.core.taps}
 
