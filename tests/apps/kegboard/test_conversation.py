@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kegapps.kbsp.messages import AuthToken, Hello, Message, MeterStatus, OneWirePresence, TemperatureReading
 from kegapps.kegboard.conversation import MAX_NAMES, Conversation, Remark
+from kegapps.kegnet.codec import encode
 from kegapps.kegnet.events import (
     ALL_TAPS,
     AppEvent,
@@ -13,6 +16,7 @@ from kegapps.kegnet.events import (
     ThermoEvent,
     TokenAuthEvent,
 )
+from tests.apps.kbsp.strategies import messages
 from tests.apps.kbsp.vectors import MESSAGES
 
 OPENED = 1000.0
@@ -150,6 +154,18 @@ def test_firmware_that_is_too_old_is_not_listened_to_until_a_newer_one_says_hell
     assert talk.too_old
     assert told(talk, (5.3, hello(None, 7)), (6, flow0(7))) == [7]
     assert not talk.too_old
+
+
+@given(st.lists(messages | st.none(), max_size=20))
+def test_whatever_a_board_says_can_be_told_to_the_core(said: list[Message | None]) -> None:
+    talk = conversation()
+    for after_s, message in enumerate(said):
+        if message is None:
+            talk.opened(OPENED + after_s)
+            continue
+        for event in talk.heard(message, OPENED + after_s):
+            if not isinstance(event, Remark):
+                assert encode(event)
 
 
 def test_a_line_gone_mad_does_not_fill_the_memory() -> None:

@@ -14,6 +14,7 @@ from kegapps.kbsp.messages import Message, OutputStatus
 from kegapps.kegnet.events import MeterUpdate, SetRelayOutputEvent, ThermoEvent, TokenAuthEvent
 from tests.apps.kegboard.programs import Bar, Program, free_port
 
+SHORT_BOOT = ("--bootloader_s=0.2", "--boot_tune_s=0.1")
 THERMO = "thermo-cd08001234561028"
 
 
@@ -22,7 +23,7 @@ def found(daemon: Program) -> str:
 
 
 def test_every_tick_of_a_pour_reaches_the_core_the_first_ones_included(bar: Bar) -> None:
-    board, core = bar.simulator(boot=True), bar.core()
+    board, core = bar.simulator(*SHORT_BOOT, boot=True), bar.core()
     daemon = bar.daemon(core)
     found(daemon)
     pour = board.begin("pour", "flow0", "2573", "--seconds=0.5")
@@ -53,10 +54,10 @@ def test_a_meter_that_wraps_is_passed_on_as_it_counts(bar: Bar) -> None:
 
 
 def test_a_board_unplugged_in_the_middle_of_a_pour_is_back_within_two_seconds(bar: Bar) -> None:
-    board, core = bar.simulator(boot=True), bar.core()
+    board, core = bar.simulator(*SHORT_BOOT, boot=True), bar.core()
     daemon = bar.daemon(core)
     found(daemon)
-    pour = board.begin("pour", "flow0", "900", "--seconds=4.5")
+    pour = board.begin("pour", "flow0", "900", "--seconds=2.5")
     core.until(lambda: core.readings()[-1:] > [100])
     board.verb("unplug")
     daemon.line("status: unplugged, waiting for ")
@@ -79,7 +80,7 @@ def test_a_board_with_power_of_its_own_loses_no_tick_while_it_is_unplugged(bar: 
     board, core = bar.simulator("--noreset_on_open"), bar.core()
     daemon = bar.daemon(core)
     found(daemon)
-    pour = board.begin("pour", "flow0", "600", "--seconds=2")
+    pour = board.begin("pour", "flow0", "600", "--seconds=1.2")
     core.until(lambda: core.readings()[-1:] > [100])
     board.verb("unplug", "--keep_power")
     daemon.line("status: unplugged")
