@@ -11,10 +11,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from kegapps.kegnet.events import FlowUpdate
 from tests.apps.core.bar import reading
 from tests.apps.core.hostile import SLEEPERS, delays_ms, nuisances
 from tests.apps.core.programs import App, CoreProgram
+
+from kegapps.kegnet.events import FlowUpdate
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from kegapps.core.store import Store, boot_id
 from kegapps.daemon import runner
 from kegapps.daemon.errors import UsageError
 from kegapps.kegnet.address import DEFAULT_ADDRESS, is_loopback, parse_address, shown_address
+from kegapps.kegnet.sockets import why
 
 FLAGS = flags.FLAGS
 DEFAULTS = Rules()
@@ -160,7 +161,7 @@ def serve(service: runner.Service) -> int | None:
     except OSError as error:
         core.close()
         raise runner.StartError(
-            f"cannot listen on {shown_address(*address)}: {error.strerror or error}; perhaps another kegbot_core "
+            f"cannot listen on {shown_address(*address)}: {why(error)}; perhaps another kegbot_core "
             "runs: stop it, or choose another --kb_core_bind_addr"
         ) from None
     log.info("Listening for apps on %s", shown)

@@ -24,10 +24,10 @@ from kegapps.kegnet.hub import Hub
 
 log = logging.getLogger("core")
 
-LOCKED_RETRY_S: Final = 0.05
-FIRST_RETRY_S: Final = 0.5
-MAX_RETRY_S: Final = 5.0
-PATIENCE_S: Final = 2.0
+LOCKED_RETRY_S: Final = (0.05, 0.4)
+RETRY_S: Final = (0.5, 5.0)
+"""The first and the longest wait before a failed commit is tried again."""
+PATIENCE_S: Final = 1.0
 """A store that is locked for no longer than this is nothing to tell a person: an edit takes milliseconds."""
 LINGER_S: Final = 0.15
 """So long the orders to close the valves may travel before the connections end."""
@@ -45,7 +45,7 @@ class Core:
         self._turn_due = False
         self._alarm: Timer | None = None
         self._retry: Timer | None = None
-        self._retry_s = FIRST_RETRY_S
+        self._retry_s = 0.0
         self._stalled_s: float | None = None
         self._said_stalled = False
         self._setup_is_old = False
@@ -164,15 +164,16 @@ class Core:
     def _stall(self, error: StoreError) -> None:
         if self._stalled_s is None:
             self._stalled_s = self._loop.now_s()
-            self._retry_s = LOCKED_RETRY_S if error.locked else FIRST_RETRY_S
+            self._retry_s = 0.0
         if not error.locked or self._loop.now_s() - self._stalled_s > PATIENCE_S:
             self._said_stalled = True
             waiting = f"; {self._pending.drinks} drinks wait in memory" if self._pending.drinks else ""
             self._on_status(f"nothing can be stored: {error}{waiting}")
         self._close_valves_while_stalled()
         if self._retry is None:
+            first_s, longest_s = LOCKED_RETRY_S if error.locked else RETRY_S
+            self._retry_s = min(max(2 * self._retry_s, first_s), longest_s)
             self._retry = self._loop.call_later(self._retry_s, lambda: self._try_again(error))
-            self._retry_s = min(2 * self._retry_s, MAX_RETRY_S)
 
     def _try_again(self, error: StoreError) -> None:
         self._retry = None
