@@ -60,7 +60,7 @@ def plan(pour: Pour) -> list[Line]:
     say(MeterUpdate(tap_name=pour.tap_name, reading=0))
     for step in range(1, pour.steps + 1):
         reading = MeterUpdate(tap_name=pour.tap_name, reading=pour.ticks * step // pour.steps)
-        say(reading, pour.step_wait_s if step > 1 else 0.0)
+        say(reading, pour.step_wait_s)
     if pour.explicit_start_stop:
         say(_request(pour, "stop_flow"), pour.step_wait_s)
     if pour.token:
@@ -96,6 +96,7 @@ class Witness:
         """True if `event` is about this pour."""
         if isinstance(event, FlowUpdate) and event.tap_name == self._pour.tap_name:
             if event.flow_id not in self._before:
+                # Heard at once, so it holds what was sent until now, and what was there before.
                 self._before[event.flow_id] = max(0, event.ticks - (self._sent - self.ticks))
             self._flows[event.flow_id] = event
             return True
@@ -111,8 +112,11 @@ class Witness:
 
     @property
     def volume_ml(self) -> float:
-        """The volume of the flows that took the ticks, mL."""
-        return sum(flow.volume_ml for flow in self._poured_flows().values())
+        """The volume of those ticks, mL."""
+        return sum(
+            flow.volume_ml * (flow.ticks - self._before[flow_id]) / flow.ticks
+            for flow_id, flow in self._poured_flows().items()
+        )
 
     @property
     def seen(self) -> bool:
