@@ -102,17 +102,17 @@ class Desk:
         except UnreadableError as error:
             talk.finish(error=str(error), exit=Verb.NOT_CONFIGURED)
             return
-        problems = {problem.section for problem in config.problems}
-        unknown = [n for n in names if not config.find(n) and n not in watchdog.lives and n not in problems]
-        if unknown:
+        problems = [problem for problem in config.problems if not names or problem.section in names]
+        known = {app.name for app in config.apps} | {problem.section for problem in problems}
+        if unknown := [name for name in names if name not in known]:
             talk.finish(error=f"{config.file}: there is no section [{unknown[0]}]", exit=Verb.USAGE)
             return
-        wanted = names or [app.name for app in config.apps if app.enabled]
-        broken = [name for name in names if not config.find(name) and name not in watchdog.lives]
+        # An app whose section is broken is left as it is, running or not: there is nothing to start it by.
+        sound = [app.name for app in config.apps if (app.name in names if names else app.enabled)]
         command = watchdog.start if verb == "start" else watchdog.restart
         before = {name: life.deaths for name, life in watchdog.lives.items()}
-        job = Job(verb, talk, {name: before.get(name, 0) for name in command(wanted)})
-        job.problems = [str(problem) for problem in config.problems if not names or problem.section in broken]
+        job = Job(verb, talk, {name: before.get(name, 0) for name in command(sound)})
+        job.problems = [str(problem) for problem in problems]
         job.failed = bool(job.problems)
         self._jobs.append(job)
 

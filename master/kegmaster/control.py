@@ -34,6 +34,10 @@ class Conversation:
         self._outbox = bytearray()
         self._finished = False
         self.closed = False
+        self.asked = False
+        """A whole request has come."""
+        self.refusal: dict[str, object] = {}
+        """What any request is answered with; empty: it is carried out."""
 
     def send(self, **fields: object) -> None:
         """Send one object."""
@@ -86,6 +90,10 @@ class Conversation:
             self._inbox = line
 
     def _take(self, line: bytes) -> None:
+        self.asked = True
+        if self.refusal:
+            self.finish(**self.refusal)
+            return
         try:
             request = json.loads(line)
         except (ValueError, RecursionError):
@@ -125,7 +133,7 @@ class ControlServer:
         self.path = path
         self.on_request = on_request
         self._selector = selector
-        self._conversations: set[Conversation] = set()
+        self._conversations: dict[Conversation, None] = {}
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         bind(self._socket, path)
         self._socket.listen(_BACKLOG)
@@ -137,16 +145,17 @@ class ControlServer:
         except OSError:
             return
         connection.setblocking(False)
+        if len(self._conversations) >= MAX_CLIENTS:
+            # Whoever has been silent the longest makes room: nobody can lock the others out by saying nothing.
+            silent = next((talk for talk in self._conversations if not talk.asked), None)
+            (silent or next(iter(self._conversations))).close()
         conversation = Conversation(connection, self)
-        self._conversations.add(conversation)
+        self._conversations[conversation] = None
         self._selector.register(connection, selectors.EVENT_READ, conversation.ready)
         uid = peer_uid(connection)
         if uid not in (0, os.geteuid()):
-            conversation.finish(
-                error=f"user {uid} may not command a master of user {os.geteuid()}", rights=True
-            )
-        elif len(self._conversations) > MAX_CLIENTS:
-            conversation.finish(error=f"{MAX_CLIENTS} clients are connected already, try again later")
+            error = f"user {uid} may not command a master of user {os.geteuid()}"
+            conversation.refusal = {"error": error, "rights": True}
 
     def want(self, conversation: Conversation, connection: socket.socket, *, writing: bool) -> None:
         """Watch for room to write only while something waits to be written."""
@@ -155,7 +164,7 @@ class ControlServer:
 
     def forget(self, conversation: Conversation, connection: socket.socket) -> None:
         """The conversation is over."""
-        self._conversations.discard(conversation)
+        self._conversations.pop(conversation, None)
         self._selector.unregister(connection)
 
     def close(self) -> None:

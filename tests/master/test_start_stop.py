@@ -432,3 +432,17 @@ def test_the_environment_is_the_same_whoever_starts_and_holds_no_surprise(box: B
     assert proc_status(pid)["Umask"] == "0027"
     assert os.readlink(f"/proc/{pid}/cwd") == str(box.directory)
     assert "Max open files            123" in Path(f"/proc/{pid}/limits").read_text()
+
+
+def test_a_restart_is_refused_for_a_section_that_is_broken_now_and_the_app_runs_on(box: Box) -> None:
+    probe = box.program("probe")
+    box.write(TWO.format(probe=probe))
+    box.master("start")
+    one, two = box.pid("one"), box.pid("two")
+    box.write(TWO.format(probe=probe).replace("_after = one", "_atfer = one"))
+    done = box.master("restart", expect=1)
+    assert "[two] _atfer: no such key; did you mean _after?" in done.stderr
+    assert box.pid("two") == two
+    assert box.pid("one") != one
+    box.master("restart", "two", expect=1)
+    assert box.pid("two") == two
