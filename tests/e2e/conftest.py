@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 def free_port() -> int:
     """A port that nobody has just now, from below the range the kernel hands out by itself."""
-    for port in range(20000 + os.getpid() % 10000, 32000):
+    for port in random.sample(range(20000, 32000), 100):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
