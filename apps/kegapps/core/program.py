@@ -150,9 +150,10 @@ def address_by_flags() -> tuple[str, int]:
 def serve(service: runner.Service) -> int | None:
     """Open the store, listen, and serve until told to end."""
     rules, address = rules_by_flags(), address_by_flags()
+    normal = "starting"
     try:
         store = Store(service.path(FLAGS.store) if FLAGS.store else default_path(), boot_id=boot_id())
-        core = Core(service.loop, store, rules, on_status=service.status)
+        core = Core(service.loop, store, rules, on_trouble=lambda trouble: service.status(trouble or normal))
         _introduce(store, core)
     except StoreError as error:
         raise runner.StartError(str(error)) from None
@@ -166,7 +167,8 @@ def serve(service: runner.Service) -> int | None:
         ) from None
     log.info("Listening for apps on %s", shown)
     log.info("All threads started. (It is one thread: kegnet, flows and store take turns in it.)")
-    service.ready(f"listening on {shown}, store {store.path}")
+    normal = f"listening on {shown}, store {store.path}"
+    service.ready(normal)
     service.loop.run()
     core.close()
     log.info("Ended. Flows under way stay open in the store.")

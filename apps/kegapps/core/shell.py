@@ -21,6 +21,7 @@ from kegapps.core.store import Store
 from kegapps.daemon.loop import Loop, Timer
 from kegapps.kegnet.events import Event
 from kegapps.kegnet.hub import Hub
+from kegapps.kegnet.ratelimit import RateLimit
 
 log = logging.getLogger("core")
 
@@ -36,11 +37,13 @@ LINGER_S: Final = 0.15
 class Core:
     """One engine between its store and kegnet. Raises StoreError if the store cannot be read at the start."""
 
-    def __init__(self, loop: Loop, store: Store, rules: Rules, *, on_status: Callable[[str], None]) -> None:
+    def __init__(self, loop: Loop, store: Store, rules: Rules, *, on_trouble: Callable[[str], None]) -> None:
+        """`on_trouble` is told in one line why nothing can be stored, and "" when that is over."""
         self._loop = loop
         self._store = store
-        self._on_status = on_status
+        self._on_trouble = on_trouble
         self._hub: Hub | None = None
+        self._talk = RateLimit(100, 10.0)  # a client must not be able to fill the disk with log lines
         self._inbox: list[tuple[Event, str]] = []
         self._turn_due = False
         self._alarm: Timer | None = None
@@ -119,10 +122,16 @@ class Core:
     def _take(self, effects: list[Effect]) -> None:
         for effect in effects:
             if isinstance(effect, Say):
-                log.log(effect.level, "%s", effect.text)
+                self._say(effect)
         self._pending.add(effects)
         if self._stalled_s is not None:
             self._close_valves_while_stalled()
+
+    def _say(self, line: Say) -> None:
+        unsaid = self._talk.admit(self._loop.now_s())
+        if unsaid is not None:
+            more = f" ({unsaid} lines before it were left out)" if unsaid else ""
+            log.log(line.level, "%s%s", line.text, more)
 
     def _set_alarm(self) -> None:
         """Wake when the engine wants it. An alarm that is too early is left alone: ticks move it all the time."""
@@ -168,7 +177,7 @@ class Core:
         if not error.locked or self._loop.now_s() - self._stalled_s > PATIENCE_S:
             self._said_stalled = True
             waiting = f"; {self._pending.drinks} drinks wait in memory" if self._pending.drinks else ""
-            self._on_status(f"nothing can be stored: {error}{waiting}")
+            self._on_trouble(f"nothing can be stored: {error}{waiting}")
         self._close_valves_while_stalled()
         if self._retry is None:
             first_s, longest_s = LOCKED_RETRY_S if error.locked else RETRY_S
@@ -190,10 +199,8 @@ class Core:
         self._setup_is_old = True  # what was edited meanwhile was not noticed
         if self._said_stalled:
             self._said_stalled = False
-            left_out = (
-                f"; {self._pending.left_out} announcements were left out" if self._pending.left_out else ""
-            )
-            self._on_status(f"storing again{left_out}")
+            log.info("storing again; announcements left out meanwhile: %d", self._pending.left_out)
+            self._on_trouble("")
 
     # Announcing
 

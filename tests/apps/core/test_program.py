@@ -221,7 +221,8 @@ def test_a_store_held_locked_by_another_program_is_said_waited_for_and_loses_not
         other.execute("rollback")
         other.close()
         app.listen_until(lambda: "drink guest" in app.lines())
-        core.wait_for("status: storing again")
+        core.wait_for("storing again")
+        core.wait_for("status: listening on localhost:")
     assert [row.ticks for row in drinks(store)] == [400]
 
 
