@@ -76,6 +76,11 @@ PROGRAMS = {
     "kegbot_admin.py": Program(
         flags=None, failing=lambda cwd: [f"--store={cwd / 'missing.sqlite'}", "taps"], daemon=False
     ),
+    "sound_server.py": Program(
+        flags=lambda _: [f"--kb_core_addr=localhost:{free_port()}"],
+        failing=lambda cwd: [f"--sound_drink={cwd / 'missing.wav'}"],
+        daemon=True,
+    ),
     "test_flow.py": Program(
         flags=None,
         failing=lambda _: [f"--kb_core_addr=localhost:{free_port()}", "--timeout=0.2"],

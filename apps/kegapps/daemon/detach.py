@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _PR_SET_CHILD_SUBREAPER = 36
 _REASON_MAX_BYTES = 4000
 # On the pipe: the numbers of the daemon and of the process that forked it, and a newline; then one of these.
-# Text follows _FAILED.
+# After _FAILED follow the exit status, a blank and the reason, and the pipe stays open until the daemon has ended.
 _READY, _FAILED = b"+", b"-"
 _END_WAIT_S = 1.5
 
@@ -44,26 +44,30 @@ class Verdict:
 
     def ready(self) -> None:
         """Let the shell's command end with status 0."""
-        self._finish(_READY)
-
-    def failed(self, reason: str) -> None:
-        """Let the shell's command print `reason` and end with status 1."""
-        self._finish(_FAILED + reason.encode("utf-8", "backslashreplace")[:_REASON_MAX_BYTES])
-
-    def _finish(self, text: bytes) -> None:
         if self._fd is not None:
-            with contextlib.suppress(OSError):  # nobody waits any more; we serve all the same
-                os.write(self._fd, text)
+            self._write(_READY)
             os.close(self._fd)
             self._fd = None
 
+    def failed(self, reason: str, status: int = 1) -> None:
+        """Let the shell's command print `reason` and end with `status`, once we have ended."""
+        text = reason.encode("utf-8", "backslashreplace")[:_REASON_MAX_BYTES]
+        self._write(b"%s%d %s" % (_FAILED, status, text))
+        self._fd = None
 
-def launch(body: Body, *, pidfile: Pidfile | None, explain: Explain) -> str:
+    def _write(self, text: bytes) -> None:
+        if self._fd is not None:
+            with contextlib.suppress(OSError):  # nobody waits any more; we serve all the same
+                os.write(self._fd, text)
+
+
+def launch(body: Body, *, pidfile: Pidfile | None, explain: Explain) -> tuple[int, str]:
     """Run `body` in a daemon that holds `pidfile`, and wait until it is ready.
 
-    Returns "" then, else the reason why it is not: one line. The daemon never returns from here; its exit
-    status is what `body` returns. `explain` words what python-daemon or `pidfile` raise. A signal that ends
-    us while we wait ends the daemon, too. Raises OSError if there is no process to be had.
+    Returns (0, "") then, else an exit status and the reason why it is not ready: one line. The daemon never
+    returns from here; its own exit status is what `body` returns. `explain` words what python-daemon or
+    `pidfile` raise. A signal that ends us while we wait ends the daemon, too. Raises OSError if there is no
+    process to be had.
     """
     verdict_r, verdict_w = os.pipe()
     go_r, go_w = os.pipe()
@@ -83,11 +87,16 @@ def launch(body: Body, *, pidfile: Pidfile | None, explain: Explain) -> str:
         os.write(go_w, b"g")
     os.close(go_w)
     told = bytearray()
-    while not told.partition(b"\n")[2].startswith(_READY):
-        heard = select.select([verdict_r, interruptions], [], [])[0]
+    while not (verdict := told.partition(b"\n")[2]).startswith(_READY):
+        # A child that the failed daemon forked may hold the pipe for as long as it likes.
+        patience_s = _END_WAIT_S if verdict else None
+        heard = select.select([verdict_r, interruptions], [], [], patience_s)[0]
+        if not heard:
+            break
         if verdict_r not in heard:
             _call_off(child, verdict_r, told)
-            return f"interrupted before it was ready ({signal.Signals(os.read(interruptions, 1)[0]).name})"
+            name = signal.Signals(os.read(interruptions, 1)[0]).name
+            return 1, f"interrupted before it was ready ({name})"
         if not _hear(verdict_r, told):
             break
     return _judge(child, bytes(told))
@@ -154,16 +163,18 @@ def _adopt_orphans() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0)
 
 
-def _judge(child: int, told: bytes) -> str:
+def _judge(child: int, told: bytes) -> tuple[int, str]:
     pid, between, verdict = _read(told)
-    # No zombie of the processes in between may be left to whoever inherits them; but the daemon's own end is for
-    # its next parent to see.
+    # Leave no zombie of the processes in between to whoever inherits them; but how a daemon ends that has become
+    # ready is for its next parent to see.
     _reap(child, between)
     if verdict.startswith(_READY):
-        return ""
+        return 0, ""
+    how = _how(pid)
     if verdict:
-        return verdict[1:].decode("utf-8", "replace")
-    return f"died before it was ready{_how(pid)}"
+        status, _, reason = verdict.removeprefix(_FAILED).partition(b" ")
+        return int(status), reason.decode("utf-8", "replace")
+    return 1, f"died before it was ready{how}"
 
 
 def _read(told: bytes) -> tuple[int, int, bytes]:

@@ -55,7 +55,7 @@ def main(
     except flags.HelpAsked as asked:
         return _answer(name, usage or "", str(asked))
     except UsageError as error:
-        return _misused(name, error)
+        return _failed(name, f"{error} (try --help)", USAGE)
     except StartError as error:
         return _failed(name, str(error))
     return _Run(serve, name=name, positional=positional, options=options).start()
@@ -85,8 +85,8 @@ class _Run:
         """Become a daemon or stay, as wanted; the exit status."""
         try:
             if self._options.daemon:
-                reason = detach.launch(self._body, pidfile=self._pidfile, explain=self._explain)
-                return _failed(self._name, reason) if reason else DONE
+                status, reason = detach.launch(self._body, pidfile=self._pidfile, explain=self._explain)
+                return _failed(self._name, reason, status) if status else DONE
             if self._pidfile is not None:
                 self._pidfile.acquire()
         except Exception as error:  # noqa: BLE001 - no memory, no process, no pidfile: one line each
@@ -123,10 +123,7 @@ class _Run:
         except StartError as error:
             return self._fail(str(error))
         except UsageError as error:
-            if verdict is None:
-                return _misused(self._name, error)
-            self._fail(str(error))
-            return USAGE
+            return self._fail(f"{error} (try --help)", USAGE)
         except SystemExit as error:
             if error.code is None or isinstance(error.code, int):
                 return error.code or DONE
@@ -172,10 +169,10 @@ class _Run:
             return f"--pidfile={error}"
         return f"cannot go to the background: {error}"
 
-    def _fail(self, reason: str) -> int:
+    def _fail(self, reason: str, status: int = FAILED) -> int:
         if self._options.log_to_file and self._logs is not None:
             log.error("%s", reason)
-        return self._tell(reason)
+        return self._tell(reason, status)
 
     def _crash(self) -> int:
         error = sys.exc_info()[1]
@@ -183,12 +180,12 @@ class _Run:
         where = f"; see {self._options.logfile}" if self._options.log_to_file else ""
         return self._tell(f"ended by an unexpected error: {type(error).__name__}: {error}{where}")
 
-    def _tell(self, reason: str) -> int:
+    def _tell(self, reason: str, status: int = FAILED) -> int:
         """Let whoever waits for us know: the shell's command, or the person in front of us."""
         if self._verdict is None:
-            return _failed(self._name, reason)
-        self._verdict.failed(reason)
-        return FAILED
+            return _failed(self._name, reason, status)
+        self._verdict.failed(reason, status)
+        return status
 
 
 def _answer(name: str, usage: str, asked: str) -> int:
@@ -206,14 +203,9 @@ def _answer(name: str, usage: str, asked: str) -> int:
     return DONE
 
 
-def _misused(name: str, error: UsageError) -> int:
-    streams.say(f"{name}: {error} (try --help)")
-    return USAGE
-
-
-def _failed(name: str, reason: str) -> int:
+def _failed(name: str, reason: str, status: int = FAILED) -> int:
     streams.say(f"{name}: {reason}")
-    return FAILED
+    return status
 
 
 def _current_dir() -> str:

@@ -40,6 +40,10 @@ def refuse(service: runner.Service) -> None:
     raise runner.StartError("no tap here; connect one")
 
 
+def misunderstand(service: runner.Service) -> None:
+    raise runner.UsageError("--file=x: no such thing")
+
+
 def crash(service: runner.Service) -> None:
     raise RuntimeError("a prepared crash")
 
