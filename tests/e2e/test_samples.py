@@ -48,7 +48,7 @@ def test_the_quickstart_pours_a_pint_on_a_bare_copy(tmp_path: Path) -> None:
             assert "1000" in done.stdout
             assert "454.5" in done.stdout
     finally:
-        stop = [copy / ".venv/bin/master.py", "stop", "--config=quickstart/kegbot_master.cfg"]
+        stop = [str(copy / ".venv/bin/master.py"), "stop", "--config=quickstart/kegbot_master.cfg"]
         stopped = subprocess.run(
             [*stop, "--pidfile_dir=quickstart", "--logfile_dir=quickstart"],
             cwd=copy, env=environment, capture_output=True, text=True, timeout=60, check=False,
