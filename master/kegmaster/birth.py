@@ -37,8 +37,9 @@ def detach(
     """
     _make_directories(run.path, os.path.dirname(logfile))
     verdict_r, verdict_w = os.pipe()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
     child = os.fork()
     if child == 0:
         os.close(verdict_r)

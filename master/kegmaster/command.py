@@ -330,12 +330,28 @@ def _hold(pids: list[int]) -> list[int]:
     return fds
 
 
+def _open_standard_files() -> None:
+    """Whoever closed descriptors 0 to 2 must not have a pipe or a socket of ours take their place."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
+
+
 def main(argv: Sequence[str]) -> int:
     """Run master.py with this command line, the program's path first; returns the exit status."""
     program = os.path.basename(argv[0])
+    _open_standard_files()
     options = flags.parse(argv[1:], program)
     try:
         return int(Command(options, argv[0]).perform())
+    except FileNotFoundError as error:
+        print(
+            f"{program}: {error.filename or 'the current directory'} is gone; change to another",
+            file=sys.stderr,
+        )
+        return Verb.FAILED
     except NoHomeError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return Verb.NOT_CONFIGURED

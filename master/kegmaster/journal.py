@@ -42,7 +42,7 @@ class Journal:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
         text = " ".join(text.splitlines())
         line = f"{stamp},{int(now * 1000) % 1000:03d} {level:<8} (kegbot_master) {text}\n"
-        if self._echo:
+        if self._echo and sys.stdout is not None:
             try:
                 sys.stdout.write(line)
                 sys.stdout.flush()

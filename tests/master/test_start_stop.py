@@ -446,3 +446,25 @@ def test_a_restart_is_refused_for_a_section_that_is_broken_now_and_the_app_runs_
     assert box.pid("one") != one
     box.master("restart", "two", expect=1)
     assert box.pid("two") == two
+
+
+def test_it_needs_no_terminal_no_open_files_and_no_current_directory(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    gone = box.directory / "gone"
+    gone.mkdir()
+    script = f'cd "{gone}" && rmdir "{gone}" && exec "$@" <&- >&- 2>&-'
+    for verb, alive in (("start", 4), ("restart", 4), ("status", 4), ("stop", 0)):
+        done = subprocess.run(
+            ["sh", "-c", f'mkdir -p "{gone}" && {script}', "sh", *box.command(verb)],
+            env={"HOME": str(box.home)}, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, verb
+        assert len(box.processes()) == alive, verb
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is so careful")
+def test_root_refuses_a_configuration_that_others_can_write(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.config.chmod(0o666)
+    done = box.master("start", expect=6)
+    assert "can be written by others than root; chown root" in done.stderr
