@@ -28,8 +28,8 @@ from kegapps.kegnet.events import (
     TokenAuthEvent,
 )
 
-NAME: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-"""Names of meters and sensors that may be stored and shown."""
+NAME: Final = re.compile(r"(?!__)[A-Za-z0-9_.:-]{1,64}")
+"""Names of meters and sensors that may be stored and shown; ALL_TAPS is none."""
 
 MAX_AGE_S: Final = 30 * 86400.0
 """No event is older: who says so has a broken clock."""

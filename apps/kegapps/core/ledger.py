@@ -22,7 +22,7 @@ from kegapps.core.tokens import token_key
 __all__ = ["Ledger", "LedgerError", "StoreError", "default_path"]
 
 BUSY_TIMEOUT_S: Final = 5.0
-TAP_NAME: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+TAP_NAME: Final = re.compile(r"(?!__)[A-Za-z0-9_.:-]{1,64}")
 USERNAME: Final = re.compile(r"[A-Za-z0-9_.@+-]{1,30}")
 """What Kegbot Server takes as a username."""
 MAX_TEXT_CHARS: Final = 200

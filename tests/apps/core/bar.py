@@ -10,6 +10,7 @@ from kegapps.core.engine import Engine
 from kegapps.core.model import Drink, Memory, Meter, Now, Setup, Tap, Temperature
 from kegapps.core.rules import Rules
 from kegapps.kegnet.events import (
+    ALL_TAPS,
     DrinkCreatedEvent,
     Event,
     FlowRequest,
@@ -41,7 +42,7 @@ BOB = ("core.onewire", "0000000000000002")
 ALICE_RFID = ("core.rfid", "0415ab96c3")
 BOB_RFID = ("core.rfid", "deadbeef00")
 CAROL = ("turnstile", "Card7")
-STRANGE_NAMES = ("", "a b", "flow\n0", "../x", "x" * 65, "Zapfhahn-ä", "\x1b[2J")
+STRANGE_NAMES = ("", ALL_TAPS, "a b", "flow\n0", "../x", "x" * 65, "Zapfhahn-ä", "\x1b[2J")
 
 
 class Bar:
