@@ -217,8 +217,7 @@ def test_in_the_background_it_is_a_daemon_with_pidfile_and_log(name: str, tmp_pa
     ]  # fmt: skip
     done = run(name, *as_the_master_does, *serving_flags(name, tmp_path), cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    daemon = held(pidfile)
-    try:
+    with held(pidfile) as daemon:
         stat = daemon.stat()
         assert (stat["session"], stat["pgrp"], stat["tty_nr"]) == (daemon.pid, daemon.pid, 0)
         assert daemon.status("Umask") == "0022"
@@ -230,9 +229,6 @@ def test_in_the_background_it_is_a_daemon_with_pidfile_and_log(name: str, tmp_pa
         daemon.signal(signal.SIGTERM)
         assert daemon.ended()
         assert time.monotonic() - start_s < 1
-    finally:
-        if not daemon.ended(0):
-            daemon.signal(signal.SIGKILL)
     lines = file_says(logfile, "(daemon) stopping: SIGTERM").splitlines()
     assert [line for line in lines if not LINE.fullmatch(line)] == []
     assert not pidfile.exists()

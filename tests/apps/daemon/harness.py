@@ -70,9 +70,18 @@ class Process:
         raise KeyError(name)
 
 
-def held(pidfile: Path) -> Process:
+@contextlib.contextmanager
+def held(pidfile: Path) -> Iterator[Process]:
+    """Whose number is in `pidfile`; killed afterwards if it still runs."""
     pid = int(pidfile.read_text())
-    return Process(pid, os.pidfd_open(pid))
+    process = Process(pid, os.pidfd_open(pid))
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.signal(signal.SIGKILL)
+        process.ended()
+        os.close(process.pidfd)
 
 
 @contextlib.contextmanager
@@ -82,14 +91,8 @@ def background(
     """The probe as a daemon that has become ready; ended afterwards if it still runs."""
     done = run("--daemon", f"--pidfile={pidfile}", *args, cwd=cwd, **options)
     assert done.returncode == 0, done.stderr
-    process = held(cwd / pidfile)
-    try:
+    with held(cwd / pidfile) as process:
         yield done, process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.signal(signal.SIGKILL)
-        assert process.ended()
-        os.close(process.pidfd)
 
 
 @contextlib.contextmanager

@@ -33,13 +33,12 @@ def test_the_command_returns_0_when_the_program_is_ready_and_not_before(tmp_path
     with foreground(
         "--daemon", "--behave=wait_for_writer", f"--file={tmp_path / 'go'}", "--pidfile=p", cwd=tmp_path
     ) as parent:
-        with open(tmp_path / "go", "wb"):  # opens once the daemon waits on the other side
-            daemon = held(tmp_path / "p")
+        go = open(tmp_path / "go", "wb")  # noqa: SIM115 - opens once the daemon waits on the other side
+        with held(tmp_path / "p") as daemon:
             assert parent.poll() is None
-        assert parent.wait(PATIENCE_S) == 0
-    assert not daemon.ended(0)
-    daemon.signal(signal.SIGTERM)
-    assert daemon.ended()
+            go.close()
+            assert parent.wait(PATIENCE_S) == 0
+            assert not daemon.ended(0)
 
 
 def test_the_pidfile_holds_the_daemons_number_when_the_command_returns_and_is_gone_after_it(
@@ -123,10 +122,8 @@ def test_no_process_between_the_command_and_the_daemon_is_left_behind(tmp_path: 
         check=True,
         timeout=PATIENCE_S,
     )
-    daemon = held(tmp_path / "p")
-    assert done.stdout.split() == [str(daemon.pid)]
-    daemon.signal(signal.SIGTERM)
-    assert daemon.ended()
+    with held(tmp_path / "p") as daemon:
+        assert done.stdout.split() == [str(daemon.pid)]
 
 
 @pytest.mark.parametrize(
@@ -188,8 +185,8 @@ def test_interrupting_the_command_while_it_waits_ends_the_daemon(number: int, tm
             "--daemon", "--behave=wait_for_writer", f"--file={tmp_path / 'go'}", "--pidfile=p", cwd=tmp_path
         ) as parent,
         open(tmp_path / "go", "wb"),
+        held(tmp_path / "p") as daemon,
     ):
-        daemon = held(tmp_path / "p")
         parent.send_signal(number)
         assert parent.wait(PATIENCE_S) == 1
         assert parent.stderr is not None
@@ -256,16 +253,12 @@ def test_of_50_starts_at_once_exactly_one_wins_and_the_others_name_it(tmp_path: 
         for _ in range(50)
     ]
     told = [start.communicate(timeout=60)[1] for start in starts]
-    daemon = held(tmp_path / "p")
-    try:
+    with held(tmp_path / "p") as daemon:
         losers = [text for start, text in zip(starts, told, strict=True) if start.returncode == 1]
         assert sorted(start.returncode for start in starts) == [0] + [1] * 49
         assert set(losers) == {
             f"probe.py: --pidfile={tmp_path / 'p'}: locked by process {daemon.pid}, which is running\n"
         }
-    finally:
-        daemon.signal(signal.SIGTERM)
-        assert daemon.ended()
 
 
 def test_output_goes_on_into_a_regular_file(tmp_path: Path) -> None:
@@ -304,9 +297,8 @@ def test_what_goes_wrong_in_the_background_is_found_in_the_log(
     assert done.returncode == 0
     file_says(tmp_path / "probe.log", text)
     if (tmp_path / "p").exists() and behave != "crash_later":
-        daemon = held(tmp_path / "p")
-        daemon.signal(signal.SIGTERM)
-        assert daemon.ended()
+        with held(tmp_path / "p"):
+            pass
 
 
 def test_a_relative_logfile_and_flagfile_mean_the_directory_of_the_start(tmp_path: Path) -> None:
@@ -328,11 +320,11 @@ def test_closed_standard_descriptors_do_not_matter(mode: str, redirections: str,
     ) as start:
         log = file_says(tmp_path / "probe.log", "ready")
         assert "Traceback" not in log
-        daemon = held(tmp_path / "p")
-        for fd in (0, 1, 2) if mode == "--daemon" else ():
-            assert os.readlink(f"/proc/{daemon.pid}/fd/{fd}") in (os.devnull, str(tmp_path / "probe.log"))
-        daemon.signal(signal.SIGTERM)
-        assert daemon.ended()
+        with held(tmp_path / "p") as daemon:
+            for fd in (0, 1, 2) if mode == "--daemon" else ():
+                assert os.readlink(f"/proc/{daemon.pid}/fd/{fd}") in (os.devnull, str(tmp_path / "probe.log"))
+            daemon.signal(signal.SIGTERM)
+            assert daemon.ended()
         assert start.wait(PATIENCE_S) == 0
 
 
@@ -350,9 +342,8 @@ def test_a_current_directory_that_is_gone_matters_only_to_relative_paths(tmp_pat
         1, "probe.py: --pidfile=p: the current directory does not exist any more; give an absolute path\n",
     )  # fmt: skip
     assert start("--daemon", f"--pidfile={tmp_path / 'p'}").returncode == 0
-    daemon = held(tmp_path / "p")
-    daemon.signal(signal.SIGTERM)
-    assert daemon.ended()
+    with held(tmp_path / "p"):
+        pass
 
 
 def test_signals_that_a_careless_parent_blocked_or_ignored_are_heard(tmp_path: Path) -> None:

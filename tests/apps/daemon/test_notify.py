@@ -100,11 +100,9 @@ def test_the_watchdog_meant_for_the_command_is_fed_by_its_daemon(
         check=True,
         timeout=PATIENCE_S,
     )
-    daemon = held(tmp_path / "p")
-    manager.recv(4096)
-    assert manager.recv(4096) == b"WATCHDOG=1"
-    daemon.signal(signal.SIGTERM)
-    assert daemon.ended()
+    with held(tmp_path / "p"):
+        manager.recv(4096)
+        assert manager.recv(4096) == b"WATCHDOG=1"
 
 
 @pytest.mark.parametrize(
