@@ -41,6 +41,17 @@ while True:
 """
 
 
+TWO = """
+    [one]
+    _enabled = True
+    _command = {probe}
+    [two]
+    _enabled = True
+    _command = {probe}
+    _after = one
+"""
+
+
 def eventually(look: Callable[[], T], what: str = "", within_s: float = 20.0) -> T:
     """The first true answer of `look`; fails after `within_s` seconds, which only a broken program reaches."""
     until_s = time.monotonic() + within_s
@@ -67,6 +78,17 @@ def living(pid: int) -> bool:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return False
+
+
+def proc_stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from `state` on: state, ppid, pgrp, session, tty_nr ..."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def proc_status(pid: int) -> dict[str, str]:
+    """/proc/PID/status."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
 class Box:
