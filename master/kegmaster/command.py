@@ -70,7 +70,7 @@ class Command:
         """Print the commands that `start` would run, and every problem."""
         import shlex
 
-        config, _ = self.source.load()
+        config, _ = self.source.load(self.options.names)
         # What a program missing from this machine would be given is worth seeing too.
         apps = self._chosen(self.source.parse())
         unknown = self._unknown(config)
@@ -99,7 +99,7 @@ class Command:
         sock = client.connect(self.run_directory.socket)
         fresh = sock is None
         if fresh:
-            config, missing = self.source.load()
+            config, missing = self.source.load(self.options.names)
             if (code := self._startable(config, missing)) is not None:
                 return code
             sock = self._make_master(config)
@@ -162,7 +162,7 @@ class Command:
         """Be the master in the foreground."""
         from . import birth
 
-        config, missing = self.source.load()
+        config, missing = self.source.load(self.options.names)
         for problem in config.problems:
             self._error(str(problem), bare=True)
         if (code := self._startable(config, missing, say=False)) is not None:

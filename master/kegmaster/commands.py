@@ -98,7 +98,7 @@ class Desk:
         watchdog = self.watchdog
         try:
             # The master has just read the file when the very first command comes.
-            config = watchdog.config if fresh else watchdog.reload()
+            config = watchdog.config if fresh else watchdog.reload(names)
         except UnreadableError as error:
             talk.finish(error=str(error), exit=Verb.NOT_CONFIGURED)
             return

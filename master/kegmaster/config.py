@@ -6,6 +6,7 @@ Knows the table of `_keys` and the defaults of kegbot_master. Must not look at t
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ def configure(text: str, file: str, directories: Directories) -> Config:
         problems += section.problems
     apps = {section.app.name: section.app for section in sections if section.app}
     known = {name: section.line for name, section in document.sections.items()}
-    problems += [*_clashes(apps, file), *_dependencies(apps, known, file)]
+    problems += [*_clashes(apps, directories, file), *_dependencies(apps, known, file)]
     circles = order.cycles({app.name: (*app.after, *app.requires) for app in apps.values()})
     problems += [_circle(apps, path, file) for path in circles]
     # One line tells of a circle, but none of its members can start. A section or key that stands twice
@@ -58,7 +59,12 @@ def configure(text: str, file: str, directories: Directories) -> Config:
         broken |= {problem.section for problem in found}
     problems.sort(key=lambda problem: problem.line)
     sound = tuple(app for app in apps.values() if app.name not in broken)
-    return Config(file=file, apps=sound, problems=tuple(problems))
+    unsound = tuple(app for app in apps.values() if app.name in broken)
+    if not document.sections and not problems:
+        problems.append(
+            Problem(file=file, wrong="there is no section", cure="write one, such as [kegbot_core]")
+        )
+    return Config(file=file, apps=sound, unsound=unsound, problems=tuple(problems))
 
 
 def _default_problems(document: ini.Document) -> Iterable[Problem]:
@@ -89,12 +95,14 @@ class _SectionReader:
     def read(self) -> None:
         name = self.section.name
         if not _NAME.match(name) or name == RESERVED:
-            taken = (
-                f"[{RESERVED}] is the launcher's own name"
-                if name == RESERVED
-                else "cannot be used as a file name"
-            )
-            self._wrong(None, taken, "use up to 64 letters, digits, _ . @ : + and -, another name")
+            if name == RESERVED:
+                self._wrong(None, "this name is the launcher's own", "take another")
+            else:
+                self._wrong(
+                    None,
+                    "this name makes no file name",
+                    "use letters, digits and _ . @ : + -, at most 64",
+                )
             return
         values = self._own_values()
         flags = self._flags()
@@ -223,7 +231,7 @@ class _SectionReader:
         try:
             text = ini.substitute(entry.value, self.names, self.used, (entry.key,))
         except ini.SubstitutionError as error:
-            self._wrong(entry, str(error), "define it, or write %% for a plain %")
+            self._wrong(entry, str(error), error.cure)
             return None
         return text if raw else ini.unquote(text)
 
@@ -266,14 +274,18 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return next(iter(difflib.get_close_matches(word, list(known), 1, 0.6)), None)
 
 
-def _clashes(apps: Mapping[str, App], file: str) -> Iterable[Problem]:
+def _clashes(apps: Mapping[str, App], directories: Directories, file: str) -> Iterable[Problem]:
     """Two apps must not write one pidfile, nor one log."""
+    own = posixpath.join(posixpath.normpath(directories.pidfile_dir), RESERVED + ".")
     for kind in ("pidfile", "logfile"):
         seen: dict[str, str] = {}
         for app in apps.values():
             if not app.enabled:
                 continue
-            first = seen.setdefault(getattr(app, kind), app.name)
+            path = posixpath.normpath(getattr(app, kind)).replace("//", "/")
+            if path.startswith(own):
+                yield _at(app, kind, f"{path} is the launcher's own file", "name another", file)
+            first = seen.setdefault(path, app.name)
             if first != app.name:
                 wrong = f"its {kind} {getattr(app, kind)} is that of [{first}] too"
                 cure = f"give each its own, such as %(__name__)s in {kind}"

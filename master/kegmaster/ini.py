@@ -16,10 +16,12 @@ from .problems import Problem
 DEFAULT = "DEFAULT"
 MAX_VALUE_CHARS = 65536
 """A value after substitution; the kernel takes no more than 128 KiB for one word of a command line."""
+MAX_SUBSTITUTIONS = 1000
+"""In one value, those within other values counted too: a handful of lines can ask for billions."""
+MAX_DEPTH = 50
 
 _HEADER = re.compile(r"\[(?P<name>.+)\]")
-_ENTRY = re.compile(r"(?P<key>.*?)\s*[=:]\s*(?P<value>.*)$")
-_REFERENCE = re.compile(r"%(?:%|\((?P<name>[^()]*)\)s)")
+_REFERENCE = re.compile(r"%(?:%|\((?P<name>[^()]+)\)s)")
 
 
 @dataclass(slots=True)
@@ -90,14 +92,23 @@ class _Reader:
         if header := _HEADER.match(text):
             self._header(number, header["name"])
         elif self.section is None:
-            self._wrong(
-                number, None, None, f"{text!r} stands before any section", "put a [section] line above it"
+            cure = (
+                "close the section's name with ]" if text.startswith("[") else "put a [section] line above it"
             )
-        elif not (entry := _ENTRY.match(text)) or not entry["key"]:
-            self.entry = None
-            self._wrong(number, self.section.name, None, f"{text!r} is no setting", "write key = value")
+            self._wrong(number, None, None, f"{_short(text)} stands before any section", cure)
         else:
-            self._entry(number, entry["key"].rstrip(), entry["value"].strip())
+            self._setting(number, text)
+
+    def _setting(self, number: int, text: str) -> None:
+        assert self.section is not None
+        end = min((place for place in (text.find("="), text.find(":")) if place >= 0), default=-1)
+        if end > 0:
+            self._entry(number, text[:end].rstrip(), text[end + 1 :].strip())
+            return
+        self.entry = None
+        wrong = "there is nothing before the =" if end == 0 else f"{_short(text)} is no setting"
+        cure = "close the section's name with ]" if text.startswith("[") else "write key = value"
+        self._wrong(number, self.section.name, None, wrong, cure)
 
     def _header(self, number: int, name: str) -> None:
         self.entry = None
@@ -132,8 +143,16 @@ class _Reader:
         )
 
 
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
 class SubstitutionError(ValueError):
-    """A `%(name)s` that cannot be filled in; the text says which and why."""
+    """A `%(name)s` that cannot be filled in; the text says which and why, `cure` what to do."""
+
+    def __init__(self, wrong: str, cure: str) -> None:
+        super().__init__(wrong)
+        self.cure = cure
 
 
 def unquote(value: str) -> str:
@@ -145,31 +164,48 @@ def substitute(value: str, names: Mapping[str, str], used: set[str], path: tuple
     """Fill in `%(name)s` from `names`, recursively; `%%` is `%`, any other `%` is itself.
 
     `used` collects the names that were looked up. Raises SubstitutionError for an unknown name, a name that
-    leads back to itself, or a result of more than MAX_VALUE_CHARS.
+    leads back to itself, or a result beyond the limits above.
     """
+    return _Substitution(names, used).fill_in(value, path)
 
-    def fill(match: re.Match[str]) -> str:
-        name = match["name"]
+
+class _Substitution:
+    def __init__(self, names: Mapping[str, str], used: set[str]) -> None:
+        self.names = names
+        self.used = used
+        self.count = 0
+
+    def fill_in(self, value: str, path: tuple[str, ...]) -> str:
+        pieces: list[str] = []
+        end = length = 0
+        for match in _REFERENCE.finditer(value):
+            for piece in (value[end : match.start()], self.value_of(match["name"], path)):
+                pieces.append(piece)
+                length += len(piece)
+            end = match.end()
+            self.limit(length <= MAX_VALUE_CHARS, f"comes to more than {MAX_VALUE_CHARS} characters")
+        pieces.append(value[end:])
+        result = "".join(pieces)
+        self.limit(len(result) <= MAX_VALUE_CHARS, f"comes to more than {MAX_VALUE_CHARS} characters")
+        return result
+
+    def value_of(self, name: str | None, path: tuple[str, ...]) -> str:
         if name is None:
             return "%"
-        if name not in names:
-            raise SubstitutionError(f"%({name})s names no key of this section or [DEFAULT]")
+        if name not in self.names:
+            raise SubstitutionError(
+                f"%({name})s names no key of this section or [DEFAULT]",
+                "define it, or write %% for a plain %",
+            )
         if name in path:
-            raise SubstitutionError(f"%({name})s leads back to itself: {' -> '.join((*path, name))}")
-        used.add(name)
-        return unquote(substitute(names[name], names, used, (*path, name)))
+            circle = " -> ".join((*path, name))
+            raise SubstitutionError(f"%({name})s leads back to itself: {circle}", "take one of them out")
+        self.count += 1
+        self.limit(self.count <= MAX_SUBSTITUTIONS, f"needs more than {MAX_SUBSTITUTIONS} substitutions")
+        self.limit(len(path) <= MAX_DEPTH, f"needs substitutions more than {MAX_DEPTH} deep")
+        self.used.add(name)
+        return unquote(self.fill_in(self.names[name], (*path, name)))
 
-    pieces: list[str] = []
-    end = length = 0
-    for match in _REFERENCE.finditer(value):
-        for piece in (value[end : match.start()], fill(match)):
-            pieces.append(piece)
-            length += len(piece)
-        if length > MAX_VALUE_CHARS:
-            break
-        end = match.end()
-    pieces.append(value[end:])
-    result = "".join(pieces)
-    if len(result) > MAX_VALUE_CHARS:
-        raise SubstitutionError(f"comes to more than {MAX_VALUE_CHARS} characters")
-    return result
+    def limit(self, kept: bool, wrong: str) -> None:
+        if not kept:
+            raise SubstitutionError(wrong, "make it simpler")

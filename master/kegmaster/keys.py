@@ -30,6 +30,8 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 def boolean(text: str) -> bool:
     """True for yes, true, on, 1; False for no, false, off, 0; any case."""
     word = text.lower()
+    if ";" in text or "#" in text:
+        raise ValueError("expected True or False; a comment needs a line of its own")
     if word in _TRUE:
         return True
     if word in _FALSE:

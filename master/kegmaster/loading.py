@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -39,17 +39,17 @@ class Source:
         """The configuration by its text alone, whether or not its programs are there. Raises UnreadableError."""
         return configure(_read(self.file), self.file, self.directories)
 
-    def load(self) -> tuple[Config, frozenset[str]]:
+    def load(self, names: Collection[str] = ()) -> tuple[Config, frozenset[str]]:
         """The configuration, apps with any problem left out, and the apps whose program is not installed.
 
-        Raises UnreadableError.
+        Enabled apps are held against what is there, and those of `names`. Raises UnreadableError.
         """
         config = self.parse()
         problems = list(config.problems)
         broken: set[str] = set()
         missing: set[str] = set()
-        for app in config.apps:
-            if not app.enabled:
+        for app in (*config.apps, *config.unsound):
+            if not app.enabled and app.name not in names:
                 continue
             for check in _CHECKS:
                 for key, error in check(app, self.search):
@@ -81,14 +81,17 @@ def _read(path: str) -> str:
         raise UnreadableError(
             f"{path}: no such file; write it, or name another with --master_config"
         ) from None
-    except OSError as error:
+    except PermissionError:
         raise UnreadableError(
-            f"{path}: cannot be read ({error.strerror}); check its rights", rights=True
+            f"{path}: permission denied; make it readable for this user", rights=True
         ) from None
+    except OSError as error:
+        raise UnreadableError(f"{path}: cannot be read ({error.strerror}); correct the path") from None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise UnreadableError(f"{path}: is no plain file; name the configuration file")
     with open(fd, "rb") as file:
         seen = os.fstat(fd)
-        if not stat.S_ISREG(seen.st_mode):
-            raise UnreadableError(f"{path}: is no plain file; name the configuration file")
         if os.geteuid() == 0 and (seen.st_mode & 0o022 or seen.st_uid != 0):
             # Whoever may write this file would become root with the next start.
             raise UnreadableError(
@@ -121,11 +124,24 @@ def _directories(app: App, search: Search) -> Iterator[tuple[str, ProgramError]]
             shown = key if key in app.key_lines else f"_{key}_dir"
             yield (
                 shown,
-                ProgramError(f"its {key} directory {directory} {reason}", "make it writable or name another"),
+                ProgramError(f"its {key} directory {directory} {reason}", "mend that or name another"),
             )
+        elif wrong := _no_plain_file(path):
+            yield key, ProgramError(f"its {key} {path} {wrong}", "name a plain file")
     work = app.context.working_directory
     if not os.path.isdir(work):
         yield "_working_directory", ProgramError(f"there is no directory {work}", "make it or name another")
+
+
+def _no_plain_file(path: str) -> str:
+    """What is at `path` that must not be written to; empty if nothing, a plain file or a plain device is there."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return ""
+    if stat.S_ISLNK(mode):
+        return "is a symlink"
+    return "" if stat.S_ISREG(mode) or stat.S_ISCHR(mode) else "is no plain file"
 
 
 def _unwritable(directory: str) -> str:
@@ -179,13 +195,17 @@ def read_environment_file(path: str) -> dict[str, str]:
     Raises ProgramError.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            lines = file.read(_MAX_BYTES).splitlines()
+        # Whatever lies there, a FIFO say, must not hold us up.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, encoding="utf-8") as file:
+            lines = file.read(_MAX_BYTES).splitlines() if stat.S_ISREG(os.fstat(fd).st_mode) else None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise ProgramError(
             f"{path} cannot be read ({reason})", "make it readable, 0600 and its owner's"
         ) from None
+    if lines is None:
+        raise ProgramError(f"{path} is no plain file", "name a file of NAME=value lines")
     values = {}
     for number, line in enumerate(lines, 1):
         text = line.strip()

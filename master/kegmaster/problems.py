@@ -24,4 +24,12 @@ class Problem:
         place = f"{self.file}:{self.line}:" if self.line else f"{self.file}:"
         section = f" [{self.section}]" if self.section is not None else ""
         key = f" {self.key}:" if self.key is not None else ":" if section else ""
-        return " ".join(f"{place}{section}{key} {self.wrong}; {self.cure}".splitlines())
+        return printable(f"{place}{section}{key} {self.wrong}; {self.cure}")
+
+
+def printable(text: str) -> str:
+    """`text` on one line, with all that could play tricks on a terminal written as escapes."""
+    return "".join(
+        letter if letter.isprintable() else " " if letter.isspace() else ascii(letter)[1:-1]
+        for letter in text
+    )

@@ -58,11 +58,10 @@ class Search:
                 blocked = blocked or error
             else:
                 return candidate
-        raise blocked or ProgramError(
-            f"there is no program {program}",
-            f"install it beside master.py ({self.beside}) or on PATH, or give its full path",
-            missing=True,
-        )
+        cure = f"install it beside master.py ({self.beside}) or on PATH, or give its full path"
+        if " " in program:
+            cure = "quotes make one word of what they enclose: leave them off, or put them around each word"
+        raise blocked or ProgramError(f"there is no program {program}", cure, missing=True)
 
 
 def _check(path: str) -> None:

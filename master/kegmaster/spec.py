@@ -75,10 +75,11 @@ class App:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """A configuration file: the sound apps in the file's order, and what is wrong with the rest."""
+    """A configuration file: the sound apps in the file's order, the others as far as they could be read, and why."""
 
     file: str
     apps: tuple[App, ...] = ()
+    unsound: tuple[App, ...] = ()
     problems: tuple[Problem, ...] = ()
 
     def find(self, name: str) -> App | None:

@@ -11,7 +11,7 @@ import random
 import selectors
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from . import adoption, notify, order, pidfiles, proc
@@ -147,9 +147,12 @@ class Watchdog:
 
     # What people want
 
-    def reload(self) -> Config:
-        """Read the configuration again: each app uses it from its next start on. Raises UnreadableError."""
-        self.config, _ = self.setup.source.load()
+    def reload(self, names: Collection[str] = ()) -> Config:
+        """Read the configuration again: each app uses it from its next start on. Raises UnreadableError.
+
+        `names`: apps that will be started though they are not enabled.
+        """
+        self.config, _ = self.setup.source.load(names)
         return self.config
 
     def start(self, names: Iterable[str]) -> list[str]:

@@ -85,7 +85,7 @@ def test_ten_mistakes_each_give_one_line_with_place_and_cure(box: Box) -> None:
         _enabled = True
         _command = {box.directory}/sound
         [one]
-        _enabled = True
+        _command = sleep 1
         _restrat = no
         [two]
         _enabled = Ture

@@ -64,6 +64,7 @@ def test_every_mistake_is_found_at_once_with_its_line() -> None:
         ("%(quoted)s!", "a b!"),
         ("100%", "100%"),
         ("100%%", "100%"),
+        ("%()s", "%()s"),
         ("%2B %d %(open %()", "%2B %d %(open %()"),
         ("%%(base)s", "%(base)s"),
         ("%(__name__)d", "%(__name__)d"),
@@ -80,10 +81,14 @@ def test_only_percent_parenthesis_name_s_is_a_substitution(value: str, filled_in
         ("%(nobody)s", "names no key"),
         ("%(circle)s", "leads back to itself: circle -> back -> circle"),
         ("%(laugh9)s", "more than 65536 characters"),
+        ("%(hollow0)s", "more than 1000 substitutions"),
+        ("%(deep0)s", "substitutions more than 50 deep"),
     ],
 )
 def test_a_substitution_that_cannot_be_filled_in_says_why(value: str, why: str) -> None:
     names = {"circle": "%(back)s", "back": "%(circle)s", "laugh0": "ha" * 50}
+    names |= {f"hollow{n}": f"%(hollow{n + 1})s" * 2 for n in range(40)} | {"hollow40": ""}
+    names |= {f"deep{n}": f"%(deep{n + 1})s" for n in range(3000)}
     names |= {f"laugh{n + 1}": f"%(laugh{n})s" * 10 for n in range(9)}
     with pytest.raises(ini.SubstitutionError, match=why):
         ini.substitute(value, names, set())
@@ -104,3 +109,7 @@ def test_a_substitution_that_cannot_be_filled_in_says_why(value: str, why: str) 
 )
 def test_one_pair_of_matching_quotes_is_taken_off(value: str, bare: str) -> None:
     assert ini.unquote(value) == bare
+
+
+def test_a_long_line_that_is_no_setting_is_refused_at_once() -> None:
+    assert len(ini.read("[a]\nfoo" + " " * 200_000 + "bar", "f").problems) == 1
