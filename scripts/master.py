@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
+import signal
 import sys
 
-from kegmaster.command import main
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # an early Ctrl-C ends it without a word
+
+from kegmaster.command import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv))

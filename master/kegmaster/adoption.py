@@ -23,7 +23,10 @@ _OVER = (State.EXITED.value, State.FATAL.value)
 
 
 def adopt_all(crew: Crew, config: Config, *, revive: bool) -> None:
-    """Adopt every app that lives; those that died while nobody watched are wanted again if `revive`. Raises OSError."""
+    """Adopt every app that lives; those that died while nobody watched are wanted again if `revive`.
+
+    An app that was being stopped lives on unwanted: whoever calls must carry that on. Raises OSError.
+    """
     for record in crew.records.read_all():
         if not isinstance(record, Record):
             crew.journal.error(str(record))
@@ -31,15 +34,17 @@ def adopt_all(crew: Crew, config: Config, *, revive: bool) -> None:
             continue
         app = config.find(record.app)
         life = Life(app=app or _as_recorded(record), restarts=record.restarts)
-        instance = _living(life.app, record, crew)
+        instance = _living(life.app, record)
         if instance is not None:
             crew.lives[record.app] = life
-            life.adopted(time.monotonic(), proc.age_s(instance.start_ticks))
+            ready = record.state != State.STARTING.value or life.app.type in ("simple", "forking")
+            life.adopted(time.monotonic(), proc.age_s(instance.start_ticks), ready=ready)
+            life.wanted = record.wanted
             crew.take_over(life, instance)
             crew.journal.info(f"{record.app}: adopted, process {instance.main_pid}")
         else:
             _go_on(crew, life, record)
-            if app is not None and revive:
+            if app is not None and revive and record.wanted:
                 crew.lives[record.app] = life
             else:
                 crew.records.remove(record.app)
@@ -62,16 +67,17 @@ def _go_on(crew: Crew, life: Life, record: Record) -> None:
         life.reason = str(life.last_exit)
 
 
-def _living(app: App, record: Record, crew: Crew) -> Instance | None:
+def _living(app: App, record: Record) -> Instance | None:
     if record.boot_id != proc.boot_id() or not record.cookie:
         return None
     if not record.pid:
         # The watchdog died between making the starter and learning which daemon it left.
         instance = Instance(app, record.cookie)
         instance.session = record.session
+        instance.parent = 0
         return instance if instance.find_main() else None
     try:
-        return Instance.adopt(app, record, crew.parents)
+        return Instance.adopt(app, record)
     except OSError:
         return None
 

@@ -6,11 +6,11 @@ Knows forks and the lock. Whoever calls is told the truth: `detach` returns only
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import traceback
+from dataclasses import dataclass
 
-from . import keeper, notify, pidfiles, proc
+from . import keeper, notify, pidfiles, proc, spawn
 from .commands import Desk
 from .crew import Keeper
 from .journal import Journal
@@ -28,6 +28,20 @@ class LockedError(BirthError):
     """There is one already."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Birth:
+    """What stays the same for all keepers and watchdogs of one master.
+
+    `revive`: the first watchdog too starts apps again that died while nobody watched.
+    """
+
+    source: Source
+    run: RunDirectory
+    journal: Journal
+    lock: pidfiles.Lock
+    revive: bool = True
+
+
 def detach(
     source: Source, run: RunDirectory, config: Config, logfile: str, *, verbose: bool, revive: bool
 ) -> None:
@@ -36,6 +50,10 @@ def detach(
     Raises LockedError, BirthError.
     """
     _make_directories(run.path, os.path.dirname(logfile))
+    birth = Birth(
+        source=source, run=run, journal=Journal(logfile, verbose=verbose), lock=pidfiles.Lock(run.pidfile),
+        revive=revive,
+    )  # fmt: skip
     verdict_r, verdict_w = os.pipe()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
@@ -45,10 +63,12 @@ def detach(
         os.close(verdict_r)
         try:
             os.setsid()
+            # A descriptor of whoever called us, kept open for ever, would hold up its lock or its pipe for ever.
+            spawn.close_all_but(verdict_w)
             if os.fork() == 0:
-                _keep(source, run, config, Journal(logfile, verbose=verbose), verdict_w, revive=revive)
+                os._exit(_begin(birth, config, verdict_w))
         except BaseException as error:  # noqa: BLE001  # told, not raised: the caller's code must not run twice
-            _say(verdict_w, f"failed {error!r}")
+            _say(verdict_w, f"failed {_explain(error)}")
         finally:
             os._exit(0)
     os.close(verdict_w)
@@ -61,65 +81,78 @@ def detach(
         raise BirthError(text or f"the master died before it was ready; see {logfile}")
 
 
-def _keep(
-    source: Source, run: RunDirectory, config: Config, journal: Journal, verdict_w: int, *, revive: bool
-) -> None:
-    lock = pidfiles.Lock(run.pidfile)
+def _begin(birth: Birth, config: Config, verdict_w: int) -> int:
+    """Take the lock, leave the terminal and keep a watchdog; returns when the master is to end."""
     try:
-        if not lock.acquire():
+        if not birth.lock.acquire():
             _say(verdict_w, "locked")
-            return
+            return 1
     except (OSError, pidfiles.PidfileError) as error:
-        _say(verdict_w, f"failed {error}")
-        return
+        _say(verdict_w, f"failed {_explain(error)}")
+        return 1
     _leave_terminal()
+    return _keep(birth, config, verdict_w)
+
+
+def _keep(birth: Birth, config: Config, verdict_w: int) -> int:
+    """Be the keeper: from now on, our children are the watchdog and the apps of watchdogs that died."""
     proc.become_subreaper()
     deaths_r, deaths_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     keeper_pid = os.getpid()
     first = True
 
     def watch() -> int:
-        setup = Setup(
-            source=source,
-            run=run,
-            journal=journal,
-            lock=lock,
-            keeper=Keeper(pid=keeper_pid, deaths_r=deaths_r),
-        )
-        try:
-            watchdog = Watchdog(
-                setup, config if first else _read_again(source, config, journal), revive=revive
-            )
-        except OSError as error:
-            if not first:
-                raise
-            _say(verdict_w, f"failed {error}")
-            return 1
-        Desk(watchdog)
-        journal.info(f"watching, process {os.getpid()}")
-        if first:
-            _say(verdict_w, "ready")
-            os.close(verdict_w)
-        return _run(watchdog)
+        news = Keeper(pid=keeper_pid, deaths_r=deaths_r, young=first and verdict_w >= 0)
+        return _watch(birth, config, news, verdict_w if first else -1)
 
     def born() -> None:
-        nonlocal first, revive
-        if first:
+        nonlocal first
+        if first and verdict_w >= 0:
             os.close(verdict_w)
-        first, revive = False, True
+        first = False
 
-    os._exit(keeper.keep(watch, born, deaths_w))
+    return keeper.keep(watch, born, deaths_w)
 
 
-def _run(watchdog: Watchdog) -> int:
+def _watch(birth: Birth, config: Config, news: Keeper, verdict_w: int) -> int:
+    """Be a watchdog; `verdict_w`: where the very first one says that it is ready, -1 for all others."""
+    journal = birth.journal
+    setup = Setup(source=birth.source, run=birth.run, journal=journal, lock=birth.lock, keeper=news)
     try:
-        watchdog.run()
+        birth.lock.renew()
+        if verdict_w < 0:
+            config = _read_again(birth.source, config, journal)
+        watchdog = Watchdog(setup, config, revive=birth.revive or verdict_w < 0)
+    except (OSError, pidfiles.PidfileError) as error:
+        if verdict_w < 0:
+            raise
+        _say(verdict_w, f"failed {_explain(error)}")
+        return 1
+    Desk(watchdog)
+    journal.info(f"watching, process {os.getpid()}")
+    if verdict_w >= 0:
+        _say(verdict_w, "ready")
+        os.close(verdict_w)
+    if _run(watchdog):
+        return 0
+    # The keeper is gone. We become it: the apps are our children already, and stay so whatever happens to the
+    # watchdog that we make now.
+    journal.warning(f"the keeper was killed; process {os.getpid()} takes its place")
+    watchdog.let_go()
+    return _keep(birth, watchdog.config, -1)
+
+
+def _run(watchdog: Watchdog) -> bool:
+    """Watch until the end; True if everything is stopped, False if the keeper is gone."""
+    try:
+        done = watchdog.run()
     except Exception:
         watchdog.journal.error(traceback.format_exc())
         raise
-    watchdog.close()
-    watchdog.journal.info("everything is stopped, leaving")
-    return 0
+    if done:
+        watchdog.close()
+        watchdog.journal.info("everything is stopped, leaving")
+    return done
 
 
 def foreground(
@@ -136,11 +169,19 @@ def foreground(
         setup = Setup(source=source, run=run, journal=journal, lock=lock, notify_address=address)
         watchdog = Watchdog(setup, config)
     except (OSError, pidfiles.PidfileError) as error:
-        raise BirthError(str(error)) from None
+        raise BirthError(_explain(error)) from None
     desk = Desk(watchdog)
     journal.info(f"watching, process {os.getpid()}")
     desk.start(names, lambda: notify.tell(address, "READY=1"))
-    return _run(watchdog)
+    _run(watchdog)
+    return 0
+
+
+def _explain(error: BaseException) -> str:
+    """An error of the machine as one line for a person."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'the master'}: {error.strerror}; is something else in its place, or no room left?"
+    return str(error) or repr(error)
 
 
 def _read_again(source: Source, config: Config, journal: Journal) -> Config:
@@ -157,8 +198,14 @@ def _make_directories(*paths: str) -> None:
     for path in paths:
         try:
             os.makedirs(path, mode=0o755 if os.geteuid() == 0 else 0o700, exist_ok=True)
+            seen = os.stat(path)
         except OSError as error:
-            raise BirthError(f"{path}: cannot be made: {error.strerror}") from None
+            raise BirthError(f"{path}: cannot be made: {error.strerror}; name another directory") from None
+        if os.geteuid() == 0 and (seen.st_uid != 0 or seen.st_mode & 0o022):
+            # Whoever can write there could have root signal processes and write files of his choice.
+            raise BirthError(
+                f"{path}: can be written by others than root; chown root {path} and chmod go-w {path}"
+            )
 
 
 def _leave_terminal() -> None:
@@ -169,7 +216,6 @@ def _leave_terminal() -> None:
         os.close(null)
     os.umask(0o022)
     os.chdir("/")
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _say(fd: int, text: str) -> None:

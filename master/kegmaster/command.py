@@ -5,8 +5,10 @@ Knows the command line, the control channel and the terminal. Must import lazily
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import signal
 import sys
 import time
 from argparse import Namespace
@@ -337,15 +339,21 @@ def _open_standard_files() -> None:
             os.fstat(fd)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def main(argv: Sequence[str]) -> int:
     """Run master.py with this command line, the program's path first; returns the exit status."""
     program = os.path.basename(argv[0])
     _open_standard_files()
-    options = flags.parse(argv[1:], program)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return int(Command(options, argv[0]).perform())
+        code = int(Command(flags.parse(argv[1:], program), argv[0]).perform())
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
     except FileNotFoundError as error:
         print(
             f"{program}: {error.filename or 'the current directory'} is gone; change to another",
@@ -367,7 +375,9 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print(f"{program}: interrupted; what was begun goes on", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # Whoever read our output has gone; flushing it once more at exit would fail too.
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            print(f"{program}: cannot go on: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        # Flushing what is left of the output once more at exit would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return Verb.FAILED

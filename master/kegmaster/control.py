@@ -134,10 +134,20 @@ class ControlServer:
         self.on_request = on_request
         self._selector = selector
         self._conversations: dict[Conversation, None] = {}
+        self._listen()
+
+    def _listen(self) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        bind(self._socket, path)
+        bind(self._socket, self.path)
         self._socket.listen(_BACKLOG)
-        selector.register(self._socket, selectors.EVENT_READ, self._accept)
+        self._selector.register(self._socket, selectors.EVENT_READ, self._accept)
+
+    def restore(self) -> None:
+        """Listen anew if somebody removed the socket. Raises OSError."""
+        if not os.path.lexists(self.path):
+            self._selector.unregister(self._socket)
+            self._socket.close()
+            self._listen()
 
     def _accept(self, _mask: int) -> None:
         try:

@@ -6,10 +6,12 @@ of the lifecycle table (`emit`) and carries out its actions.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import selectors
 import signal
+import stat
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -23,7 +25,7 @@ from .instance import Instance
 from .journal import Journal
 from .life import Life
 from .lifecycle import Action, Event, State
-from .notify import NotifySocket
+from .notify import NotifySocket, Report
 from .paths import RunDirectory
 from .proc import Process
 from .programs import ProgramError, Search
@@ -34,6 +36,7 @@ _FIRST_PROBE_S = 0.005
 _LONGEST_PROBE_S = 0.25
 _DEATH_NEWS_S = 0.1
 _MAX_DEATHS = 1024
+_BATCH = 64  # each process of a batch costs three descriptors until it is made
 
 
 class Emit(Protocol):
@@ -45,10 +48,24 @@ class Emit(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keeper:
-    """Our parent, which gets our orphans when we die: its pid, and the pipe on which it tells how they ended."""
+    """Our parent, which gets our orphans when we die: its pid, and the pipe on which it tells how they ended.
+
+    `young`: it has had no other watchdog than us, so no app can have been its child.
+    """
 
     pid: int = 0
     deaths_r: int = -1
+    young: bool = True
+
+    @property
+    def alive(self) -> bool:
+        """It is still our parent."""
+        return self.pid != 0 and os.getppid() == self.pid
+
+    @property
+    def lost(self) -> bool:
+        """There was one."""
+        return self.pid != 0 and not self.alive
 
 
 class Crew:
@@ -63,7 +80,6 @@ class Crew:
         self.lives: dict[str, Life] = {}
         self.journal = journal
         self.keeper = keeper
-        self.parents = [os.getpid(), *([keeper.pid] if keeper.pid else [])]
         self.records = Records(run.records)
         self.records.prepare()
         self._search = search
@@ -77,10 +93,33 @@ class Crew:
         if keeper.deaths_r >= 0:
             selector.register(keeper.deaths_r, selectors.EVENT_READ, lambda _: self._take_news())
 
+    def restore(self) -> None:
+        """Make what somebody removed from the run directory anew. Raises OSError."""
+        if self._notify.missing:
+            self._selector.unregister(self._notify)
+            self._notify.restore()
+            self._selector.register(self._notify, selectors.EVENT_READ, lambda _: self._on_reports())
+        if not self.records.complete(self.lives):
+            self.records.prepare()
+            self._recorded.clear()
+            for name, instance in self.instances.items():
+                self.write_down(self.lives[name], instance)
+
+    @property
+    def parents(self) -> list[int]:
+        """Who gets the orphans of our apps."""
+        return [os.getpid(), *([self.keeper.pid] if self.keeper.alive else [])]
+
     def close(self) -> None:
         """All apps are gone: leave no file behind."""
         self._notify.close()
         self.records.discard()
+
+    def let_go(self) -> None:
+        """Forget all processes, without touching any."""
+        for instance in self.instances.values():
+            for process in instance.processes():
+                process.close()
 
     def next_probe_s(self) -> float | None:
         """When a pidfile is to be looked at next (monotonic)."""
@@ -124,8 +163,10 @@ class Crew:
                 self._emit(life, Event.ENDED, reason=f"{error}; {error.cure}")
             except (OSError, KeyError) as error:
                 self._emit(life, Event.ENDED, reason=f"cannot be started: {error}")
-        if not launches:
-            return
+        for start in range(0, len(launches), _BATCH):
+            self._launch(launches[start : start + _BATCH])
+
+    def _launch(self, launches: Sequence[tuple[Life, Instance, making.Launch]]) -> None:
         try:
             batch = making.hold([launch for _, _, launch in launches])
         except OSError as error:
@@ -151,12 +192,11 @@ class Crew:
         uid, gid, groups = credentials(app.context)
         for file in (app.pidfile, app.logfile):
             os.makedirs(os.path.dirname(file), mode=0o755, exist_ok=True)
-        log = os.open(app.logfile, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_CLOEXEC, 0o644)
-        if uid is not None and os.fstat(log).st_uid != uid:
-            os.fchown(log, uid, -1 if gid is None else gid)
+        log = _open_log(app.logfile, uid, gid)
         return making.Launch(
             path=path, argv=app.argv, environment=variables, output=log, umask=app.context.umask,
             nice=app.context.nice, limit_nofile=app.context.limit_nofile,
+            tag=proc.tag(instance.cookie),
             working_directory=app.context.working_directory, uid=uid, gid=gid, groups=groups,
         )  # fmt: skip
 
@@ -202,7 +242,7 @@ class Crew:
         """Bring the app's record up to date, and its pidfile where it does not write one itself."""
         self._recorded[life.app.name] = life.state
         try:
-            self.records.write(instance.record(life.state.value, life.restarts, time.time()))
+            self.records.write(instance.record(life, time.time()))
             if not instance.app.detaches and instance.main:
                 pidfiles.write(instance.app.pidfile, instance.main_pid)
         except OSError as error:
@@ -231,7 +271,7 @@ class Crew:
             return
         self._selector.unregister(fd)
         if not instance.failure and instance.app.type == "simple":
-            self._emit(life, Event.READY)
+            self._ready(life, instance)
 
     def _on_end(self, life: Life, instance: Instance, process: Process) -> None:
         ended = process.reap()
@@ -255,6 +295,10 @@ class Crew:
             instance.main = None
             self._main_ended(life, instance, ended or self.news_of(process.pid))
 
+    def _ready(self, life: Life, instance: Instance) -> None:
+        self._emit(life, Event.READY)
+        self.write_down(life, instance)
+
     def _main_ended(self, life: Life, instance: Instance, ended: Exit | None) -> None:
         if (
             instance.app.type == "oneshot"
@@ -276,8 +320,7 @@ class Crew:
             return
         if instance.find_main():
             self._watch_all(life, instance)
-            self.write_down(life, instance)
-            self._emit(life, Event.READY)
+            self._ready(life, instance)
             return
         # Only while an app starts, and ever more rarely: its pidfile is not there yet.
         instance.probes += 1
@@ -327,7 +370,7 @@ class Crew:
     def news_of(self, pid: int) -> Exit | None:
         """How a process that was the keeper's child ended; the keeper may be just about to tell."""
         until_s = time.monotonic() + _DEATH_NEWS_S
-        while pid not in self._deaths and self.keeper.deaths_r >= 0:
+        while pid not in self._deaths and self.keeper.alive and not self.keeper.young:
             wait_s = until_s - time.monotonic()
             if wait_s <= 0 or not select.select([self.keeper.deaths_r], [], [], wait_s)[0]:
                 return None
@@ -335,7 +378,11 @@ class Crew:
         return self._deaths.pop(pid, None)
 
     def _take_news(self) -> None:
-        for line in os.read(self.keeper.deaths_r, 65536).splitlines():
+        try:
+            news = os.read(self.keeper.deaths_r, 65536)
+        except BlockingIOError:  # taken already, by another callback of the same turn
+            return
+        for line in news.splitlines():
             pid, status = line.split()
             self._deaths[int(pid)] = from_wait_status(int(status))
         while len(self._deaths) > _MAX_DEATHS:
@@ -343,25 +390,45 @@ class Crew:
 
     def _on_reports(self) -> None:
         for report in self._notify.receive():
-            sender = self._sender(report.pid)
+            sender = self._sender(report)
             if sender is None:
                 continue
             life, instance = sender
             if report.status is not None:
                 life.note = report.status
             if report.ready and instance.app.type == "notify" and life.state is State.STARTING:
-                self._emit(life, Event.READY)
+                self._ready(life, instance)
 
-    def _sender(self, pid: int) -> tuple[Life, Instance] | None:
-        cookie = ""
+    def _sender(self, report: Report) -> tuple[Life, Instance] | None:
         for name, instance in self.instances.items():
-            if pid == instance.main_pid:
+            if report.pid == instance.main_pid or proc.stems_from(report.pid, instance.cookie):
                 return self.lives[name], instance
-        cookie = proc.cookie_of(pid)
-        for name, instance in self.instances.items():
-            if cookie and cookie == instance.cookie:
-                return self.lives[name], instance
-        return None
+        # A helper of the app (systemd-notify in a script) may be gone before its report is read. If only one app is
+        # waiting to be ready, it is the one that is meant.
+        awaited = [
+            (self.lives[name], instance)
+            for name, instance in self.instances.items()
+            if instance.app.type == "notify" and self.lives[name].state is State.STARTING
+        ]
+        gone = proc.stat(report.pid) is None and report.uid in (0, os.geteuid())
+        return awaited[0] if gone and report.ready and len(awaited) == 1 else None
+
+
+def _open_log(path: str, uid: int | None, gid: int | None) -> int:
+    """Open a log to append to; a new one belongs to `uid`. Raises OSError, also for what is no plain file."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o644)
+        if uid is not None:
+            os.fchown(fd, uid, -1 if gid is None else gid)
+    except FileExistsError:
+        fd = os.open(path, flags)
+    mode = os.fstat(fd).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "its log is no plain file", path)
+    os.set_blocking(fd, True)
+    return fd
 
 
 def end_at_once(process: Process, within_s: float) -> bool:

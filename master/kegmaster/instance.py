@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from . import pidfiles, proc
+from .life import Life
 from .proc import Process
 from .records import Record
 from .restart import Exit
@@ -45,22 +46,22 @@ class Instance:
         """Other processes of the launch, asked to end and waited for, by pid."""
         self.kill = False
         """What is left gets SIGKILL; before, it is asked to end."""
-        self.orphaned = False
-        """Neither we nor the keeper are the parent: what it leaves behind must be looked for everywhere."""
+        self.parent = os.getpid()
+        """Who gets the orphans that it leaves behind: we, or, if it was adopted, its parent's next subreaper."""
         self.log_offset = _size(app.logfile)
 
     @classmethod
-    def adopt(cls, app: App, record: Record, parents: Collection[int]) -> Instance:
-        """Take over the launch of `record`. Raises ProcessLookupError if its main process is gone."""
+    def adopt(cls, app: App, record: Record) -> Instance:
+        """Take over the launch of `record`. Raises ProcessLookupError if its main process is gone or another's."""
         instance = cls(app, record.cookie)
         instance.session = record.session
         instance.main = Process(record.pid, record.start_ticks)
         seen = proc.stat(record.pid)
-        if seen is None or seen.zombie:
+        if seen is None or seen.zombie or not proc.stems_from(record.pid, record.cookie):
             instance.main.close()
             raise ProcessLookupError(f"process {record.pid} is gone")
         instance.main_pid = record.pid
-        instance.orphaned = seen.parent not in parents
+        instance.parent = seen.parent
         return instance
 
     @property
@@ -77,17 +78,18 @@ class Instance:
         """Those whose end is awaited."""
         return [process for process in (self.made, self.main, *self.left.values()) if process is not None]
 
-    def record(self, state: str, restarts: int, started_unix: float) -> Record:
+    def record(self, life: Life, started_unix: float) -> Record:
         """What the next watchdog must know."""
         return Record(
             app=self.app.name,
             boot_id=proc.boot_id(),
-            state=state,
+            state=life.state.value,
+            wanted=life.wanted,
             cookie=self.cookie,
             pid=self.main.pid if self.main else 0,
             start_ticks=self.start_ticks,
             session=self.session,
-            restarts=restarts,
+            restarts=life.restarts,
             started_unix=started_unix,
             pidfile=self.app.pidfile,
             logfile=self.app.logfile,
@@ -123,25 +125,12 @@ class Instance:
         except (ProcessLookupError, OSError):
             self.doubt = f"pidfile {self.app.pidfile} names process {pid}, which does not exist"
             return False
-        if not self._stems_from_launch(process):
+        if not proc.stems_from(pid, self.cookie):
             process.close()
             self.doubt = f"pidfile {self.app.pidfile} names process {pid}, which is not of this app"
             return False
         self.main, self.main_pid = process, pid
         return True
-
-    def _stems_from_launch(self, process: Process) -> bool:
-        if proc.cookie_of(process.pid) == self.cookie:
-            return True
-        # A daemon may have cleared its environment; then only having become our child proves it.
-        seen = proc.stat(process.pid)
-        return (
-            seen is not None
-            and not seen.zombie
-            and seen.parent == os.getpid()
-            and seen.session == self.session
-            and seen.start_ticks == process.start_ticks
-        )
 
     def terminate(self, number: int) -> bool:
         """Ask the main process (or, before it is known, its starter) to end; False if there is none to ask."""
@@ -161,23 +150,23 @@ class Instance:
             if seen.pid not in self.left and seen.pid != self.main_pid:
                 self._hold(seen)
 
-    def look_for_rest(self, parents: Iterable[int], known: Collection[int]) -> None:
+    def look_for_rest(self, parents: Collection[int], known: Collection[int]) -> None:
         """Find what the main process left behind, and ask it to end, or make it.
 
-        Its orphans have become children of one of `parents` (us and the keeper, both subreapers); `known` are the
-        pids of other apps' processes. Only an app adopted from a lost keeper must be searched for in all of /proc.
+        Its orphans have become children of its parent, if that is one of `parents`: us, and the keeper as long as it
+        lives. `known` are the pids of other apps' processes. Otherwise they are searched for in all of /proc.
         """
         for process in self.left.values():
             process.signal(signal.SIGKILL if self.kill else signal.SIGTERM)
-        if self.orphaned:
-            candidates = proc.kin(self.cookie)
-        else:
+        if self.parent in parents:
             pids = [pid for parent in parents for pid in proc.children(parent)]
             candidates = [seen for pid in pids if pid not in known and (seen := proc.stat(pid))]
+        else:
+            candidates = proc.kin(self.cookie)
         for seen in candidates:
             if seen.zombie or seen.pid in self.left:
                 continue
-            if seen.session == self.session or proc.cookie_of(seen.pid) == self.cookie:
+            if seen.session == self.session or proc.stems_from(seen.pid, self.cookie):
                 self._hold(seen)
 
     def _hold(self, seen: proc.Stat) -> None:

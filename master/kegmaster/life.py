@@ -16,8 +16,8 @@ from .spec import App
 
 KILL_WAIT_S: Final = 5.0
 """SIGKILL acts at once unless the kernel itself is stuck; after this long the process is reported by name."""
-RECHECK_S: Final = 1.0
-"""How often a WAITING app looks for the device it waits for; nothing else in WAITING needs time."""
+RECHECK_S: Final = 10.0
+"""How often a WAITING app looks for its device where the file system does not tell that it came (inotify does)."""
 
 
 @dataclass(slots=True)
@@ -97,10 +97,12 @@ class Life:
         self.kills = 0
         return self.on(event, now_s)
 
-    def adopted(self, now_s: float, uptime_s: float) -> None:
-        """It runs already: another watchdog started it `uptime_s` seconds ago."""
-        self.state, self.wanted = State.RUNNING, True
+    def adopted(self, now_s: float, uptime_s: float, *, ready: bool) -> None:
+        """It lives already: another watchdog started it `uptime_s` seconds ago; `ready`: and it was ready."""
+        self.state, self.wanted = State.RUNNING if ready else State.STARTING, True
         self.started_s = now_s - uptime_s
+        if not ready:
+            self._set_timer(Action.ALLOW_START_TIME, now_s)
 
     def _note(self, event: Event, state: State, now_s: float, ended: Exit | None, reason: str) -> None:
         if event is Event.START:

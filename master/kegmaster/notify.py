@@ -49,6 +49,10 @@ class NotifySocket:
     def __init__(self, path: str) -> None:
         """Bind at `path`, or at an abstract name where the path is too long for the apps' own call. Raises OSError."""
         self.path = path
+        self._open()
+
+    def _open(self) -> None:
+        path = self.path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         if len(os.fsencode(path)) <= 107:
@@ -59,6 +63,16 @@ class NotifySocket:
         else:
             self.address = f"@kegmaster-{os.geteuid()}-{zlib.crc32(os.fsencode(path)):08x}"
             self._socket.bind("\0" + self.address[1:])
+
+    @property
+    def missing(self) -> bool:
+        """Somebody removed the socket."""
+        return not self.address.startswith("@") and not os.path.lexists(self.path)
+
+    def restore(self) -> None:
+        """Receive anew at the same place; the descriptor changes. Raises OSError."""
+        self._socket.close()
+        self._open()
 
     def fileno(self) -> int:
         """The socket's descriptor."""

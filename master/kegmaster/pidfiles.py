@@ -100,6 +100,18 @@ class Lock:
                 raise
             os.close(fd)  # it was unlinked between open and flock: once more
 
+    @property
+    def held(self) -> bool:
+        """We have it, and the file at its path is the one that we locked."""
+        return self.fd >= 0 and self._is_at_path(self.fd)
+
+    def renew(self) -> None:
+        """Take the lock again if the file was removed or replaced. Raises OSError, PidfileError if another has it."""
+        if self.held:
+            return
+        if not self.acquire():
+            raise PidfileError(f"pidfile {self.path} is held by another master")
+
     def claim(self, pid: int) -> None:
         """Write `pid` into the file; the holder may do so as often as it changes. Raises OSError (disk full)."""
         text = b"%d\n" % pid

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 from .problems import Problem
 
 _MAX_BYTES = 1 << 20
 _SUFFIX = ".run"
+_LEAVING = "leaving"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class Record:
     app: str
     boot_id: str
     state: str
+    wanted: bool = True
     cookie: str = ""
     pid: int = 0
     start_ticks: int = 0
@@ -76,7 +78,7 @@ class Records:
         """Every record, or what is wrong with it."""
         try:
             names = sorted(os.listdir(self.directory))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         for name in names:
             if name.endswith(_SUFFIX):
@@ -86,12 +88,28 @@ class Records:
         """Keep an unreadable record for a person to look at, out of the way."""
         os.replace(path, path + ".unreadable")
 
+    def complete(self, apps: Iterable[str]) -> bool:
+        """Every one of `apps` has its record."""
+        return all(os.path.exists(self._path(app)) for app in apps)
+
     def discard(self) -> None:
         """Remove the directory if nothing is left in it."""
         try:
             os.rmdir(self.directory)
         except OSError:
             return
+
+    @property
+    def leaving(self) -> bool:
+        """The master was told to stop everything and end; whoever comes after it carries that on."""
+        return os.path.exists(f"{self.directory}/{_LEAVING}")
+
+    @leaving.setter
+    def leaving(self, leaving: bool) -> None:
+        if leaving:
+            os.close(os.open(f"{self.directory}/{_LEAVING}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        elif self.leaving:
+            os.unlink(f"{self.directory}/{_LEAVING}")
 
     def _path(self, app: str) -> str:
         return os.path.join(self.directory, app + _SUFFIX)
@@ -129,6 +147,7 @@ def _sound(record: Record) -> bool:
     return (
         all(isinstance(text, str) for text in texts)
         and all(type(number) is int and 0 <= number < 1 << 63 for number in numbers)
+        and isinstance(record.wanted, bool)
         and isinstance(record.started_unix, int | float)
         and all(code is None or type(code) is int for code in (record.exit_status, record.exit_signal))
         and record.pid != 1

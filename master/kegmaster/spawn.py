@@ -10,6 +10,7 @@ which process it is. If the maker dies before that, the pipe closes and the held
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ class Launch:
     umask: int = 0o022
     nice: int = 0
     limit_nofile: int = 0
+    tag: int = 0
     working_directory: str = "/"
     uid: int | None = None
     gid: int | None = None
@@ -61,10 +63,17 @@ class Batch:
 
 def hold(launches: Sequence[Launch]) -> Batch:
     """Make a held process for each launch. Raises OSError when not even the pipes can be made."""
-    hold_r, hold_w = os.pipe()
-    pids_r, pids_w = os.pipe()
-    reports = [os.pipe() for _ in launches]
-    helper = os.fork()
+    opened: list[int] = []
+    try:
+        for _ in range(2 + len(launches)):
+            opened += os.pipe()
+        helper = os.fork()
+    except OSError:
+        for fd in opened:
+            os.close(fd)
+        raise
+    hold_r, hold_w, pids_r, pids_w, *rest = opened
+    reports = list(zip(rest[::2], rest[1::2], strict=True))
     if helper == 0:
         _in_child(lambda: _fork_all(launches, hold_r, hold_w, pids_w, [w for _, w in reports]))
     for fd in (hold_r, pids_w, *(w for _, w in reports)):
@@ -110,7 +119,7 @@ def _fork_all(
 
 def _become(launch: Launch, hold_r: int, report_w: int) -> None:
     os.setsid()
-    _close_all_but(hold_r, report_w, launch.output)
+    close_all_but(hold_r, report_w, launch.output)
     if not os.read(hold_r, 1):
         os._exit(0)
     stage = "cannot prepare"
@@ -121,6 +130,7 @@ def _become(launch: Launch, hold_r: int, report_w: int) -> None:
         os.dup2(launch.output, 1)
         os.dup2(launch.output, 2)
         os.umask(launch.umask)
+        _set_tag(launch.tag)
         if launch.limit_nofile:
             stage = "cannot set _limit_nofile"
             _limit_files(launch.limit_nofile)
@@ -153,16 +163,20 @@ def _plain_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _limit_files(limit: int) -> None:
-    import resource
+def _set_tag(tag: int) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_MSGQUEUE)
+    if hard == resource.RLIM_INFINITY or hard >= tag:
+        resource.setrlimit(resource.RLIMIT_MSGQUEUE, (tag, hard))
 
+
+def _limit_files(limit: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(
         resource.RLIMIT_NOFILE, (limit, max(limit, hard) if hard != resource.RLIM_INFINITY else hard)
     )
 
 
-def _close_all_but(*keep: int) -> None:
+def close_all_but(*keep: int) -> None:
     """Close all but 0, 1, 2 and these: a copy of a pipe's end, left open here, would keep that pipe open."""
     low = 3
     for fd in sorted({fd for fd in keep if fd >= low}):

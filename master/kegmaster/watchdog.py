@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from . import adoption, notify, order, pidfiles, proc
 from .control import ControlServer, Conversation, Request
 from .crew import Crew, Keeper
+from .inotify import COME, GONE, Inotify, existing
 from .journal import Journal
 from .life import Life
 from .lifecycle import ALIVE, Action, Event, State
@@ -24,6 +25,9 @@ from .loading import Source
 from .paths import RunDirectory
 from .restart import Exit
 from .spec import App, Config
+
+_LONGEST_WAIT_S = 86400.0
+_SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +75,21 @@ class Watchdog:
         for life in self.lives.values():
             if life.wanted and life.state is State.STOPPED:
                 self.handle(life, Event.START)
+        self.leaving = self.crew.records.leaving
+        self.stopping.update(life.app.name for life in self.lives.values() if not life.wanted)
+        self._inotify = Inotify()
+        self._selector.register(self._inotify, selectors.EVENT_READ, lambda _: self._on_files())
+        if setup.keeper.pid:
+            # Readable once the keeper has ended.
+            self._selector.register(os.pidfd_open(setup.keeper.pid), selectors.EVENT_READ, lambda _: None)
         self._control = ControlServer(setup.run.socket, self._selector, lambda *call: self.on_request(*call))
         setup.lock.claim(os.getpid())
 
-    def run(self) -> None:
-        """Watch until everything is stopped and the master is to leave."""
+    def run(self) -> bool:
+        """Watch. True: everything is stopped and the master is to leave; False: the keeper is gone."""
         while True:
+            if self.crew.keeper.lost:
+                return False
             self._settle()
             due_s = self.at_each_turn(time.monotonic())
             if (
@@ -84,7 +97,7 @@ class Watchdog:
                 and not self.stopping
                 and not any(life.state in ALIVE for life in self.lives.values())
             ):
-                return
+                return True
             for key, mask in self._selector.select(self._wait_s(due_s)):
                 # An earlier callback of this batch may have let go of this one.
                 if self._selector.get_map().get(key.fd) is key:
@@ -93,10 +106,19 @@ class Watchdog:
 
     def close(self) -> None:
         """Leave nothing behind: sockets, records, the lock."""
+        self.set_leaving(False)
         notify.tell(self.setup.notify_address, "STOPPING=1")
+        self._inotify.close()
         self._control.close()
         self.crew.close()
         self.setup.lock.release()
+
+    def let_go(self) -> None:
+        """Close everything, and leave all files to the watchdog that comes after us."""
+        signal.set_wakeup_fd(-1)
+        self._inotify.close()
+        self.crew.let_go()
+        self._selector.close()
 
     def _settle(self) -> None:
         """Carry out what the events so far have led to, until nothing moves any more."""
@@ -113,11 +135,15 @@ class Watchdog:
             lives, self._to_spawn = self._to_spawn, []
             self.crew.spawn([life for life in lives if life.state is State.STARTING])
         self.crew.remember(self.lives.values())
+        awaited = [life.app.wait_for for life in self.lives.values() if life.state is State.WAITING]
+        watches = [(existing(path), COME) for path in awaited if path]
+        self._inotify.watch([(self.setup.run.path, GONE), *watches])
 
     def _wait_s(self, due_s: float | None) -> float | None:
         times = [life.deadline_s for life in self.lives.values()]
         soonest_s = min((t for t in (*times, due_s, self.crew.next_probe_s()) if t is not None), default=None)
-        return None if soonest_s is None else max(0.0, soonest_s - time.monotonic())
+        # epoll takes no more than 24 days.
+        return None if soonest_s is None else min(max(0.0, soonest_s - time.monotonic()), _LONGEST_WAIT_S)
 
     def _on_time(self, now_s: float) -> None:
         self.crew.on_time(now_s)
@@ -130,11 +156,31 @@ class Watchdog:
     def _listen_to_signals(self) -> None:
         wake_r, wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in _SIGNALS:
             signal.signal(number, _take_note)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         self._selector.register(
             wake_r, selectors.EVENT_READ, lambda _: self._on_signals(os.read(wake_r, 4096))
         )
+
+    def _on_files(self) -> None:
+        """A device may have come; or somebody cleans up where our own files are."""
+        self._inotify.take()
+        self._changed = True
+        run = self.setup.run
+        if self.setup.lock.held and all(
+            os.path.lexists(path) for path in (run.pidfile, run.socket, run.records)
+        ):
+            return
+        self.journal.warning(f"{run.path}: files of the running master were removed, making them anew")
+        try:
+            os.makedirs(run.path, mode=0o700, exist_ok=True)
+            self.setup.lock.renew()
+            self.setup.lock.claim(os.getpid())
+            self._control.restore()
+            self.crew.restore()
+        except (OSError, pidfiles.PidfileError) as error:
+            self.journal.error(f"{run.path}: {error}")
 
     def _on_signals(self, numbers: bytes) -> None:
         self.crew.reap()
@@ -159,7 +205,7 @@ class Watchdog:
         """Want these apps and what they require; returns all of them, in an order in which they can start."""
         wanted = order.closure(names, {app.name: app.requires for app in self.config.apps})
         wanted = [name for name in wanted if name in self.lives or self.config.find(name)]
-        self.leaving = False
+        self.set_leaving(False)
         for name in wanted:
             if name not in self.lives:
                 self.lives[name] = Life(app=self._find(name))
@@ -177,6 +223,8 @@ class Watchdog:
         for name in unwanted:
             # At once, so that a crash on the way down leads to no restart.
             self.lives[name].wanted = self.lives[name].again = False
+            if name in self.crew.instances:
+                self.crew.write_down(self.lives[name], self.crew.instances[name])
         self.stopping.update(unwanted)
         self._changed = True
         return unwanted
@@ -197,8 +245,16 @@ class Watchdog:
 
     def leave(self) -> list[str]:
         """Stop everything and end."""
-        self.leaving = True
+        self.set_leaving(True)
         return self.stop(list(self.lives))
+
+    def set_leaving(self, leaving: bool) -> None:
+        """Note, also for whoever comes after us, whether all is to be stopped."""
+        self.leaving = leaving
+        try:
+            self.crew.records.leaving = leaving
+        except OSError as error:
+            self.journal.error(f"cannot be written down: {error}")
 
     def _find(self, name: str) -> App:
         app = self.config.find(name)

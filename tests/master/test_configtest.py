@@ -130,7 +130,7 @@ def test_ten_mistakes_each_give_one_line_with_place_and_cure(box: Box) -> None:
         (23, "[eight] _after: eight -> nine -> eight goes in a circle; take one of them out"),
         (29, "[ten] _environment_file: /nowhere/secrets cannot be read (No such file or directory);"
              " make it readable, 0600 and its owner's"),
-        (33, f"[eleven] _pidfile_dir: its pidfile directory {dull}/run cannot be made; make it writable or name another"),
+        (33, f"[eleven] _pidfile_dir: its pidfile directory {dull}/run cannot be made; mend that or name another"),
     ]  # fmt: skip
     assert said == [f"{box.config}:{line}: {text}" for line, text in expected]
     assert done.stdout.splitlines()[0] == f"{box.directory}/sound"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
+import subprocess
 from pathlib import Path
+
+import pytest
 
 from .conftest import DETACHER, TWO, Box, eventually, proc_stat, wait_for_end
 
@@ -96,4 +101,138 @@ def test_stop_after_the_master_was_killed_ends_what_it_left(box: Box) -> None:
         os.kill(pid, signal.SIGKILL)
         wait_for_end(pid)
     box.master("stop")
+    assert box.processes() == []
+
+
+DEAF = """#!/bin/sh
+trap : TERM
+echo >> "$0.ready"
+while :; do sleep 0.1; done
+"""
+
+
+def keeper_of(box: Box) -> int:
+    return int(proc_stat(box.master_pid())[1])
+
+
+def back_under_another_keeper(box: Box, keeper: int) -> None:
+    eventually(lambda: box.status()["master"]["state"] == "running" and keeper_of(box) not in (1, keeper))
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    wait_for_end(pid)
+
+
+def test_a_stop_right_after_the_watchdog_was_killed_is_a_stop(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    for _ in range(6):
+        box.master("start")
+        kill(box.master_pid())
+        eventually(lambda: box.status()["master"]["state"] == "running")
+        box.master("stop")
+        assert box.processes() == []
+
+
+@pytest.mark.parametrize("names", [["slow"], []])
+def test_a_stop_goes_on_though_the_watchdog_is_killed_in_its_middle(box: Box, names: list[str]) -> None:
+    deaf = box.program("deaf", DEAF)
+    box.write(
+        f"[slow]\n_enabled = True\n_timeout_stop_sec = 1\n_command = {deaf}\n[other]\n_enabled = True\n_command = {box.program('probe')}\n"
+    )
+    box.master("start")
+    eventually(lambda: deaf.with_suffix(".ready").exists())
+    stopping = subprocess.Popen(box.command("stop", *names), stderr=subprocess.PIPE)
+    eventually(lambda: box.app("slow")["state"] == "stopping")
+    os.kill(box.master_pid(), signal.SIGKILL)
+    stopping.communicate(timeout=20)
+    if names:
+        eventually(lambda: box.app("slow")["state"] == "stopped")
+        assert box.app("other")["state"] == "running"
+    else:
+        eventually(lambda: box.processes() == [])
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_a_watchdog_whose_keeper_is_killed_takes_its_place(box: Box, rounds: int) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    pids = [box.pid("one"), box.pid("two")]
+    for _ in range(rounds):
+        keeper = keeper_of(box)
+        kill(keeper)
+        back_under_another_keeper(box, keeper)
+        kill(box.master_pid())
+        eventually(lambda: box.status()["master"]["state"] == "running")
+    assert [box.pid("one"), box.pid("two")] == pids
+    assert len(box.processes()) == 4
+    kill(pids[0])
+    back = eventually(lambda: (row := box.app("one"))["restarts"] == 1 and row["state"] == "running" and row)
+    assert isinstance(back, dict)
+    # Once a keeper that apps were left to is killed itself, only init learns how they end.
+    assert ("signal 9" if rounds == 1 else "ended unseen") in back["reason"]
+
+
+def test_a_worker_is_found_though_watchdog_and_keeper_changed_meanwhile(box: Box) -> None:
+    program = box.program(
+        "work", "#!/bin/sh\nsetsid sh -c 'trap \"\" TERM; exec sleep 1000' &\nexec sleep 1000\n"
+    )
+    box.write(f"[app]\n_enabled = True\n_timeout_stop_sec = 0.5\n_command = {program}\n")
+    box.master("start")
+    eventually(lambda: len(box.processes()) == 4)
+    kill(box.master_pid())
+    eventually(lambda: box.status()["master"]["state"] == "running")
+    kill(keeper_of(box))
+    eventually(lambda: box.status()["master"]["state"] == "running")
+    box.master("stop")
+    assert box.processes() == []
+
+
+def test_a_signal_for_the_master_is_not_lost_while_no_watchdog_lives(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    keeper = keeper_of(box)
+    for _ in range(5):
+        kill(box.master_pid())
+        if box.status()["master"]["state"] != "running":
+            os.kill(keeper, signal.SIGTERM)
+            break
+        eventually(lambda: box.status()["master"]["state"] == "running")
+    else:
+        os.kill(keeper, signal.SIGTERM)
+    eventually(lambda: box.processes() == [])
+
+
+def test_a_removed_run_directory_is_made_anew_and_no_second_master_comes(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    before = sorted(box.processes())
+    shutil.rmtree(box.run, ignore_errors=True)
+    eventually(lambda: box.status()["master"]["state"] == "running")
+    box.master("start")
+    assert sorted(box.processes()) == before
+    assert (box.run / "one.pid").read_text() == f"{box.pid('one')}\n"
+    kill(box.master_pid())
+    eventually(lambda: box.status()["master"]["state"] == "running")
+    assert len(box.processes()) == 4
+    box.master("stop")
+    assert box.processes() == []
+
+
+def test_a_record_that_names_a_stranger_is_not_believed(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    record = box.run / "kegbot_master.records" / "one.run"
+    text = json.loads(record.read_text())
+    watchdog, keeper = box.master_pid(), keeper_of(box)
+    os.kill(watchdog, signal.SIGSTOP)  # or it would take the keeper's place
+    kill(keeper)
+    kill(watchdog)
+    canary = subprocess.Popen(["sleep", "1000"])
+    text |= {"pid": canary.pid, "start_ticks": int(proc_stat(canary.pid)[19])}
+    record.write_text(json.dumps(text))
+    box.master("stop")
+    assert canary.poll() is None
+    canary.kill()
+    canary.wait()
     assert box.processes() == []

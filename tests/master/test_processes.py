@@ -6,11 +6,12 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from .conftest import DETACHER, Box, eventually, living, proc_stat, proc_status
+from .conftest import DETACHER, Box, eventually, living, proc_stat, proc_status, wait_for_end
 
 
 @pytest.mark.parametrize("kind", ["simple", "forking"])
@@ -145,3 +146,90 @@ def test_stop_ends_children_that_ignore_it_or_hide(box: Box) -> None:
     os.kill(box.pid("app"), signal.SIGKILL)
     eventually(lambda: box.app("app")["restarts"] == 1 and len(box.processes()) == 6)
     assert len(old & set(box.processes())) == 2, "a crash leaves nothing of the old instance either"
+
+
+CLEAN = """#!/bin/sh
+exec env -i "$0.py" "$1"
+"""
+CLEAN_PY = f"""#!{sys.executable} -IS
+import os, sys, time
+if os.fork():
+    os._exit(0)
+os.setsid()
+if os.fork():
+    os._exit(0)
+with open(sys.argv[1], "w") as file:
+    file.write(f"{{os.getpid()}}\\n")
+time.sleep(1000)
+"""
+
+
+def test_a_daemon_that_clears_its_environment_is_known_all_the_same(box: Box) -> None:
+    clean = box.program("clean", CLEAN)
+    box.program("clean.py", CLEAN_PY)
+    box.write(f"[app]\n_enabled = True\n_type = forking\n_command = {clean} {box.run}/app.pid\n")
+    box.master("start")
+    pid = box.pid("app")
+    os.kill(box.master_pid(), signal.SIGKILL)
+    eventually(lambda: box.status()["master"]["state"] == "running")
+    assert box.pid("app") == pid
+    box.master("stop")
+    wait_for_end(pid)
+
+
+def test_a_child_with_an_environment_and_a_session_of_its_own_is_ended_too(box: Box) -> None:
+    hidden = box.program("hidden", "#!/bin/sh\nexec sleep 1000\n")
+    box.write(
+        f"[app]\n_enabled = True\n_command = sh -c 'env -i setsid {hidden} & echo $! > {box.directory}/child; exec sleep 1000'\n"
+    )
+    box.master("start")
+    child = int(
+        eventually(lambda: (box.directory / "child").exists() and (box.directory / "child").read_text())
+    )
+    box.master("stop")
+    wait_for_end(child, within_s=1)
+
+
+def test_a_helper_that_is_gone_may_have_told_that_the_app_is_ready(box: Box) -> None:
+    program = box.program(
+        "app",
+        f"""#!/bin/sh
+{sys.executable} -c 'import os, socket
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])'
+exec sleep 1000
+""",
+    )
+    box.write(f"[app]\n_enabled = True\n_type = notify\n_timeout_start_sec = 600h\n_command = {program}\n")
+    box.master("start")
+    assert box.app("app")["state"] == "running"
+
+
+@pytest.mark.parametrize("what", ["fifo", "symlink", "directory"])
+def test_a_log_that_is_no_plain_file_is_refused(box: Box, what: str) -> None:
+    box.write(f"[app]\n_enabled = True\n_command = sleep 1000\nlogfile = {box.directory}/app.log\n")
+    path, precious = box.directory / "app.log", box.directory / "precious"
+    precious.write_text("")
+    if what == "fifo":
+        os.mkfifo(path)
+    elif what == "symlink":
+        path.symlink_to(precious)
+    else:
+        path.mkdir()
+    for verb in ("configtest", "start"):
+        assert f"[app] logfile: its logfile {path} is " in box.master(verb, expect=6).stderr
+
+
+def test_the_master_keeps_no_descriptor_of_whoever_started_it(box: Box) -> None:
+    box.write("[app]\n_enabled = True\n_command = sleep 1000\n")
+    read_end, write_end = os.pipe()
+    subprocess.run(
+        box.command("start"),
+        env={"HOME": str(box.home)},
+        pass_fds=(write_end,),
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    os.close(write_end)
+    assert os.read(read_end, 1) == b"", "nobody else holds the pipe"
+    os.close(read_end)
