@@ -6,7 +6,9 @@ must have its boot id, pid and start time.
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Collection, Iterator
 
 from . import proc
 from .crew import Crew, end_at_once
@@ -14,7 +16,7 @@ from .instance import Instance
 from .life import Life
 from .lifecycle import State
 from .proc import Process
-from .records import Record
+from .records import Record, sound_cookie
 from .restart import Exit
 from .spec import App, Config
 
@@ -27,7 +29,9 @@ def adopt_all(crew: Crew, config: Config, *, revive: bool) -> None:
 
     An app that was being stopped lives on unwanted: whoever calls must carry that on. Raises OSError.
     """
-    for record in crew.records.read_all():
+    found = list(crew.records.read_all())
+    cookies = {record.cookie for record in found if isinstance(record, Record)}
+    for record in (*found, *_unrecorded(crew, cookies)):
         if not isinstance(record, Record):
             crew.journal.error(str(record))
             crew.records.set_aside(record.file)
@@ -56,7 +60,7 @@ def _go_on(crew: Crew, life: Life, record: Record) -> None:
     life.wanted = True
     life.last_exit = Exit(status=record.exit_status, signal=record.exit_signal)
     if record.cookie:
-        life.last_exit = (crew.news_of(record.pid) if record.pid and same_boot else None) or Exit()
+        life.last_exit = (crew.deaths.of(record.pid) if record.pid and same_boot else None) or Exit()
         life.reason = f"{life.last_exit} while no watchdog was there"
         life.restarts += 1
         crew.journal.warning(f"{record.app}: {life.reason}")
@@ -91,6 +95,28 @@ def _end_rest(crew: Crew, record: Record) -> None:
             continue
         if not end_at_once(process, _KILL_WAIT_S):
             crew.journal.error(f"{record.app}: process {seen.pid} of it cannot be ended")
+
+
+def _unrecorded(crew: Crew, known: Collection[str]) -> Iterator[Record]:
+    """Launches of this run directory whose record was lost (full disk, directory removed), as their processes tell."""
+    launches: dict[str, tuple[str, list[proc.Stat]]] = {}
+    for pid in proc.all_pids():
+        marks = proc.marks_of(pid)
+        cookie, name = marks.get(proc.COOKIE, ""), marks.get(proc.APP, "")
+        if marks.get(proc.RUN) != crew.run or cookie in known or not sound_cookie(cookie) or "/" in name:
+            continue
+        if (seen := proc.stat(pid)) and not seen.zombie:
+            launches.setdefault(cookie, (name, []))[1].append(seen)
+    for cookie, (name, processes) in launches.items():
+        # The main process leads a session and is the oldest that does; what merely stems from it comes later.
+        leaders = (seen for seen in processes if seen.session == seen.pid)
+        main = min(leaders, key=lambda seen: seen.start_ticks, default=None)
+        crew.journal.warning(f"{name}: runs without a record, process {main.pid if main else 'unknown'}")
+        yield Record(
+            app=name, boot_id=proc.boot_id(), state=State.RUNNING.value, cookie=cookie,
+            pid=main.pid if main else 0, start_ticks=main.start_ticks if main else 0, session=main.pid if main else 0,
+            argv=(name,), pidfile=f"{crew.run}/{name}.pid", logfile=os.devnull,
+        )  # fmt: skip
 
 
 def _as_recorded(record: Record) -> App:

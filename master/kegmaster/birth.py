@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from . import keeper, notify, pidfiles, proc, spawn
 from .commands import Desk
-from .crew import Keeper
+from .deaths import Keeper
 from .journal import Journal
 from .loading import Source
 from .paths import RunDirectory

@@ -6,11 +6,13 @@ Knows sockets and JSON. Must not know apps: a request is handed to `on_request` 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import selectors
 import socket
 import struct
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -20,6 +22,7 @@ MAX_UNREAD_BYTES: Final = 8 << 20
 MAX_CLIENTS: Final = 64
 _BACKLOG: Final = 64
 _READ_BYTES: Final = 65536
+_PAUSE_S: Final = 1.0
 
 Request = dict[str, Any]
 
@@ -134,6 +137,8 @@ class ControlServer:
         self.on_request = on_request
         self._selector = selector
         self._conversations: dict[Conversation, None] = {}
+        self.resume_s: float | None = None
+        """No descriptor was free for another client: when to listen again (monotonic)."""
         self._listen()
 
     def _listen(self) -> None:
@@ -142,17 +147,32 @@ class ControlServer:
         self._socket.listen(_BACKLOG)
         self._selector.register(self._socket, selectors.EVENT_READ, self._accept)
 
+    def on_time(self, now_s: float) -> None:
+        """Listen again once the pause is over."""
+        if self.resume_s is not None and self.resume_s <= now_s:
+            self.resume_s = None
+            self._selector.register(self._socket, selectors.EVENT_READ, self._accept)
+
     def restore(self) -> None:
         """Listen anew if somebody removed the socket. Raises OSError."""
         if not os.path.lexists(self.path):
-            self._selector.unregister(self._socket)
-            self._socket.close()
+            self._stop_listening()
             self._listen()
+
+    def _stop_listening(self) -> None:
+        if self.resume_s is None:
+            self._selector.unregister(self._socket)
+        self.resume_s = None
+        self._socket.close()
 
     def _accept(self, _mask: int) -> None:
         try:
             connection, _ = self._socket.accept()
-        except OSError:
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                # Whoever waits at the door would wake us without end.
+                self._selector.unregister(self._socket)
+                self.resume_s = time.monotonic() + _PAUSE_S
             return
         connection.setblocking(False)
         if len(self._conversations) >= MAX_CLIENTS:
@@ -164,8 +184,8 @@ class ControlServer:
         self._selector.register(connection, selectors.EVENT_READ, conversation.ready)
         uid = peer_uid(connection)
         if uid not in (0, os.geteuid()):
-            error = f"user {uid} may not command a master of user {os.geteuid()}"
-            conversation.refusal = {"error": error, "rights": True}
+            text = f"user {uid} may not command a master of user {os.geteuid()}"
+            conversation.refusal = {"error": text, "rights": True}
 
     def want(self, conversation: Conversation, connection: socket.socket, *, writing: bool) -> None:
         """Watch for room to write only while something waits to be written."""
@@ -181,8 +201,7 @@ class ControlServer:
         """Stop listening and remove the socket; conversations under way are let go."""
         for conversation in list(self._conversations):
             conversation.close()
-        self._selector.unregister(self._socket)
-        self._socket.close()
+        self._stop_listening()
         try:
             os.unlink(self.path)
         except OSError:

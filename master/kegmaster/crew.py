@@ -6,36 +6,32 @@ of the lifecycle table (`emit`) and carries out its actions.
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import selectors
 import signal
-import stat
 import time
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Protocol
 
 from . import pidfiles, proc
 from . import spawn as making
-from .environment import credentials, environment
+from .deaths import Deaths, Keeper
 from .instance import Instance
 from .journal import Journal
+from .launching import prepare
 from .life import Life
 from .lifecycle import Action, Event, State
 from .notify import NotifySocket, Report
 from .paths import RunDirectory
 from .proc import Process
 from .programs import ProgramError, Search
-from .records import Record, Records
-from .restart import Exit, from_wait_status
+from .records import Records
+from .register import Register
+from .restart import Exit
 
 _FIRST_PROBE_S = 0.005
 _LONGEST_PROBE_S = 0.25
-_DEATH_NEWS_S = 0.1
-_MAX_DEATHS = 1024
 _BATCH = 64  # each process of a batch costs three descriptors until it is made
 
 
@@ -44,28 +40,6 @@ class Emit(Protocol):
 
     def __call__(self, life: Life, event: Event, *, exit: Exit | None = None, reason: str = "") -> None:
         """Take one event."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Keeper:
-    """Our parent, which gets our orphans when we die: its pid, and the pipe on which it tells how they ended.
-
-    `young`: it has had no other watchdog than us, so no app can have been its child.
-    """
-
-    pid: int = 0
-    deaths_r: int = -1
-    young: bool = True
-
-    @property
-    def alive(self) -> bool:
-        """It is still our parent."""
-        return self.pid != 0 and os.getppid() == self.pid
-
-    @property
-    def lost(self) -> bool:
-        """There was one."""
-        return self.pid != 0 and not self.alive
 
 
 class Crew:
@@ -85,13 +59,13 @@ class Crew:
         self._search = search
         self._selector = selector
         self._emit = emit
-        self._recorded: dict[str, State | None] = {}
-        """In which state each app's record has it; None: it has no record."""
-        self._deaths: OrderedDict[int, Exit] = OrderedDict()
+        self.register = Register(self.records, journal)
+        self.deaths = Deaths(keeper)
+        self.run = run.path
         self._notify = NotifySocket(run.notify)
         selector.register(self._notify, selectors.EVENT_READ, lambda _: self._on_reports())
         if keeper.deaths_r >= 0:
-            selector.register(keeper.deaths_r, selectors.EVENT_READ, lambda _: self._take_news())
+            selector.register(keeper.deaths_r, selectors.EVENT_READ, lambda _: self.deaths.take())
 
     def restore(self) -> None:
         """Make what somebody removed from the run directory anew. Raises OSError."""
@@ -99,11 +73,7 @@ class Crew:
             self._selector.unregister(self._notify)
             self._notify.restore()
             self._selector.register(self._notify, selectors.EVENT_READ, lambda _: self._on_reports())
-        if not self.records.complete(self.lives):
-            self.records.prepare()
-            self._recorded.clear()
-            for name, instance in self.instances.items():
-                self.write_down(self.lives[name], instance)
+        self.register.restore(self.lives, self.instances)
 
     @property
     def parents(self) -> list[int]:
@@ -158,7 +128,14 @@ class Crew:
         for life in lives:
             instance = self.instances[life.app.name] = Instance(life.app, os.urandom(16).hex())
             try:
-                launches.append((life, instance, self._prepare(instance)))
+                launch = prepare(
+                    instance.app,
+                    self._search,
+                    cookie=instance.cookie,
+                    run=self.run,
+                    notify_socket=self._notify.address,
+                )
+                launches.append((life, instance, launch))
             except ProgramError as error:
                 self._emit(life, Event.ENDED, reason=f"{error}; {error.cure}")
             except (OSError, KeyError) as error:
@@ -185,21 +162,6 @@ class Crew:
         for life, refusal in failed:
             self._emit(life, Event.ENDED, reason=str(refusal))
 
-    def _prepare(self, instance: Instance) -> making.Launch:
-        app = instance.app
-        variables = environment(app, self._search, os.environ, instance.cookie, self._notify.address)
-        path = self._search.find(app.program, dict(app.context.environment).get("PATH", ""))
-        uid, gid, groups = credentials(app.context)
-        for file in (app.pidfile, app.logfile):
-            os.makedirs(os.path.dirname(file), mode=0o755, exist_ok=True)
-        log = _open_log(app.logfile, uid, gid)
-        return making.Launch(
-            path=path, argv=app.argv, environment=variables, output=log, umask=app.context.umask,
-            nice=app.context.nice, limit_nofile=app.context.limit_nofile,
-            tag=proc.tag(instance.cookie),
-            working_directory=app.context.working_directory, uid=uid, gid=gid, groups=groups,
-        )  # fmt: skip
-
     def _take_on(self, life: Life, instance: Instance, held: making.Held) -> None:
         """Write down which process it is, before it is let loose."""
         process = Process(held.pid)
@@ -209,45 +171,10 @@ class Crew:
             instance.made = process
         else:
             instance.main, instance.main_pid = process, held.pid
-        self.write_down(life, instance)
+        self.register.write(life, instance)
         self._selector.register(held.report, selectors.EVENT_READ, lambda _: self._on_report(life, instance))
         self._watch_all(life, instance)
         self.journal.info(f"{life.app.name}: starting, process {held.pid}")
-
-    def remember(self, lives: Iterable[Life]) -> None:
-        """Keep a record of each wanted app that has no process just now, and none of those not wanted."""
-        for life in lives:
-            name = life.app.name
-            wanted = life.state if life.wanted else None
-            # What another watchdog recorded is not known here: absent is not None.
-            if name in self.instances or (name in self._recorded and self._recorded[name] == wanted):
-                continue
-            try:
-                if life.wanted:
-                    self.records.write(
-                        Record(
-                            app=name, boot_id=proc.boot_id(), state=life.state.value, restarts=life.restarts,
-                            exit_status=life.last_exit.status if life.last_exit else None,
-                            exit_signal=life.last_exit.signal if life.last_exit else None,
-                            pidfile=life.app.pidfile, logfile=life.app.logfile, argv=life.app.argv,
-                        )
-                    )  # fmt: skip
-                else:
-                    self.records.remove(name)
-            except OSError as error:
-                self.journal.error(f"{name}: cannot be written down: {error}")
-            self._recorded[name] = wanted
-
-    def write_down(self, life: Life, instance: Instance) -> None:
-        """Bring the app's record up to date, and its pidfile where it does not write one itself."""
-        self._recorded[life.app.name] = life.state
-        try:
-            self.records.write(instance.record(life, time.time()))
-            if not instance.app.detaches and instance.main:
-                pidfiles.write(instance.app.pidfile, instance.main_pid)
-        except OSError as error:
-            # The app is worth more than its record: it runs, and a master after us would have to look for it.
-            self.journal.error(f"{life.app.name}: cannot be written down: {error}")
 
     # Events
 
@@ -293,11 +220,11 @@ class Crew:
                 self._main_ended(life, instance, ended)
         elif process is instance.main:
             instance.main = None
-            self._main_ended(life, instance, ended or self.news_of(process.pid))
+            self._main_ended(life, instance, ended or self.deaths.of(process.pid))
 
     def _ready(self, life: Life, instance: Instance) -> None:
         self._emit(life, Event.READY)
-        self.write_down(life, instance)
+        self.register.write(life, instance)
 
     def _main_ended(self, life: Life, instance: Instance, ended: Exit | None) -> None:
         if (
@@ -367,27 +294,6 @@ class Crew:
                     return self.lives[name], instance, process
         return None
 
-    def news_of(self, pid: int) -> Exit | None:
-        """How a process that was the keeper's child ended; the keeper may be just about to tell."""
-        until_s = time.monotonic() + _DEATH_NEWS_S
-        while pid not in self._deaths and self.keeper.alive and not self.keeper.young:
-            wait_s = until_s - time.monotonic()
-            if wait_s <= 0 or not select.select([self.keeper.deaths_r], [], [], wait_s)[0]:
-                return None
-            self._take_news()
-        return self._deaths.pop(pid, None)
-
-    def _take_news(self) -> None:
-        try:
-            news = os.read(self.keeper.deaths_r, 65536)
-        except BlockingIOError:  # taken already, by another callback of the same turn
-            return
-        for line in news.splitlines():
-            pid, status = line.split()
-            self._deaths[int(pid)] = from_wait_status(int(status))
-        while len(self._deaths) > _MAX_DEATHS:
-            self._deaths.popitem(last=False)
-
     def _on_reports(self) -> None:
         for report in self._notify.receive():
             sender = self._sender(report)
@@ -401,7 +307,10 @@ class Crew:
 
     def _sender(self, report: Report) -> tuple[Life, Instance] | None:
         for name, instance in self.instances.items():
-            if report.pid == instance.main_pid or proc.stems_from(report.pid, instance.cookie):
+            if report.pid == instance.main_pid:
+                return self.lives[name], instance
+        for name, instance in self.instances.items():
+            if proc.stems_from(report.pid, instance.cookie):
                 return self.lives[name], instance
         # A helper of the app (systemd-notify in a script) may be gone before its report is read. If only one app is
         # waiting to be ready, it is the one that is meant.
@@ -412,23 +321,6 @@ class Crew:
         ]
         gone = proc.stat(report.pid) is None and report.uid in (0, os.geteuid())
         return awaited[0] if gone and report.ready and len(awaited) == 1 else None
-
-
-def _open_log(path: str, uid: int | None, gid: int | None) -> int:
-    """Open a log to append to; a new one belongs to `uid`. Raises OSError, also for what is no plain file."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    try:
-        fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o644)
-        if uid is not None:
-            os.fchown(fd, uid, -1 if gid is None else gid)
-    except FileExistsError:
-        fd = os.open(path, flags)
-    mode = os.fstat(fd).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):
-        os.close(fd)
-        raise OSError(errno.EINVAL, "its log is no plain file", path)
-    os.set_blocking(fd, True)
-    return fd
 
 
 def end_at_once(process: Process, within_s: float) -> bool:

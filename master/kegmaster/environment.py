@@ -9,7 +9,6 @@ import os
 from collections.abc import Mapping
 
 from .loading import read_environment_file
-from .proc import COOKIE
 from .programs import Search
 from .spec import App, Context
 
@@ -17,10 +16,8 @@ _KEPT = ("HOME", "USER", "LOGNAME", "TZ")
 """Handed on where set: they say who we are and what time it is. XDG_ directories move with HOME."""
 
 
-def environment(
-    app: App, search: Search, own: Mapping[str, str], cookie: str, notify_socket: str
-) -> dict[str, str]:
-    """All variables the app starts with.
+def environment(app: App, search: Search, own: Mapping[str, str]) -> dict[str, str]:
+    """The variables the app starts with, those of the launcher itself aside.
 
     Raises ProgramError for an unreadable _environment_file, KeyError for an unknown user.
     """
@@ -36,7 +33,7 @@ def environment(
     found |= dict(app.context.environment)
     if app.context.environment_file:
         found |= read_environment_file(app.context.environment_file)
-    return found | {COOKIE: cookie, "NOTIFY_SOCKET": notify_socket}
+    return found
 
 
 def credentials(context: Context) -> tuple[int | None, int | None, tuple[int, ...]]:

@@ -18,6 +18,8 @@ from .restart import Exit, from_wait_status
 
 COOKIE = "KEGMASTER_COOKIE"
 """The variable in each app's environment that tells which launch a process stems from."""
+APP, RUN = "KEGMASTER_APP", "KEGMASTER_RUN"
+"""Likewise the app's name, and the run directory of its master: by these an app is found whose record is lost."""
 _MAX_ENVIRON_BYTES = 1 << 20
 _MSGQUEUE_DEFAULT = 819200  # MQ_BYTES_MAX of the kernel
 
@@ -68,15 +70,24 @@ def age_s(start_ticks: int) -> float:
 
 def cookie_of(pid: int) -> str:
     """The launch that `pid` stems from; empty if it stems from none, or may not be looked at."""
+    return marks_of(pid).get(COOKIE, "")
+
+
+def marks_of(pid: int) -> dict[str, str]:
+    """Those of COOKIE, APP and RUN that `pid` was started with."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             environment = file.read(_MAX_ENVIRON_BYTES)
     except OSError:
-        return ""
-    for variable in environment.split(b"\0"):
-        if variable.startswith(COOKIE.encode() + b"="):
-            return variable.partition(b"=")[2].decode("ascii", "replace")
-    return ""
+        return {}
+    if b"KEGMASTER_" not in environment:
+        return {}
+    pairs = (
+        variable.partition(b"=")
+        for variable in environment.split(b"\0")
+        if variable.startswith(b"KEGMASTER_")
+    )
+    return {name.decode("ascii", "replace"): os.fsdecode(value) for name, _, value in pairs}
 
 
 def tag(cookie: str) -> int:

@@ -133,6 +133,11 @@ class Records:
         return record
 
 
+def sound_cookie(text: str) -> bool:
+    """It looks like one of ours."""
+    return re.fullmatch("[0-9a-f]{32}", text) is not None
+
+
 def _sound(record: Record) -> bool:
     texts = (
         record.app,
@@ -151,5 +156,5 @@ def _sound(record: Record) -> bool:
         and isinstance(record.started_unix, int | float)
         and all(code is None or type(code) is int for code in (record.exit_status, record.exit_signal))
         and record.pid != 1
-        and (record.cookie == "" or re.fullmatch("[0-9a-f]{32}", record.cookie) is not None)
+        and (record.cookie == "" or sound_cookie(record.cookie))
     )

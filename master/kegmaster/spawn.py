@@ -44,6 +44,19 @@ class Held:
     report: int
 
 
+_soft_limit = 0
+"""The limit of open files as it was before `raise_file_limit`: apps start with that one."""
+
+
+def raise_file_limit() -> None:
+    """Let this process open as many files as it may: three hundred apps need more than the usual 1024."""
+    global _soft_limit
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard and not _soft_limit:
+        _soft_limit = soft
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 class Batch:
     """Processes made together; `held` is in the order of the launches, an OSError where the fork failed."""
 
@@ -131,9 +144,9 @@ def _become(launch: Launch, hold_r: int, report_w: int) -> None:
         os.dup2(launch.output, 2)
         os.umask(launch.umask)
         _set_tag(launch.tag)
-        if launch.limit_nofile:
+        if launch.limit_nofile or _soft_limit:
             stage = "cannot set _limit_nofile"
-            _limit_files(launch.limit_nofile)
+            _limit_files(launch.limit_nofile or _soft_limit)
         if launch.nice:
             stage = "cannot set _nice"
             os.setpriority(os.PRIO_PROCESS, 0, launch.nice)

@@ -14,9 +14,10 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
-from . import adoption, notify, order, pidfiles, proc
+from . import adoption, notify, order, pidfiles, proc, spawn
 from .control import ControlServer, Conversation, Request
-from .crew import Crew, Keeper
+from .crew import Crew
+from .deaths import Keeper
 from .inotify import COME, GONE, Inotify, existing
 from .journal import Journal
 from .life import Life
@@ -65,6 +66,7 @@ class Watchdog:
         self._to_spawn: list[Life] = []
         self._changed = True
         proc.become_subreaper()
+        spawn.raise_file_limit()
         self._listen_to_signals()
         self.crew = Crew(
             search=setup.source.search, run=setup.run, journal=setup.journal, keeper=setup.keeper,
@@ -134,19 +136,21 @@ class Watchdog:
                         self.handle(life, Event.UNBLOCKED)
             lives, self._to_spawn = self._to_spawn, []
             self.crew.spawn([life for life in lives if life.state is State.STARTING])
-        self.crew.remember(self.lives.values())
+        self.crew.register.update(self.lives.values(), self.crew.instances)
         awaited = [life.app.wait_for for life in self.lives.values() if life.state is State.WAITING]
         watches = [(existing(path), COME) for path in awaited if path]
         self._inotify.watch([(self.setup.run.path, GONE), *watches])
 
     def _wait_s(self, due_s: float | None) -> float | None:
-        times = [life.deadline_s for life in self.lives.values()]
-        soonest_s = min((t for t in (*times, due_s, self.crew.next_probe_s()) if t is not None), default=None)
+        times = [due_s, self.crew.next_probe_s(), self._control.resume_s]
+        times += [life.deadline_s for life in self.lives.values()]
+        soonest_s = min((time_s for time_s in times if time_s is not None), default=None)
         # epoll takes no more than 24 days.
         return None if soonest_s is None else min(max(0.0, soonest_s - time.monotonic()), _LONGEST_WAIT_S)
 
     def _on_time(self, now_s: float) -> None:
         self.crew.on_time(now_s)
+        self._control.on_time(now_s)
         for life in list(self.lives.values()):
             if life.deadline_s is not None and life.deadline_s <= now_s:
                 life.deadline_s = None
@@ -224,7 +228,7 @@ class Watchdog:
             # At once, so that a crash on the way down leads to no restart.
             self.lives[name].wanted = self.lives[name].again = False
             if name in self.crew.instances:
-                self.crew.write_down(self.lives[name], self.crew.instances[name])
+                self.crew.register.write(self.lives[name], self.crew.instances[name])
         self.stopping.update(unwanted)
         self._changed = True
         return unwanted

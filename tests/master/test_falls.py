@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -235,4 +236,58 @@ def test_a_record_that_names_a_stranger_is_not_believed(box: Box) -> None:
     assert canary.poll() is None
     canary.kill()
     canary.wait()
+    assert box.processes() == []
+
+
+def test_apps_are_found_again_though_their_records_are_lost(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    pids, watchdog, keeper = [box.pid("one"), box.pid("two")], box.master_pid(), keeper_of(box)
+    os.kill(watchdog, signal.SIGSTOP)  # or it would mend what is removed
+    shutil.rmtree(box.run)
+    kill(keeper)
+    kill(watchdog)
+    box.master("start")
+    assert [box.pid("one"), box.pid("two")] == pids
+    assert len(box.processes()) == 4
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk_neither_doubles_nor_loses_an_app(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.run.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=755", "none", box.run], check=False).returncode:
+        pytest.skip("cannot mount here")
+    try:
+        box.master("start", "one")
+        fill = box.run / "fill"
+        with contextlib.suppress(OSError), open(fill, "wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+        box.master("start", "two")
+        pid = box.pid("two")
+        kill(box.master_pid())
+        eventually(lambda: box.status()["master"]["state"] == "running")
+        assert box.pid("two") == pid
+        fill.unlink()
+        box.master("start")
+        assert box.pid("two") == pid
+        box.master("stop")
+        assert box.processes() == []
+    finally:
+        box.close()
+        subprocess.run(["umount", box.run], check=True)
+
+
+def test_many_apps_start_under_a_small_limit_of_open_files(box: Box) -> None:
+    probe = box.program("probe", "#!/bin/sh\nexec sleep 1000\n")
+    box.write("".join(f"[app{n}]\n_enabled = True\n_command = {probe}\n" for n in range(150)))
+    subprocess.run(
+        ["sh", "-c", 'ulimit -S -n 64; exec "$@"', "sh", *box.command("start")],
+        env={"HOME": str(box.home), "PATH": os.environ["PATH"]}, check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    assert {row["state"] for row in box.status()["apps"]} == {"running"}
+    limits = Path(f"/proc/{box.pid('app7')}/limits").read_text()
+    assert "Max open files            64 " in limits, "apps start with the limit that there was"
+    box.master("stop")
     assert box.processes() == []

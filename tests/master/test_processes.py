@@ -71,7 +71,7 @@ def test_the_environment_is_the_same_whoever_starts_and_holds_no_surprise(box: B
     assert variables["API_KEY"] == "s e c r e t"
     assert variables["PATH"] == "/bin:/usr/bin"
     assert set(variables) == {
-        "NAME", "API_KEY", "PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "KEGMASTER_COOKIE", "NOTIFY_SOCKET",
+        "NAME", "API_KEY", "PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "KEGMASTER_COOKIE", "KEGMASTER_APP", "KEGMASTER_RUN", "NOTIFY_SOCKET",
     }  # fmt: skip
     assert "s e c r e t" not in json.dumps(box.status())
     assert os.getpriority(os.PRIO_PROCESS, pid) == 5

@@ -1,0 +1,86 @@
+"""Which app is which process, kept up to date on disk: the run records, and pidfiles of apps that write none.
+
+Knows records and pidfiles. A disk that takes no more is said once per app, and tried again with each event: the app
+is worth more than its record.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+
+from . import pidfiles, proc
+from .instance import Instance
+from .journal import Journal
+from .life import Life
+from .lifecycle import State
+from .records import Record, Records
+
+
+class Register:
+    """Writes what changed, and nothing else."""
+
+    def __init__(self, records: Records, journal: Journal) -> None:
+        self._records = records
+        self._journal = journal
+        self._written: dict[str, State | None] = {}
+        """In which state each app's record has it; None: it has no record."""
+        self._failed: set[str] = set()
+
+    def write(self, life: Life, instance: Instance) -> None:
+        """The app has these processes now."""
+        try:
+            self._records.write(instance.record(life, time.time()))
+            if not instance.app.detaches and instance.main:
+                pidfiles.write(instance.app.pidfile, instance.main_pid)
+        except OSError as error:
+            self._complain(life.app.name, error)
+        else:
+            self._failed.discard(life.app.name)
+            self._written[life.app.name] = life.state
+
+    def update(self, lives: Iterable[Life], instances: Mapping[str, Instance]) -> None:
+        """Keep a record of each wanted app that has no process just now, and none of those not wanted."""
+        for life in lives:
+            name = life.app.name
+            if name in instances:
+                if name in self._failed:
+                    self.write(life, instances[name])
+                continue
+            wanted = life.state if life.wanted else None
+            # What another watchdog recorded is not known here: absent is not None.
+            if name in self._written and self._written[name] == wanted:
+                continue
+            try:
+                if wanted is None:
+                    self._records.remove(name)
+                else:
+                    self._records.write(_without_process(life))
+            except OSError as error:
+                self._complain(name, error)
+            else:
+                self._failed.discard(name)
+                self._written[name] = wanted
+
+    def restore(self, lives: Mapping[str, Life], instances: Mapping[str, Instance]) -> None:
+        """Write everything anew if some of it was removed. Raises OSError."""
+        if self._records.complete(name for name, life in lives.items() if life.wanted):
+            return
+        self._records.prepare()
+        self._written.clear()
+        for name, instance in instances.items():
+            self.write(lives[name], instance)
+
+    def _complain(self, name: str, error: OSError) -> None:
+        if name not in self._failed:
+            self._failed.add(name)
+            self._journal.error(f"{name}: cannot be written down, which is tried again: {error}")
+
+
+def _without_process(life: Life) -> Record:
+    return Record(
+        app=life.app.name, boot_id=proc.boot_id(), state=life.state.value, restarts=life.restarts,
+        exit_status=life.last_exit.status if life.last_exit else None,
+        exit_signal=life.last_exit.signal if life.last_exit else None,
+        pidfile=life.app.pidfile, logfile=life.app.logfile, argv=life.app.argv,
+    )  # fmt: skip
