@@ -215,7 +215,8 @@ class Command:
                     return sock
                 time.sleep(0.01)
             raise client.NoAnswerError(
-                f"a master holds {self.run_directory.pidfile} (process {self._claimed()}) but does not answer"
+                f"a master holds {self.run_directory.pidfile} but does not answer;"
+                f" see {self.logfile}, kill -TERM {self._claimed()} ends it and its apps"
             ) from None
         except birth.BirthError as error:
             raise client.NoAnswerError(str(error)) from None
@@ -241,7 +242,8 @@ class Command:
             else:
                 code, problems = int(answer["exit"]), answer.get("problems", [])
         if code is None:
-            return self._fail("the master ended before it was done", Verb.FAILED)
+            cure = f"see {self.logfile}, and start it again"
+            return self._fail(f"the master ended before it was done; {cure}", Verb.FAILED)
         if (
             verb == "stop"
             and not self.options.names
@@ -263,7 +265,8 @@ class Command:
             )
             return
         pid = f", process {answer['pid']}" if answer["pid"] else ""
-        print(f"{name}: {state}{pid}{': ' + text if text else ''}", flush=True)
+        told = text if text.startswith(state) else f"{state}{pid}{': ' + text if text else ''}"
+        print(f"{name}: {told}", flush=True)
 
     def _startable(self, config: Config, missing: frozenset[str], *, say: bool = True) -> int | None:
         """The exit status if there is nothing that could be started; None if there is."""

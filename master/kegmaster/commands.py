@@ -105,7 +105,8 @@ class Desk:
         problems = [problem for problem in config.problems if not names or problem.section in names]
         known = {app.name for app in config.apps} | {problem.section for problem in problems}
         if unknown := [name for name in names if name not in known]:
-            talk.finish(error=f"{config.file}: there is no section [{unknown[0]}]", exit=Verb.USAGE)
+            runs = "; it runs on as before, stop ends it" if unknown[0] in watchdog.lives else ""
+            talk.finish(error=f"{config.file}: there is no section [{unknown[0]}]{runs}", exit=Verb.USAGE)
             return
         # An app whose section is broken is left as it is, running or not: there is nothing to start it by.
         sound = [app.name for app in config.apps if (app.name in names if names else app.enabled)]
@@ -114,6 +115,12 @@ class Desk:
         job = Job(verb, talk, {name: before.get(name, 0) for name in command(sound)})
         job.problems = [str(problem) for problem in problems]
         job.failed = bool(job.problems)
+        if verb == "restart" and not names:
+            gone = [
+                name for name, life in watchdog.lives.items() if name not in known and life.state in ALIVE
+            ]
+            note = "any more; it runs on as before, stop ends it"
+            job.problems += [f"{config.file}: there is no section [{name}] {note}" for name in gone]
         self._jobs.append(job)
 
     def _stop(self, names: list[str], talk: Conversation) -> None:
@@ -170,7 +177,7 @@ class Desk:
             return bool(life.last_exit and life.last_exit.succeeded(life.app.policy)), life.reason
         if state is State.WAITING and life.blocked:
             return self._waits(life)
-        return (False, "stopped meanwhile") if state is State.STOPPED else None
+        return (False, "stopped meanwhile by another command") if state is State.STOPPED else None
 
     def _waits(self, life: Life) -> tuple[bool, str] | None:
         """A device may come whenever it likes; an app that failed is another matter."""

@@ -197,6 +197,8 @@ class Instance:
         if self.failure:
             return self.failure
         text = f"{ended or Exit()} after {lived_s:.1f} s"
+        if self.app.type == "simple" and ended and ended.status == 0 and lived_s < 1:
+            return f"{text}; a program that detaches needs _type = forking"
         words = self.last_words() if ended and ended.status else ""
         return f"{text}: {words}" if words else text
 

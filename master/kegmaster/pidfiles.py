@@ -43,7 +43,7 @@ def read(path: str) -> int | None:
     if not text:
         return None
     if not text.isdigit() or len(text) > 10 or not 1 < int(text) <= MAX_PID:
-        raise PidfileError(f"pidfile {path} holds no pid: {text[:20]!r}")
+        raise PidfileError(f"pidfile {path} holds no pid but {text[:20].decode('ascii', 'replace')!r}")
     return int(text)
 
 

@@ -256,7 +256,9 @@ def test_apps_are_found_again_though_their_records_are_lost(box: Box) -> None:
 def test_a_full_disk_neither_doubles_nor_loses_an_app(box: Box) -> None:
     box.write(TWO.format(probe=box.program("probe")))
     box.run.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=755", "none", box.run], check=False).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k,mode=755", "none", box.run], check=False
+    ).returncode:
         pytest.skip("cannot mount here")
     try:
         box.master("start", "one")

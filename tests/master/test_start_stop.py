@@ -136,7 +136,7 @@ def test_a_device_that_is_late_is_waited_for(box: Box) -> None:
     device = box.directory / "device"
     box.write(f"[app]\n_enabled = True\n_wait_for = {device}\n_command = {box.program('probe')}\n")
     done = box.master("start")
-    assert done.stdout == f"app: waiting: waiting for {device}: No such file or directory\n"
+    assert done.stdout == f"app: waiting for {device}: No such file or directory\n"
     device.touch()
     eventually(lambda: box.app("app")["state"] == "running")
 
