@@ -125,7 +125,7 @@ class Engine:
         if tap is None:
             return
         before = self._odometers.counted_ticks(name)
-        yield from self._odometers.read(tap, event.reading, at=at, now=now, peer=peer)
+        yield from self._odometers.read(tap, event.reading, gap_s=event.gap_s, at=at, now=now, peer=peer)
         ticks = self._odometers.counted_ticks(name) - before
         if ticks:
             yield from self._flows.pour(name, ticks, at)

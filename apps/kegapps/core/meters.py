@@ -62,10 +62,10 @@ def believable_ml(
 ) -> float:
     """The largest step to believe, in mL.
 
-    `unheard_s` is None while one and the same peer goes on telling of this meter, and the seconds since its
-    last reading when the chain was cut in between (the core or the board daemon was away): then as much may
-    have been poured as flows in that time, at most `max_catch_up_ml`.
+    `unheard_s` is None while one and the same peer goes on telling of this meter, and the seconds that nobody
+    could hear it when the chain was cut in between (the core, the board daemon or the board was away): then as
+    much besides may have been poured as flows in that time, at most `max_catch_up_ml` in all.
     """
-    if unheard_s is None:
+    if unheard_s is None or unheard_s <= 0:
         return max_step_ml
-    return max(max_step_ml, min(unheard_s * max_flow_ml_per_s, max_catch_up_ml))
+    return max(max_step_ml, min(max_step_ml + unheard_s * max_flow_ml_per_s, max_catch_up_ml))

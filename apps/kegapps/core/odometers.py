@@ -27,9 +27,12 @@ class Odometers:
         """All ticks ever counted on this meter."""
         return self._meters[name].counted_ticks if name in self._meters else 0
 
-    def read(self, tap: Tap, reading: int, *, at: Now, now: Now, peer: str) -> Iterator[Effect]:
+    def read(
+        self, tap: Tap, reading: int, *, gap_s: float = 0.0, at: Now, now: Now, peer: str
+    ) -> Iterator[Effect]:
         """Take the reading that `peer` made at the time `at`; `counted_ticks` tells what it added.
 
+        For `gap_s` seconds since its reading before, the peer says, it could not hear the meter.
         Raises nothing; a reading out of 0..MAX_READING is refused with a line for the log.
         """
         name = tap.name
@@ -42,7 +45,7 @@ class Odometers:
         meter = self._meters.get(name)
         if meter is not None and meter.last_reading == reading:
             return  # also what a client repeats when it has come back: the step from it is still to be judged
-        limit_ml = self._believable_ml(name, at=at, now=now, peer=peer)
+        limit_ml = self._believable_ml(name, gap_s=gap_s, at=at, now=now, peer=peer)
         self._told[name] = peer, at.mono_s
         if meter is None:
             yield from self._keep(Meter(name=name, last_reading=reading, read_unix_s=at.unix_s))
@@ -72,7 +75,7 @@ class Odometers:
         self._meters[meter.name] = meter
         yield Keep(record=meter)
 
-    def _believable_ml(self, name: str, *, at: Now, now: Now, peer: str) -> float:
+    def _believable_ml(self, name: str, *, gap_s: float, at: Now, now: Now, peer: str) -> float:
         unheard_s: float | None = None
         if name in self._told:
             told_by, told_mono_s = self._told[name]
@@ -81,6 +84,8 @@ class Odometers:
                 unheard_s = at.mono_s - told_mono_s
         elif name in self._meters:
             unheard_s = at.unix_s - self._meters[name].read_unix_s
+        if gap_s > 0:
+            unheard_s = max(gap_s, unheard_s or 0.0)
         return believable_ml(
             unheard_s,
             max_step_ml=self._rules.max_step_ml,

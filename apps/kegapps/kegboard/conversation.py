@@ -62,6 +62,9 @@ class Conversation:
         self._booted_s: float | None = None
         self._read_s: dict[str, float] = {}
         self._first_opened_s: float | None = None
+        self._blind_s = 0.0
+        self._blind_since_s: float | None = None
+        self._blind_before_s: dict[str, float] = {}
         self._celsius: dict[str, float] = {}
 
     def opened(self, now_s: float) -> None:
@@ -70,6 +73,8 @@ class Conversation:
         self._absent_since_s = now_s if self._first_opened_s is None else self._heard_s
         if self._first_opened_s is None:
             self._first_opened_s = now_s
+        elif self._blind_since_s is None:
+            self._blind_since_s = self._heard_s
         self._opened_s = self._heard_s = now_s
         self._pings = 0
         self.hello = None
@@ -77,6 +82,9 @@ class Conversation:
     def heard(self, message: Message, now_s: float) -> Iterator[AppEvent | Remark]:
         """What to tell the core. Nothing while the firmware is too old."""
         self._heard_s = now_s
+        if self._blind_since_s is not None:
+            self._blind_s += now_s - self._blind_since_s
+            self._blind_since_s = None
         if isinstance(message, Hello):
             self._hello(message, now_s)
         elif self.too_old:
@@ -154,7 +162,10 @@ class Conversation:
         if self._booted_s is not None and read_s is not None and read_s < self._booted_s:
             yield MeterUpdate(tap_name=meter, reading=0)
         self._read_s[meter] = now_s
-        yield MeterUpdate(tap_name=meter, reading=message.reading_ticks)
+        # All the time that the board was away, as far as it lies after the last reading of this meter.
+        gap_s = self._blind_s - self._blind_before_s.get(meter, 0.0)
+        self._blind_before_s[meter] = self._blind_s
+        yield MeterUpdate(tap_name=meter, reading=message.reading_ticks, gap_s=round(gap_s, 3))
 
     def _temperature(self, message: TemperatureReading) -> Iterator[AppEvent | Remark]:
         sensor, celsius = f"{self.name}.{message.sensor_name}", message.sensor_c

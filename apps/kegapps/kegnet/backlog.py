@@ -3,7 +3,8 @@
 Knows which events replace earlier ones. Must not know sockets; time is an argument, monotonic seconds.
 A reading is an odometer, so the next one includes it: of many, some may go. Those that go are the ones that
 leave the smallest steps, because a core takes a huge step for a fault (beyond 500 mL, by its default). The last
-before a token or request stays, so that ticks keep their owner, and those on both sides of a board's restart.
+before a token or request stays, so that ticks keep their owner, and those on both sides of a board's restart or of
+a time when the board was not heard.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class _Reading(NamedTuple):
     stored: Stored
     ticks: int
     commands: int  # before it
+    gap_s: float
 
 
 class Backlog:
@@ -135,7 +137,7 @@ class Backlog:
             if _is_command(event):
                 commands += 1
             elif isinstance(event, MeterUpdate) and event.tap_name == meter:
-                readings.append(_Reading(stored, event.reading, commands))
+                readings.append(_Reading(stored, event.reading, commands, event.gap_s))
         return readings
 
     def _make_room(self, now_s: float) -> None:
@@ -159,7 +161,9 @@ class Backlog:
 def _gap(readings: list[_Reading], at: int) -> int:
     """The step in ticks if `readings[at]` went; _NEVER if it has to stay."""
     before, here, after = readings[at - 1 : at + 2]
-    if after.commands != here.commands or not before.ticks <= here.ticks <= after.ticks:
+    if here.gap_s or after.gap_s or after.commands != here.commands:
+        return _NEVER
+    if not before.ticks <= here.ticks <= after.ticks:
         return _NEVER
     return after.ticks - before.ticks
 

@@ -24,7 +24,12 @@ _INTERNAL: Final = frozenset({"QuitEvent", "HeartbeatSecondEvent", "HeartbeatMin
 # The wire: every event's fields, in the order in which they are written.
 _AGE: Final = ("age_s", fields.AGE)
 WIRE: Final[dict[type[Any], tuple[tuple[str, Kind], ...]]] = {
-    events.MeterUpdate: (("tap_name", fields.TAP_NAME), ("reading", fields.READING), _AGE),
+    events.MeterUpdate: (
+        ("tap_name", fields.TAP_NAME),
+        ("reading", fields.READING),
+        _AGE,
+        ("gap_s", fields.AGE),
+    ),
     events.FlowRequest: (
         ("tap_name", fields.TAP_NAME),
         ("request", fields.one_of(get_args(events.FlowRequestKind))),

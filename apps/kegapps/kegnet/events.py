@@ -21,11 +21,16 @@ OutputMode = Literal["enabled", "disabled"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterUpdate:
-    """A meter's odometer showed `reading` ticks (0..MAX_READING), `age_s` seconds ago."""
+    """A meter's odometer showed `reading` ticks (0..MAX_READING), `age_s` seconds ago.
+
+    `gap_s`: for so many seconds since the meter's reading before, the board could not be heard, though it may have
+    counted. Ours; absent on the wire if 0, and 2012 peers ignore it.
+    """
 
     tap_name: str
     reading: int
     age_s: float = 0.0
+    gap_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

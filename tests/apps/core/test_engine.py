@@ -138,10 +138,30 @@ def test_a_client_that_comes_back_may_repeat_its_last_reading_before_it_tells_th
     bar.wait(60.0)
     bar.send(reading(100, age_s=60.0), reading(2300, age_s=10.0), peer="127.0.0.1:1002")
     bar.send(
-        reading(4500, age_s=1.0), reading(6000), peer="127.0.0.1:1002"
-    )  # 1 L in 9 s is queued; 0.7 L is live
+        reading(4500, age_s=6.0), reading(6000), peer="127.0.0.1:1002"
+    )  # 1 L in 4 s is queued; 0.7 L is live
     assert bar.meter().counted_ticks == 100 + 2200
     assert (bar.meter().dropped_ticks, bar.meter().dropped_steps) == (2200 + 1500, 2)
+
+
+@pytest.mark.parametrize(
+    ("ticks", "gap_s", "counted"),
+    [(2006, 8.0, 2006), (2006, 0.0, 0), (2006, 2.0, 0), (44_000, 3600.0, 44_000), (44_001, 3600.0, 0)],
+)
+def test_what_a_board_counted_while_its_cable_was_out_is_believed_as_far_as_beer_can_flow(
+    ticks: int, gap_s: float, counted: int
+) -> None:
+    bar = Bar(taps=())
+    bar.send(reading(1000))
+    bar.send(reading(1000 + ticks, gap_s=gap_s))
+    assert bar.meter().counted_ticks == counted
+    assert bar.send(reading(1000 + ticks + 2006)) == []  # a gap is good for one step
+
+
+def test_what_a_board_counted_that_lost_its_power_and_the_cable_is_believed_as_well() -> None:
+    bar = Bar()
+    bar.send(reading(5000), reading(0), reading(2006, gap_s=8.0))
+    assert bar.meter().counted_ticks == 2006
 
 
 def test_a_queued_reading_carries_its_own_time() -> None:

@@ -88,6 +88,27 @@ def test_a_zero_is_sent_before_the_first_reading_of_a_boot_that_is_proven(
     assert told(conversation(), *history) == readings
 
 
+def test_how_long_the_board_was_not_heard_is_told_once_to_each_meter_and_however_often_the_line_was_opened() -> (
+    None
+):
+    talk = conversation()
+    gaps = []
+    history: tuple[tuple[float, Message | None], ...] = (
+        (0.3, hello(5000.0)), (1, flow0(10)), (9, hello(5009.0)), (12, None), (20, None), (20.5, hello(5020.5)),
+        (25, flow0(2010)), (26, flow0(2020)), (30, None), (31, flow0(2030)),
+    )  # fmt: skip
+    for after_s, message in history:
+        if message is None:
+            talk.opened(OPENED + after_s)
+            continue
+        gaps += [
+            (event.reading, event.gap_s)
+            for event in talk.heard(message, OPENED + after_s)
+            if isinstance(event, MeterUpdate)
+        ]
+    assert gaps == [(10, 0.0), (2010, 11.5), (2020, 0.0), (2030, 5.0)]
+
+
 def test_every_meter_of_a_booted_board_begins_at_zero() -> None:
     talk = conversation("left")
     list(talk.heard(hello(0.5), OPENED + 2))

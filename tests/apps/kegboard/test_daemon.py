@@ -92,6 +92,23 @@ def test_a_board_with_power_of_its_own_loses_no_tick_while_it_is_unplugged(bar: 
     assert core.readings() == sorted(core.readings())
 
 
+def test_what_was_poured_while_the_cable_was_out_comes_with_the_time_that_nobody_heard(bar: Bar) -> None:
+    board, core = bar.simulator("--noreset_on_open"), bar.core()
+    daemon = bar.daemon(core)
+    found(daemon)
+    board.verb("pour", "flow0", "6", "--seconds=0")
+    core.until_read(6)
+    board.verb("unplug", "--keep_power")
+    daemon.line("status: unplugged")
+    board.verb("pour", "flow0", "2000", "--seconds=1")
+    board.verb("plug")
+    found(daemon)
+    board.verb("pour", "flow0", "20", "--seconds=0")
+    core.until_read(2026)
+    first = next(e for e in core.events if isinstance(e, MeterUpdate) and e.reading > 6)
+    assert 1.0 < first.gap_s < 10.0
+
+
 def test_a_reset_while_connected_begins_again_at_zero(bar: Bar) -> None:
     board, core = bar.simulator(), bar.core()
     daemon = bar.daemon(core)

@@ -171,3 +171,13 @@ def test_what_waited_is_sent_with_its_age(event: Event, waited_s: float, age_s: 
 
 def test_an_event_that_has_no_age_is_sent_as_it_is() -> None:
     assert Stored(event=Ping(), since_s=0.0).aged(50.0) == Ping()
+
+
+def test_no_reading_goes_beside_which_the_board_was_not_heard_for_a_while() -> None:
+    gap = MeterUpdate(tap_name="a", reading=12, gap_s=8.0)
+    assert ticks_of(kept(reading(1), reading(11), gap, reading(13), reading(14), reading(15))) == [
+        1,
+        11,
+        12,
+        15,
+    ]

@@ -138,6 +138,8 @@ def test_every_declared_field_is_sent_and_no_other() -> None:
 def test_an_age_is_sent_only_when_there_is_one_and_under_a_name_old_peers_take_for_no_time() -> None:
     sent = json.loads(encode(MeterUpdate(tap_name="t", reading=1, age_s=2.5)))["data"]
     assert sent == {"tap_name": "t", "reading": 1, "age_s": 2.5}
+    sent = json.loads(encode(MeterUpdate(tap_name="t", reading=1, gap_s=2.5)))["data"]
+    assert sent == {"tap_name": "t", "reading": 1, "gap_s": 2.5}
     for field in sent:
         assert not field.endswith(("date", "time"))
         assert not field.startswith(("date", "last_login"))
