@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from kegapps.kegnet.events import (
     DrinkCreatedEvent,
@@ -18,6 +19,12 @@ from kegapps.kegnet.events import (
     TokenAuthEvent,
     TokenStatus,
 )
+
+TOKEN_ANSWER_S: Final = 0.5
+"""Seconds within which a core tells of the flow of a token that it accepts."""
+
+SETTLE_S: Final = 0.05
+"""Seconds in which the updates that belong together arrive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,29 +45,44 @@ class Pour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """Say `event`, `wait_s` seconds after the line before."""
+    """Say `event`, `wait_s` seconds after the line before.
+
+    needs_flow  not before the core has told of an open flow: only then is known what was in it
+    if_silent   only if the core has told of none until then
+    """
 
     wait_s: float
     event: Event
+    needs_flow: bool = False
+    if_silent: bool = False
 
 
 def plan(pour: Pour) -> list[Line]:
-    """What to say, as the 2012 test flow did: a reading of 0 first, the token put on, taken off and put on again."""
+    """What to say: token on, off and on again, a reading of 0, a request for the flow, and then the steps.
+
+    The answer to a request tells how many ticks a flow that was under way has already. An accepted token is answered
+    as well; then nothing is asked for, because a core of 2012 would take the flow from the token's owner.
+    """
     lines: list[Line] = []
 
-    def say(event: Event, wait_s: float = 0.0) -> None:
-        lines.append(Line(wait_s=wait_s, event=event))
+    def say(event: Event, wait_s: float = 0.0, *, needs_flow: bool = False, if_silent: bool = False) -> None:
+        lines.append(Line(wait_s=wait_s, event=event, needs_flow=needs_flow, if_silent=if_silent))
 
     if pour.token:
         statuses: Sequence[TokenStatus] = ("added", "removed", "added")
         for status in statuses:
             say(_token(pour, pour.token, status))
-    if pour.explicit_start_stop:
-        say(_request(pour, "start_flow"))
+    # The reading first: of a meter that is near the end of its counter it counts some ticks, which are not ours.
     say(MeterUpdate(tap_name=pour.tap_name, reading=0))
+    only_asked_if_silent = bool(pour.token) and not pour.explicit_start_stop
+    say(
+        _request(pour, "start_flow"),
+        TOKEN_ANSWER_S if only_asked_if_silent else 0.0,
+        if_silent=only_asked_if_silent,
+    )
     for step in range(1, pour.steps + 1):
         reading = MeterUpdate(tap_name=pour.tap_name, reading=pour.ticks * step // pour.steps)
-        say(reading, pour.step_wait_s)
+        say(reading, max(pour.step_wait_s, SETTLE_S) if step == 1 else pour.step_wait_s, needs_flow=True)
     if pour.explicit_start_stop:
         say(_request(pour, "stop_flow"), pour.step_wait_s)
     if pour.token:
@@ -82,28 +104,35 @@ class Witness:
 
     def __init__(self, pour: Pour) -> None:
         self._pour = pour
-        self._sent = 0  # ticks
-        self._before: dict[int, int] = {}  # ticks that a flow had before ours; it may have been under way
+        self._pouring = False
+        # Ticks that a flow has which are not ours. Every flow is told of first without ticks (`initial`), so only
+        # one that was open before us has any.
+        self._before: dict[int, int] = {}
         self._flows: dict[int, FlowUpdate] = {}
         self.drink: DrinkCreatedEvent | None = None
 
     def said(self, event: Event) -> None:
         """`event` was sent."""
-        if isinstance(event, MeterUpdate):
-            self._sent = event.reading
+        if isinstance(event, MeterUpdate) and event.reading > 0:
+            self._pouring = True
 
     def heard(self, event: Event) -> bool:
         """True if `event` is about this pour."""
         if isinstance(event, FlowUpdate) and event.tap_name == self._pour.tap_name:
-            if event.flow_id not in self._before:
-                # Heard at once, so it holds what was sent until now, and what was there before.
-                self._before[event.flow_id] = max(0, event.ticks - (self._sent - self.ticks))
+            if not self._pouring:
+                self._before[event.flow_id] = event.ticks
+            self._before.setdefault(event.flow_id, event.ticks)
             self._flows[event.flow_id] = event
             return True
         if isinstance(event, DrinkCreatedEvent) and event.flow_id in self._poured_flows():
             self.drink = event
             return True
         return False
+
+    @property
+    def flow_open(self) -> bool:
+        """True if the core has told of a flow that is not over."""
+        return any(flow.state != "completed" for flow in self._flows.values())
 
     @property
     def ticks(self) -> int:
@@ -120,8 +149,8 @@ class Witness:
 
     @property
     def seen(self) -> bool:
-        """True once the core has counted every tick."""
-        return self.ticks >= self._pour.ticks
+        """True once the core has counted every tick, and no other."""
+        return self.ticks == self._pour.ticks
 
     @property
     def completed(self) -> bool:
@@ -137,6 +166,8 @@ class Witness:
         """Why this pour is not (yet) a success, for a person; empty if it is. `drink`: one was wanted, too."""
         if not self.seen:
             return self._missing_ticks()
+        if self._pour.explicit_start_stop and not self.completed:
+            return "the flow was seen but has not ended, although it was asked to"
         if not drink or self.drink:
             return ""
         if not self.completed:
@@ -149,10 +180,15 @@ class Witness:
     def _missing_ticks(self) -> str:
         if not self._flows:
             return f"the core told nothing about a flow at {self._pour.tap_name}; does it know this meter?"
+        if (more := self.ticks - self._pour.ticks) > 0:
+            return (
+                f"the core counted {more} ticks more than were poured here; "
+                f"who else pours through {self._pour.tap_name}?"
+            )
         step = -(-self._pour.ticks // self._pour.steps)
         return (
             f"the core counted {self.ticks} of {self._pour.ticks} ticks; "
-            f"steps of {step} may be more than it believes (500 mL): try more --steps"
+            f"steps of {step} may be more than it believes at once (500 mL): try more --steps"
         )
 
     def _poured_flows(self) -> dict[int, FlowUpdate]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from absl import flags
 
@@ -25,9 +26,10 @@ from kegapps.kegnet.client import Client
 from kegapps.kegnet.codec import Rejected, decode, encode
 from kegapps.kegnet.events import MAX_READING, Event
 from kegapps.kegnet.flags import core_address
-from kegapps.tools.pour import Line, Pour, Witness, plan
+from kegapps.tools.pour import SETTLE_S, Line, Pour, Witness, plan
 
 FLAGS = flags.FLAGS
+METER_NAME: Final = re.compile(r"(?!__)[A-Za-z0-9_.:-]{1,64}")  # what the core takes for one
 
 flags.DEFINE_string("tap_name", "kegboard.flow0", "The meter to pour through: BOARD.PORT.")
 flags.DEFINE_alias("meter_name", "tap_name")
@@ -66,6 +68,8 @@ def pour_from_flags() -> Pour:
                 f"--auth_token={FLAGS.auth_token}: expected DEVICE:TOKEN, such as core.rfid:deadbeef00"
             )
         token = (device, value.lower())
+    if not METER_NAME.fullmatch(FLAGS.tap_name):
+        raise UsageError(f"--tap_name={FLAGS.tap_name}: no meter's name; expected such as kegboard.flow0")
     pour = Pour(
         tap_name=FLAGS.tap_name,
         ticks=FLAGS.ticks,
@@ -74,7 +78,7 @@ def pour_from_flags() -> Pour:
         token=token,
         explicit_start_stop=FLAGS.explicit_start_stop,
     )
-    for line in plan(pour)[:4]:  # one of each kind at least
+    for line in plan(pour)[:6]:  # one of each kind at least
         checked = decode(encode(line.event)[:-2])
         if isinstance(checked, Rejected):
             raise UsageError(f"this cannot be sent: {checked.reason}")
@@ -91,13 +95,15 @@ class _Rehearsal:
         self._lines: list[Line] = plan(pour)
         self._begin_s = self._loop.now_s()
         self._patience: Timer | None = None
+        self._next: Timer | None = None
+        self._poured = False
         self._ending = False
         self.problem = "interrupted"
         self._client = Client(
             self._loop,
             core_address(),
             on_event=self._hear,
-            on_connected=self._begin,
+            on_connected=self._go_on,
             on_disconnected=lambda: self._end(f"lost the core: {self._client.problem}"),
             on_failed=lambda why: self._end(f"cannot connect: {why}; is kegbot_core running?"),
         )
@@ -120,35 +126,51 @@ class _Rehearsal:
         elif not self.problem:
             self._print_summary()
 
-    def _begin(self) -> None:
-        assert self._patience is not None
-        self._patience.cancel()
-        self._speak(self._lines.pop(0))
+    def _go_on(self) -> None:
+        """Arrange for what is to be said next, or for the verdict."""
+        if self._patience is not None:
+            self._patience.cancel()
+        while self._lines and self._lines[0].if_silent and self._witness.flow_open:
+            self._lines.pop(0)
+        if not self._lines:
+            self._judge()
+        elif self._lines[0].needs_flow and not self._poured and not self._witness.flow_open:
+            self._next = None
+            self._wait(FLAGS.timeout)
+        else:
+            self._next = self._loop.call_later(self._lines[0].wait_s, self._speak)
 
-    def _speak(self, line: Line) -> None:
+    def _speak(self) -> None:
+        line = self._lines.pop(0)
+        self._poured = self._poured or line.needs_flow
         self._witness.said(line.event)
         self._client.send(line.event)
         self._show("sent", line.event)
-        if self._lines:
-            following = self._lines.pop(0)
-            self._loop.call_later(following.wait_s, lambda: self._speak(following))
-        self._judge()
+        self._go_on()
 
     def _hear(self, event: Event) -> None:
         self._show("heard", event)
-        if self._witness.heard(event):
+        if not self._witness.heard(event):
+            return
+        if not self._lines:
             self._judge()
+        elif self._witness.flow_open and (self._next is None or self._lines[0].if_silent):
+            if self._next is not None:
+                self._next.cancel()
+            self._go_on()
 
     def _judge(self) -> None:
-        if self._lines:
-            return
         missing = self._witness.missing(drink=FLAGS.wait_for_drink)
-        if not missing and self._client.drained:
-            self._end("")
-        elif self._witness.seen and not self._witness.completed:
-            self._wait(FLAGS.drink_timeout)
+        if missing:
+            for_drink = FLAGS.wait_for_drink and self._witness.seen and not self._witness.completed
+            self._wait(FLAGS.drink_timeout if for_drink else FLAGS.timeout)
+        elif self._client.drained:
+            # Leave the core a moment to take what it does not answer, such as a token taken away.
+            self._loop.call_later(SETTLE_S, lambda: self._end(""))
         else:
-            self._wait(FLAGS.timeout)
+            if self._patience is None or self._patience.cancelled:
+                self._wait(FLAGS.timeout)
+            self._loop.call_later(SETTLE_S, self._judge)
 
     def _wait(self, seconds: float) -> None:
         if self._patience is not None:

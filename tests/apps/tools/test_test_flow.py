@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from kegapps.core.ledger import Ledger
 from kegapps.daemon.loop import Loop
 from kegapps.kegnet.address import shown_address
 from kegapps.kegnet.events import (
@@ -26,6 +27,7 @@ from kegapps.kegnet.events import (
     TokenAuthEvent,
 )
 from kegapps.kegnet.hub import HubLimits
+from tests.apps.core.programs import CoreProgram
 from tests.apps.kegnet.support import Core, turn_until
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "test_flow.py"
@@ -40,10 +42,13 @@ class Barkeeper(Core):
         super().__init__(loop, HubLimits())
         self.on_event = self.serve
         self.last = 0
+        self.open = False
+        self.answers = True
         self.ticks = 0
         self.believes = 1100
         self.deaf_to = "somebody else's tap"
         self.drinks = True
+        self.knows_token = True
         self.before: Callable[[Event], None] = lambda _event: None
 
     def serve(self, event: Event) -> None:
@@ -52,14 +57,25 @@ class Barkeeper(Core):
             delta = event.reading - self.last if event.reading >= self.last else event.reading
             self.last = event.reading
             if 0 < delta <= self.believes:
+                self.begin(event.tap_name)
                 self.ticks += delta
                 self.tell("active", event.tap_name)
+        elif isinstance(event, TokenAuthEvent) and event.status == "added" and self.knows_token:
+            self.begin(event.tap_name)
+            self.tell("active" if self.ticks else "initial", event.tap_name, "alice")
         elif isinstance(event, TokenAuthEvent) and event.status == "removed" and self.ticks:
             self.end(event.tap_name, "alice")
-        elif isinstance(event, FlowRequest) and event.request == "start_flow":
-            self.tell("active", event.tap_name)
+        elif isinstance(event, FlowRequest) and event.request == "start_flow" and self.answers:
+            self.begin(event.tap_name)
+            self.tell("active" if self.ticks else "initial", event.tap_name)
         elif isinstance(event, FlowRequest) and event.request == "stop_flow":
             self.end(event.tap_name, "guest")
+
+    def begin(self, tap: str) -> None:
+        """As the protocol says: a flow is told of first without ticks."""
+        if not self.open and not self.ticks:
+            self.tell("initial", tap)
+        self.open = True
 
     def tell(self, state: FlowState, tap: str, user: str | None = None) -> None:
         volume_ml = self.ticks / 2.2
@@ -122,9 +138,11 @@ def run(core: Barkeeper, *flags: str) -> Finished:
 def test_a_pour_that_the_core_counts_is_a_success(core: Barkeeper) -> None:
     done = run(core)
     assert (done.status, done.err) == (0, "")
-    assert core.got == [MeterUpdate(tap_name=TAP, reading=ticks) for ticks in range(0, 1001, 100)]
+    asked = FlowRequest(tap_name=TAP, request="start_flow")
+    readings = [MeterUpdate(tap_name=TAP, reading=ticks) for ticks in range(0, 1001, 100)]
+    assert core.got == [readings[0], asked, *readings[1:]]
     assert done.out.splitlines()[-1] == "ok: the core counted 1000 ticks, 454.5 mL, for nobody in particular"
-    assert len(done.out.splitlines()) == 11 + 10 + 1
+    assert len(done.out.splitlines()) == 12 + 12 + 1
 
 
 def test_the_pour_of_a_token_is_said_as_recorded(core: Barkeeper) -> None:
@@ -150,7 +168,7 @@ def test_a_flow_can_be_started_and_stopped_explicitly(core: Barkeeper) -> None:
     done = run(core, "--explicit_start_stop", "--steps=2", "--wait_for_drink")
     assert done.status == 0, done.err
     assert [type(event).__name__ for event in core.got] == [
-        "FlowRequest", "MeterUpdate", "MeterUpdate", "MeterUpdate", "FlowRequest",
+        "MeterUpdate", "FlowRequest", "MeterUpdate", "MeterUpdate", "FlowRequest",
     ]  # fmt: skip
 
 
@@ -189,10 +207,47 @@ def test_an_explicitly_started_flow_may_have_been_under_way_as_well(core: Barkee
     assert "counted 1000 ticks, 454.5 mL" in done.out
 
 
+def test_it_is_not_over_before_the_core_has_counted_the_last_tick_of_a_flow_that_was_under_way(
+    tmp_path: Path,
+) -> None:
+    """A real core; without pauses its answers come long after the readings were sent."""
+    with CoreProgram(tmp_path / "core.sqlite") as program:
+        flags = ["--ticks=1000", "--steps=1000", "--step_wait=0", "--timeout=20"]
+        for run_number in (1, 2, 3):
+            done = subprocess.run(
+                [sys.executable, str(SCRIPT), f"--kb_core_addr=localhost:{program.port}", *flags],
+                capture_output=True, text=True, timeout=60, check=False,
+            )  # fmt: skip
+            assert (done.returncode, done.stderr) == (0, "")
+            assert done.stdout.splitlines()[-1].startswith("ok: the core counted 1000 ticks, ")
+            ledger = Ledger(str(tmp_path / "core.sqlite"))
+            assert [tap.counted_ticks for tap in ledger.taps()] == [1000 * run_number]
+            ledger.close()
+
+
+def test_ticks_of_somebody_else_at_the_same_meter_are_no_success(core: Barkeeper) -> None:
+    def pour_along(event: Event) -> None:
+        if isinstance(event, MeterUpdate) and event.reading == 500:
+            core.ticks += 23
+
+    core.before = pour_along
+    done = run(core, "--timeout=0.3")
+    assert done.status == 1
+    assert "counted 23 ticks more than were poured here" in done.err
+
+
+def test_a_token_that_nobody_answers_for_does_not_hide_a_flow_that_was_under_way(core: Barkeeper) -> None:
+    core.ticks, core.knows_token = 2000, False
+    done = run(core, "--auth_token=core.rfid:77", "--json")
+    # It is told of by the answer to a request that an accepted token makes needless.
+    assert done.status == 0, done.err
+    assert json.loads(done.out.splitlines()[-1])["ticks"] == 1000
+
+
 def test_json_is_one_object_a_line_with_the_verdict_last(core: Barkeeper) -> None:
     done = run(core, "--json", "--steps=2")
     lines: list[dict[str, Any]] = [json.loads(line) for line in done.out.splitlines()]
-    assert [line.get("direction") for line in lines].count("sent") == 3
+    assert [line.get("direction") for line in lines].count("sent") == 4
     assert lines[0]["event"] == "MeterUpdate"
     assert lines[0]["data"] == {"tap_name": TAP, "reading": 0}
     assert lines[-1]["result"] == "ok"
@@ -214,7 +269,7 @@ def test_nobody_listening_is_a_failure_told_at_once(core: Barkeeper) -> None:
 
 
 def test_a_core_that_does_not_know_the_meter_is_a_failure(core: Barkeeper) -> None:
-    core.deaf_to = TAP
+    core.deaf_to, core.answers = TAP, False
     done = run(core, "--timeout=0.3")
     assert done.status == 1
     assert f"told nothing about a flow at {TAP}" in done.err
@@ -224,7 +279,7 @@ def test_a_core_that_believes_only_some_ticks_is_a_failure(core: Barkeeper) -> N
     core.believes = 100
     done = run(core, "--timeout=0.3", "--steps=9", "--json")
     assert done.status == 1
-    assert "counted 0 of 1000" in done.err or "told nothing" in done.err
+    assert "counted 0 of 1000 ticks; steps of 112 may be more than it believes at once (500 mL)" in done.err
     assert json.loads(done.out.splitlines()[-1])["result"] == "failed"
 
 
@@ -264,7 +319,7 @@ def test_an_interrupted_pour_is_a_failure(core: Barkeeper) -> None:
 @pytest.mark.parametrize(
     "flag",
     ["--ticks=0", "--ticks=many", "--steps=0", "--step_wait=-1", "--auth_token=core.rfid", "--auth_token=|1",
-     "--tap_name=", "--kb_core_addr=nowhere.example:9805", "--kb_core_addr=localhost:0", "stray"],
+     "--tap_name=", "--tap_name=a b", "--tap_name=__all_taps__", "--kb_core_addr=nowhere.example:9805", "--kb_core_addr=localhost:0", "stray"],
 )  # fmt: skip
 def test_a_wrong_flag_is_a_usage_error_on_one_line(core: Barkeeper, flag: str) -> None:
     done = run(core, flag)
