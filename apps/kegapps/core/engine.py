@@ -97,7 +97,7 @@ class Engine:
             case MeterUpdate():
                 yield from self._read(event, now, peer)
             case FlowRequest(request="start_flow") if event.tap_name in self._setup.taps:
-                yield from self._flows.request(event.tap_name, earlier(now, event.age_s))
+                yield from self._flows.request(event.tap_name, self._at(event, event.tap_name, now), now)
             case FlowRequest(request="stop_flow") if event.tap_name in self._setup.taps:
                 yield from self._flows.end(event.tap_name)
             case TokenAuthEvent():
@@ -118,17 +118,25 @@ class Engine:
         return (tap_name,) if tap_name in self._setup.taps else ()
 
     def _read(self, event: MeterUpdate, now: Now, peer: str) -> Iterator[Effect]:
-        name, at = event.tap_name, earlier(now, event.age_s)
+        name = event.tap_name
         if name not in self._setup.taps:
             yield from self._meet(name)
         tap = self._setup.taps.get(name)
         if tap is None:
             return
+        at = self._at(event, name, now)
         before = self._odometers.counted_ticks(name)
         yield from self._odometers.read(tap, event.reading, gap_s=event.gap_s, at=at, now=now, peer=peer)
         ticks = self._odometers.counted_ticks(name) - before
         if ticks:
-            yield from self._flows.pour(name, ticks, at)
+            yield from self._flows.pour(name, ticks, at, now)
+
+    def _at(self, event: MeterUpdate | FlowRequest | TokenAuthEvent, tap_name: str, now: Now) -> Now:
+        """When it happened on this tap, a known one; if that was before now, more of that time may follow."""
+        at = earlier(now, event.age_s)
+        if at.mono_s < now.mono_s:
+            self._flows.expect_more(tap_name, now)
+        return at
 
     def _meet(self, name: str) -> Iterator[Effect]:
         """Make a tap of a meter that is heard for the first time, unless that would be silly."""
@@ -167,7 +175,7 @@ class Engine:
                 Presence(tap_name=tap_name, device=device, token=token, accepted=username is not None)
             )
             if username is not None:
-                limit_s, at = idle_limit_s(device, self._rules), earlier(now, event.age_s)
+                limit_s, at = idle_limit_s(device, self._rules), self._at(event, tap_name, now)
                 yield from self._flows.arrive(tap_name, username, limit_s, at, now)
 
     def _removed(self, presence: Presence) -> Iterator[Effect]:

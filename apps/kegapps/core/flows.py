@@ -20,6 +20,12 @@ from kegapps.kegnet.events import DrinkCreatedEvent, FlowState, FlowUpdate, Outp
 CLOCK_JUMP_S: Final = 2.0
 """If the wall clock moved that much more or less than the monotonic one, somebody has set it."""
 
+RETURN_S: Final = 7.0
+"""So long apps may take to come back to a restarted core: they try at least every 6 s, and 1 s to be heard."""
+
+QUEUE_PAUSE_S: Final = 1.0
+"""A queue that an app sends is over when nothing of it came for so long."""
+
 
 class Flows:
     """At most one open flow per tap. Every method returns effects in the order they have to happen."""
@@ -40,6 +46,8 @@ class Flows:
         self._taps: dict[str, Tap] = {}
         self._open = {flow.tap_name: flow for flow in flows}
         self._fed_mono_s = {flow.tap_name: now.mono_s for flow in self._open.values() if flow.username}
+        # Until when idleness is not judged by the clock, by tap: ticks of before may still be told.
+        self._held_until_mono_s = dict.fromkeys(self._open, now.mono_s + RETURN_S)
         self.use(taps)
 
     def use(self, taps: Mapping[str, Tap]) -> None:
@@ -60,16 +68,24 @@ class Flows:
         """All open flows."""
         return tuple(self._open.values())
 
-    def request(self, tap_name: str, at: Now) -> Iterator[Effect]:
+    def expect_more(self, tap_name: str, now: Now) -> None:
+        """An app is telling of this tap's past: until its queue is over, a flow there is not ended by the clock."""
+        self._held_until_mono_s[tap_name] = max(
+            self._held_until_mono_s.get(tap_name, 0.0), now.mono_s + QUEUE_PAUSE_S
+        )
+
+    def request(self, tap_name: str, at: Now, now: Now) -> Iterator[Effect]:
         """Somebody asks for a flow: an open one keeps its owner and is told again, a new one has none."""
+        yield from self._end_if_idle_by(tap_name, at, now)
         flow = self._open.get(tap_name)
         if flow is None:
             yield from self._start(tap_name, None, self._rules.idle_timeout_s, at)
         else:
             yield self._update(flow)
 
-    def pour(self, tap_name: str, ticks: int, at: Now) -> Iterator[Effect]:
-        """Count `ticks` (more than 0) that were poured by `at`, in a new anonymous flow if none is open."""
+    def pour(self, tap_name: str, ticks: int, at: Now, now: Now) -> Iterator[Effect]:
+        """Count `ticks` (more than 0) that were poured by `at`, in a new anonymous flow if none is open then."""
+        yield from self._end_if_idle_by(tap_name, at, now)
         flow = self._open.get(tap_name)
         if flow is None:
             yield from self._start(tap_name, None, self._rules.idle_timeout_s, at)
@@ -80,6 +96,7 @@ class Flows:
         self, tap_name: str, username: str, idle_limit_s: float, at: Now, now: Now
     ) -> Iterator[Effect]:
         """A user who may pour has come to this tap at `at`; `now` starts the clock of the valve."""
+        yield from self._end_if_idle_by(tap_name, at, now)
         flow = self._open.get(tap_name)
         if flow is not None and flow.username not in (None, username):
             yield from self.end(tap_name)
@@ -116,29 +133,43 @@ class Flows:
         yield Say(level=logging.INFO, text=self._obituary(flow, drink, idle=idle))
 
     def wake(self, now: Now) -> Iterator[Effect]:
-        """End what has idled for more than its limit; keep the valves of owned flows open."""
+        """End what has idled for more than its limit; keep the valves of owned flows open, but only so long."""
         for flow in self.open_flows():
-            if now.mono_s - flow.last_mono_s > flow.idle_limit_s:
+            if _is_idle_by(flow, now) and not self._is_held(flow.tap_name, now):
                 yield from self.end(flow.tap_name, idle=True)
         for tap_name, fed_mono_s in self._fed_mono_s.items():
             if now.mono_s - fed_mono_s >= self._rules.relay_repeat_s:
                 self._fed_mono_s[tap_name] = now.mono_s
-                yield from self._relay(tap_name, "enabled")
+                if not _is_idle_by(self._open[tap_name], now):
+                    yield from self._relay(tap_name, "enabled")
 
     def next_wake_mono_s(self) -> float | None:
         """When `wake` has something to do at the earliest; None while no flow is open."""
-        due = [flow.last_mono_s + flow.idle_limit_s for flow in self._open.values()]
-        due += [
-            fed_mono_s + self._rules.relay_repeat_s
-            for tap_name, fed_mono_s in self._fed_mono_s.items()
-            if self._taps[tap_name].relay_name
+        due = [
+            max(flow.last_mono_s + flow.idle_limit_s, self._held_until_mono_s.get(flow.tap_name, 0.0))
+            for flow in self._open.values()
         ]
+        for tap_name, fed_mono_s in self._fed_mono_s.items():
+            flow, feed_mono_s = self._open[tap_name], fed_mono_s + self._rules.relay_repeat_s
+            if self._taps[tap_name].relay_name and feed_mono_s <= flow.last_mono_s + flow.idle_limit_s:
+                due.append(feed_mono_s)
         return min(due, default=None)
 
     def close_valves(self) -> Iterator[Effect]:
         """`disabled` for every owned flow; the flows stay open."""
         for tap_name in self._fed_mono_s:
             yield from self._relay(tap_name, "disabled")
+
+    def _is_held(self, tap_name: str, now: Now) -> bool:
+        return now.mono_s < self._held_until_mono_s.get(tap_name, 0.0)
+
+    def _end_if_idle_by(self, tap_name: str, at: Now, now: Now) -> Iterator[Effect]:
+        """The flow is over if it had idled too long when this happened, which the clock was not asked about yet."""
+        flow = self._open.get(tap_name)
+        was_queued = at.mono_s < now.mono_s
+        # What is told live is not judged: it may have waited for a core that was stopped for a while.
+        if flow is not None and _is_idle_by(flow, at) and (was_queued or self._is_held(tap_name, now)):
+            yield from self.end(tap_name, idle=True)
 
     def _start(self, tap_name: str, username: str | None, idle_limit_s: float, at: Now) -> Iterator[Effect]:
         flow = Flow(
@@ -219,6 +250,10 @@ class Flows:
         return (
             f"{text}, a drink of {drink.volume_ml:.1f} mL for {drink.username or self._rules.guest_username}"
         )
+
+
+def _is_idle_by(flow: Flow, at: Now) -> bool:
+    return at.mono_s - flow.last_mono_s > flow.idle_limit_s
 
 
 def _with_ticks(flow: Flow, ticks: int, at: Now) -> Flow:
