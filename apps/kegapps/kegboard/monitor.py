@@ -125,6 +125,7 @@ class _Live:
     """The monitor on a device, waiting for it as long as it takes."""
 
     def __init__(self, service: runner.Service, monitor: Monitor, device: str) -> None:
+        self._service = service
         self._loop = service.loop
         self._monitor = monitor
         self._device = device
@@ -135,6 +136,8 @@ class _Live:
 
     def run(self) -> None:
         self._open()
+        if not FLAGS.count:
+            self._service.ready()
         self._loop.run()
         if self._port is not None:
             self._port.close()
@@ -183,21 +186,24 @@ class _Live:
 def _play(service: runner.Service, monitor: Monitor, fd: int) -> None:
     """Feed a recording; a pipe may be slow, and SIGTERM ends it then, too."""
 
-    def read(_ready: int) -> None:
+    def read(_ready: int) -> bool:
         data = os.read(fd, READ_BYTES)
         monitor.feed(data)
         if not data or monitor.full:
             service.loop.stop()
+            return False
+        return True
+
+    def read_on() -> None:
+        if read(READ):
+            service.loop.call_later(0.0, read_on)
 
     try:
         service.loop.watch(fd, READ, read)
     except PermissionError:
-        # A file is always ready, so the loop does not take it.
-        while not monitor.full and (data := os.read(fd, READ_BYTES)):
-            monitor.feed(data)
-    else:
-        service.loop.run()
-        service.loop.unwatch(fd)
+        read_on()  # a file is always ready, so the loop does not take it
+    service.loop.run()
+    service.loop.unwatch(fd)
     monitor.settle()
     if not monitor.full:
         monitor.line_ended()
@@ -211,7 +217,7 @@ def main(argv: Sequence[str]) -> int:
     """The program; returns its exit status."""
     paths = Paths()
     # Standard output belongs to the messages.
-    common_flags.define(daemonizable=False)
+    common_flags.define()
     FLAGS.set_default("log_to_stdout", False)
 
     def serve(service: runner.Service) -> int | None:
@@ -232,4 +238,4 @@ def main(argv: Sequence[str]) -> int:
         _tell(monitor.summary())
         return None
 
-    return runner.main(serve, module=__name__, argv=argv, usage=__doc__, daemonizable=False, max_positional=0)
+    return runner.main(serve, module=__name__, argv=argv, usage=__doc__, job=True, max_positional=0)

@@ -31,14 +31,20 @@ def test_the_recorded_table_is_counted_as_recorded_but_for_the_exact_wrap() -> N
     ("last", "reading", "ticks"),
     [
         (4294967290, 3, 9),
-        (4294967295, 0, 1),
-        (2**32 - 1100, 0, 1100),
+        (4294967295, 1, 2),
+        (2**32 - 1099, 1, 1100),
         (2**32 - 550, 550, 1100),
         (2**32 - 551, 550, 550),  # 1101 over the wrap is not believed: the board restarted
     ],
 )
 def test_a_wrap_at_two_to_the_32_is_counted_exactly(last: int, reading: int, ticks: int) -> None:
     assert step(last, reading, max_ticks=MAX_TICKS) == Step(ticks=ticks)
+
+
+@pytest.mark.parametrize("last", [4294966296, 4294967295, 2**32 - 1100, 1000])
+def test_a_reading_of_exactly_zero_is_a_restart_even_where_the_counter_wraps(last: int) -> None:
+    assert step(last, 0, max_ticks=MAX_TICKS) == Step()
+    assert step(0, 50, max_ticks=MAX_TICKS) == Step(ticks=50)
 
 
 @pytest.mark.parametrize(
@@ -75,14 +81,16 @@ def test_whatever_is_read_no_more_than_the_limit_is_counted_and_only_a_doubt_dro
     assert bool(counted.doubt) == bool(counted.dropped_ticks)
 
 
-@given(st.lists(st.integers(0, 1100), max_size=30), st.integers(0, 2**32 - 1))
+@given(st.lists(st.integers(0, 1099), max_size=30), st.integers(0, 2**32 - 1))
 def test_any_small_steps_sum_up_exactly_from_any_base_over_the_wrap(steps: list[int], base: int) -> None:
-    last, total = base, 0
+    last, total, expected = base, 0, 0
     for ticks in steps:
         reading = (last + ticks) % 2**32
+        if reading == 0:  # would be a restart
+            ticks, reading = ticks + 1, 1
         total += step(last, reading, max_ticks=MAX_TICKS).ticks
-        last = reading
-    assert total == sum(steps)
+        last, expected = reading, expected + ticks
+    assert total == expected
 
 
 @pytest.mark.parametrize(
