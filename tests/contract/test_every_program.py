@@ -21,9 +21,8 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR|CRITICAL) +\([\w.]+\) .+")
 COMMON = (
     "--logfile=", "--[no]log_to_file", "--[no]log_to_stdout", "--logformat=", "--[no]rotate_logs",
-    "--maximum_log_files=", "--[no]verbose", "--flagfile=",
+    "--maximum_log_files=", "--[no]verbose", "--flagfile=", "--[no]daemon", "--pidfile=",
 )  # fmt: skip
-ONLY_DAEMONS = ("--[no]daemon", "--pidfile=")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,14 +31,14 @@ class Program:
 
     flags     what it needs to serve in the empty directory `cwd`; None if it does not serve but does a job
     failing   the same for a start that must fail
-    daemon    whether it may be put into the background
     ready     what it says in the foreground once it serves
+    talks     whether it prints more than log lines
     """
 
     flags: Callable[[Path], list[str]] | None
     failing: Callable[[Path], list[str]]
-    daemon: bool
     ready: bytes = b"(daemon) ready"
+    talks: bool = False
 
 
 def free_port() -> int:
@@ -55,44 +54,37 @@ PROGRAMS = {
             f"--store={cwd / 'core.sqlite'}",
             f"--kb_core_bind_addr=localhost:{taken_port()}",
         ],
-        daemon=True,
     ),
     "kegboard_daemon.py": Program(
         flags=lambda cwd: [f"--kegboard_device={cwd / 'board'}", f"--kb_core_addr=localhost:{free_port()}"],
         failing=lambda cwd: [f"--kegboard_device={cwd / 'missing' / 'board'}"],
-        daemon=True,
     ),
     "kegboard_simulator.py": Program(
         flags=lambda cwd: [f"--device_link={cwd / 'board'}", f"--control={cwd / 'control'}"],
         failing=lambda cwd: [f"--device_link={cwd / 'missing' / 'board'}"],
-        daemon=True,
     ),
     "kegboard_monitor.py": Program(
         flags=lambda cwd: [f"--kegboard_device={cwd / 'board'}"],
         failing=lambda cwd: [f"--kegboard_device={cwd / 'missing' / 'board'}"],
-        daemon=False,
-        ready=b"waiting for ",
+        talks=True,
     ),
     "kegbot_admin.py": Program(
-        flags=None, failing=lambda cwd: [f"--store={cwd / 'missing.sqlite'}", "taps"], daemon=False
+        flags=lambda _: ["watch", f"--kb_core_addr=localhost:{free_port()}"],
+        failing=lambda cwd: [f"--store={cwd / 'missing.sqlite'}", "taps"],
+        talks=True,
     ),
     "sound_server.py": Program(
         flags=lambda _: [f"--kb_core_addr=localhost:{free_port()}"],
         failing=lambda cwd: [f"--sound_drink={cwd / 'missing.wav'}"],
-        daemon=True,
     ),
     "test_flow.py": Program(
         flags=None,
         failing=lambda _: [f"--kb_core_addr=localhost:{free_port()}", "--timeout=0.2"],
-        daemon=False,
     ),
 }
 every_program = pytest.mark.parametrize("name", sorted(PROGRAMS))
 every_serving_program = pytest.mark.parametrize(
     "name", sorted(name for name, program in PROGRAMS.items() if program.flags)
-)
-every_daemon = pytest.mark.parametrize(
-    "name", sorted(name for name, program in PROGRAMS.items() if program.daemon)
 )
 
 _TAKEN = socket.create_server(("127.0.0.1", 0))
@@ -139,10 +131,8 @@ def test_every_script_is_tried_here() -> None:
 def test_help_is_for_people_and_names_every_flag(name: str, tmp_path: Path) -> None:
     done = run(name, "--help", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    for flag in COMMON + (ONLY_DAEMONS if PROGRAMS[name].daemon else ()):
+    for flag in COMMON:
         assert f"  {flag}" in done.stdout, flag
-    if not PROGRAMS[name].daemon:
-        assert not any(flag in done.stdout for flag in ONLY_DAEMONS)
     assert done.stdout.startswith(run(name, "--helpshort", cwd=tmp_path).stdout.partition("\n\n")[0])
     for jargon in ("absl", "kegapps", "Must not know", "Knows "):
         assert jargon not in done.stdout
@@ -152,7 +142,7 @@ def test_help_is_for_people_and_names_every_flag(name: str, tmp_path: Path) -> N
 def test_helpshort_shows_its_own_flags_only_and_each_is_explained(name: str, tmp_path: Path) -> None:
     done = run(name, "--helpshort", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert not any(flag in done.stdout for flag in COMMON + ONLY_DAEMONS)
+    assert not any(flag in done.stdout for flag in COMMON)
     lines = done.stdout.partition("\nFlags of this program:\n")[2].splitlines()
     heads = [number for number, line in enumerate(lines) if line.startswith("  --")]
     assert heads
@@ -170,23 +160,41 @@ def test_a_wrong_flag_is_one_line_and_status_2(name: str, tmp_path: Path) -> Non
 @every_program
 @pytest.mark.parametrize("mode", ["--nodaemon", "--daemon"])
 def test_a_start_that_fails_says_why_and_is_not_status_0(name: str, mode: str, tmp_path: Path) -> None:
-    program = PROGRAMS[name]
-    if not program.daemon and mode == "--daemon":
-        assert run(name, mode, cwd=tmp_path).returncode == 2
-        return
-    modes = [mode] if program.daemon else []
-    done = run(name, *modes, *program.failing(tmp_path), cwd=tmp_path)
+    done = run(name, mode, *PROGRAMS[name].failing(tmp_path), cwd=tmp_path)
     assert done.returncode == 1
     assert re.fullmatch(rf"{name}: .+\n", done.stderr), done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
+def test_a_rehearsal_in_the_background_is_waited_for_and_logged(tmp_path: Path) -> None:
+    address = f"localhost:{free_port()}"
+    core = [f"--store={tmp_path / 'core.sqlite'}", f"--kb_core_bind_addr={address}"]
+    assert run("kegbot_core.py", "--daemon", "--pidfile=core.pid", *core, cwd=tmp_path).returncode == 0
+    with held(tmp_path / "core.pid"):
+        flags = ["--daemon", "--pidfile=flow.pid", "--log_to_file", "--logfile=flow.log"]
+        done = run("test_flow.py", *flags, f"--kb_core_addr={address}", cwd=tmp_path)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        assert not (tmp_path / "flow.pid").exists()
+        lines = (tmp_path / "flow.log").read_text().splitlines()
+        assert [line for line in lines if not LINE.fullmatch(line)] == []
+        assert "(test_flow) ok: the core counted 1000 ticks" in lines[-1]
+        pidfile = "--pidfile=core.pid"
+        done = run("kegbot_admin.py", "--daemon", pidfile, *core[:1], "taps", cwd=tmp_path)
+        assert (done.returncode, done.stderr.count("locked by process")) == (1, 1)
+        with open("/dev/full", "wb") as full:
+            said = subprocess.run(
+                command("kegbot_admin.py", *core[:1], "taps"),
+                cwd=tmp_path, env=home(tmp_path), stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            )  # fmt: skip
+        expected = "kegbot_admin.py: standard output: No space left on device\n"
+        assert (said.returncode, said.stderr) == (1, expected)
+
+
 @every_serving_program
 def test_in_the_foreground_it_serves_until_sigterm(name: str, tmp_path: Path) -> None:
     program = PROGRAMS[name]
-    modes = ["--nodaemon"] if program.daemon else []
     with subprocess.Popen(
-        command(name, *modes, "--verbose", "--log_to_stdout", *serving_flags(name, tmp_path)),
+        command(name, "--nodaemon", "--verbose", "--log_to_stdout", *serving_flags(name, tmp_path)),
         cwd=tmp_path,
         env=home(tmp_path),
         stdin=subprocess.DEVNULL,
@@ -204,11 +212,11 @@ def test_in_the_foreground_it_serves_until_sigterm(name: str, tmp_path: Path) ->
     assert process.returncode == 0
     lines = said.decode().splitlines()
     assert " INFO     (daemon) stopping: SIGTERM" in "\n".join(lines)
-    if program.daemon:
+    if not program.talks:
         assert [line for line in lines if not LINE.fullmatch(line)] == []
 
 
-@every_daemon
+@every_serving_program
 def test_in_the_background_it_is_a_daemon_with_pidfile_and_log(name: str, tmp_path: Path) -> None:
     pidfile, logfile = tmp_path / "app.pid", tmp_path / "app.log"
     as_the_master_does = [

@@ -61,10 +61,10 @@ class Verdict:
                 os.write(self._fd, text)
 
 
-def launch(body: Body, *, pidfile: Pidfile | None, explain: Explain) -> tuple[int, str]:
-    """Run `body` in a daemon that holds `pidfile`, and wait until it is ready.
+def launch(body: Body, *, pidfile: Pidfile | None, explain: Explain, job: bool) -> tuple[int, str]:
+    """Run `body` in a daemon that holds `pidfile`, and wait until it is ready or, if it is a `job`, has ended.
 
-    Returns (0, "") then, else an exit status and the reason why it is not ready: one line. The daemon never
+    Returns (0, "") then, else an exit status and the reason why it is not: one line. The daemon never
     returns from here; its own exit status is what `body` returns. `explain` words what python-daemon or
     `pidfile` raise. A signal that ends us while we wait ends the daemon, too. Raises OSError if there is no
     process to be had.
@@ -78,7 +78,7 @@ def launch(body: Body, *, pidfile: Pidfile | None, explain: Explain) -> tuple[in
     if child == 0:
         os.close(verdict_r)
         os.close(go_w)
-        _become(body, verdict_w, go_r, pidfile, explain)
+        _become(body, verdict_w, go_r, pidfile, explain, job)
     os.close(verdict_w)
     os.close(go_r)
     _adopt_orphans()
@@ -111,7 +111,9 @@ def _interruptions() -> int:
     return reader
 
 
-def _become(body: Body, verdict_w: int, go_r: int, pidfile: Pidfile | None, explain: Explain) -> NoReturn:
+def _become(
+    body: Body, verdict_w: int, go_r: int, pidfile: Pidfile | None, explain: Explain, job: bool
+) -> NoReturn:
     code = 1
     verdict = Verdict(verdict_w)
     try:
@@ -139,9 +141,13 @@ def _become(body: Body, verdict_w: int, go_r: int, pidfile: Pidfile | None, expl
             verdict.born()
             os.setsid()  # the second fork left us in the session of a process that is gone
             code = body(verdict)
-            verdict.failed(f"ended before it was ready (exit status {code})")
+            if not job:
+                verdict.failed(f"ended before it was ready (exit status {code})")
+            elif code:
+                verdict.failed(f"ended with exit status {code}", code)
         finally:
             context.close()
+        verdict.ready()  # after the pidfile has gone; what failed stays failed
     except Exception as error:  # noqa: BLE001 - whatever it is, the shell must hear of it
         verdict.failed(explain(error))
     finally:

@@ -51,25 +51,22 @@ class Options:
     verbose: bool
 
 
-def define(*, daemonizable: bool) -> None:
-    """Define the common flags; a second call changes nothing.
-
-    A program that is not `daemonizable` has no `--daemon` and no `--pidfile`.
-    """
+def define() -> None:
+    """Define the common flags; a second call changes nothing."""
     if "helpshort" in FLAGS:
         return
-    if daemonizable:
-        flags.DEFINE_boolean(
-            "daemon",
-            False,
-            "Run in the background. The command returns when the program is ready, or says why it is not.",
-        )
-        flags.DEFINE_string(
-            "pidfile",
-            "",
-            "File that holds the process number while the program runs. It is locked: a second program with "
-            "the same file does not start, and a file left behind by a crash does not matter. Empty: none.",
-        )
+    flags.DEFINE_boolean(
+        "daemon",
+        False,
+        "Run in the background. The command returns when the program is ready or its job done, or says "
+        "why not.",
+    )
+    flags.DEFINE_string(
+        "pidfile",
+        "",
+        "File that holds the process number while the program runs. It is locked: a second program with "
+        "the same file does not start, and a file left behind by a crash does not matter. Empty: none.",
+    )
     flags.DEFINE_string(
         "logfile",
         "",
@@ -126,9 +123,9 @@ def options(program: str) -> Options:
     """
     log_to_file = bool(FLAGS.log_to_file)
     logfile = FLAGS.logfile or f"{program}.log"
-    pidfile = FLAGS.pidfile if "pidfile" in FLAGS else ""
+    pidfile = FLAGS.pidfile
     return Options(
-        daemon=bool(FLAGS.daemon) if "daemon" in FLAGS else False,
+        daemon=bool(FLAGS.daemon),
         pidfile=_absolute("pidfile", pidfile) if pidfile else "",
         logfile=_absolute("logfile", logfile) if log_to_file else "",
         log_to_file=log_to_file,

@@ -34,19 +34,20 @@ def main(
     module: str,
     argv: Sequence[str],
     usage: str | None = "",
-    daemonizable: bool = True,
+    job: bool = False,
     max_positional: int | None = None,
 ) -> int:
     """Run `serve` as the command line says; returns the exit status: 0 done, 1 failed, 2 usage.
 
-    `module` is the program's `__name__`, `usage` what it is for (its docstring). A program that is not
-    `daemonizable` has no --daemon and no --pidfile. `max_positional` bounds the words that are no flags; more
+    `module` is the program's `__name__`, `usage` what it is for (its docstring). A program that is a
+    `job` ends by itself: with --daemon its command waits for that (or for `Service.ready`) and ends with the same
+    status, and what it prints goes into the log. `max_positional` bounds the words that are no flags; more
     are a usage error. `serve` may raise StartError (status 1) and UsageError (status 2).
     """
     streams.open_missing()
     stop.reset_inherited()
     name = os.path.basename(argv[0] if argv else "") or module
-    flags.define(daemonizable=daemonizable)
+    flags.define()
     try:
         positional = flags.parse(argv)
         if max_positional is not None and len(positional) > max_positional:
@@ -58,15 +59,18 @@ def main(
         return _failed(name, f"{error} (try --help)", USAGE)
     except StartError as error:
         return _failed(name, str(error))
-    return _Run(serve, name=name, positional=positional, options=options).start()
+    return _Run(serve, name=name, positional=positional, options=options, job=job).start()
 
 
 class _Run:
     """One run of a program, after its command line was understood."""
 
-    def __init__(self, serve: Serve, *, name: str, positional: list[str], options: flags.Options) -> None:
+    def __init__(
+        self, serve: Serve, *, name: str, positional: list[str], options: flags.Options, job: bool
+    ) -> None:
         self._serve = serve
         self._name = name
+        self._job = job
         self._positional = positional
         self._options = options
         self._start_pid = os.getpid()
@@ -85,7 +89,9 @@ class _Run:
         """Become a daemon or stay, as wanted; the exit status."""
         try:
             if self._options.daemon:
-                status, reason = detach.launch(self._body, pidfile=self._pidfile, explain=self._explain)
+                status, reason = detach.launch(
+                    self._body, pidfile=self._pidfile, explain=self._explain, job=self._job
+                )
                 return _failed(self._name, reason, status) if status else DONE
             if self._pidfile is not None:
                 self._pidfile.acquire()
@@ -103,6 +109,8 @@ class _Run:
         """Everything from the log to the exit status, in the process that serves. Raises nothing."""
         self._verdict = verdict
         try:
+            if self._job and verdict is not None:
+                streams.to_log(self._name.removesuffix(".py"))  # before the log takes over standard error
             self._logs = Logs(self._options)
             loop = Loop()
             notifier = Notifier(os.environ, self._start_pid)
@@ -119,6 +127,7 @@ class _Run:
                 on_ready=verdict.ready if verdict else lambda: None,
             )
             status = int(self._serve(service) or DONE)
+            sys.stdout.flush()
             return status if 0 <= status <= 255 else FAILED
         except StartError as error:
             return self._fail(str(error))
@@ -128,11 +137,11 @@ class _Run:
             if error.code is None or isinstance(error.code, int):
                 return error.code or DONE
             return self._fail(str(error.code))
-        except BrokenPipeError:
-            if not streams.stdout_is_broken():
-                return self._crash()
-            streams.silence_stdout()  # `program | head`: nothing is wrong, and nobody is there to be told
-            return FAILED
+        except streams.OutputError as error:
+            streams.silence_stdout()
+            if error.nobody_reads:
+                return FAILED  # `program | head`: nothing is wrong, and nobody is there to be told
+            return self._fail(f"standard output: {error}")
         except BaseException:  # noqa: BLE001 - a crash of any kind belongs in the log, and is status 1
             return self._crash()
 
@@ -195,11 +204,10 @@ def _answer(name: str, usage: str, asked: str) -> int:
         text = usage_text.text(name, usage, everything=asked != "helpshort")
     try:
         print(text, flush=True)
-    except BrokenPipeError:
+    except streams.OutputError as error:
         streams.silence_stdout()
-    except OSError as error:
-        streams.silence_stdout()
-        return _failed(name, f"standard output: {error.strerror}")
+        if not error.nobody_reads:
+            return _failed(name, f"standard output: {error}")
     return DONE
 
 

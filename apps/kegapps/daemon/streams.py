@@ -1,16 +1,63 @@
 """Standard input, output and error: made sure of at the start, and given up quietly when nobody is there.
 
-Knows descriptors 0 to 2 and the controlling terminal. Must not know flags or logging.
+Knows descriptors 0 to 2 and the controlling terminal. Must not know flags or log files.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
+import logging
 import os
 import select
 import stat
 import sys
+from collections.abc import Callable
+from typing import Any
+
+
+class OutputError(Exception):
+    """Standard output cannot be written; `str()` is why, and `nobody_reads` is true if its reader went away.
+
+    No OSError: what a program catches as trouble with its own files must not hide this.
+    """
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(error.strerror or str(error))
+        self.nobody_reads = error.errno in (errno.EPIPE, errno.ECONNRESET)
+
+
+class _Descriptor(io.FileIO):
+    """Standard output, with errors of its own kind."""
+
+    def write(self, data: Any) -> int:
+        try:
+            while (written := super().write(data)) is None:  # somebody who shares it made it not block
+                select.select([], [self], [])
+        except OSError as error:
+            raise OutputError(error) from None
+        return written
+
+
+class LogWriter(io.TextIOBase):
+    """A standard stream of a process without a terminal: every line becomes a line of the log."""
+
+    def __init__(self, log: Callable[[str, str], None]) -> None:
+        self._log = log
+        self._rest = ""
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Log the lines that `text` completes."""
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            if line.strip():
+                self._log("%s", line)
+        return len(text)
 
 
 def open_missing() -> None:
@@ -32,12 +79,34 @@ def open_missing() -> None:
         # lines.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace", line_buffering=True)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.fileno() == 1:
+        raw = _Descriptor(1, "w", closefd=False)
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(raw), sys.stdout.encoding, errors="backslashreplace", line_buffering=True
+        )
+
+
+def to_log(name: str) -> None:
+    """Let what is printed go into the log, where standard output or error is no file."""
+    log = logging.getLogger(name)
+    if not is_regular(1):
+        sys.stdout = LogWriter(log.info)
+    if not is_regular(2):
+        sys.stderr = LogWriter(log.warning)
+
+
+def printable(text: str) -> str:
+    """`text` on one line; what would drive a terminal is written out, ESC as `x1b` behind a backslash."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in " ".join(text.split())
+    )
 
 
 def say(line: str) -> None:
     """Print one line on standard error, if anybody is there."""
     with contextlib.suppress(OSError, ValueError):
-        print(" ".join(line.split()), file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
 
 
 def silence_stdout() -> None:
@@ -45,13 +114,6 @@ def silence_stdout() -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.close(null)
-
-
-def stdout_is_broken() -> bool:
-    """True if standard output is a pipe or socket that nobody reads any more."""
-    poll = select.poll()
-    poll.register(1, 0)
-    return any(ready & (select.POLLERR | select.POLLNVAL) for _, ready in poll.poll(0))
 
 
 def is_regular(fd: int) -> bool:

@@ -186,17 +186,15 @@ class _Live:
 def _play(service: runner.Service, monitor: Monitor, fd: int) -> None:
     """Feed a recording; a pipe may be slow, and SIGTERM ends it then, too."""
 
-    def read(_ready: int) -> bool:
+    def read(_ready: int) -> None:
         data = os.read(fd, READ_BYTES)
         monitor.feed(data)
         if not data or monitor.full:
             service.loop.stop()
-            return False
-        return True
 
     def read_on() -> None:
-        if read(READ):
-            service.loop.call_later(0.0, read_on)
+        service.loop.call_later(0.0, read_on)
+        read(READ)
 
     try:
         service.loop.watch(fd, READ, read)

@@ -133,6 +133,7 @@ class _Watch:
 
     def __init__(self, service: Service) -> None:
         self._loop = service.loop
+        self._ready = service.ready
         self._problem = ""
         self._said = ""
         self._lines = _lines()
@@ -150,6 +151,8 @@ class _Watch:
             self._loop.call_later(FLAGS.timeout_s, self._give_up)
 
     def run(self) -> int:
+        if not (FLAGS.until_drink or FLAGS.timeout_s):
+            self._ready(f"watching {self._address}")
         self._loop.run()
         self._client.close()
         if self._problem:
@@ -194,6 +197,6 @@ def _lines() -> Lines:
 
 def main(argv: Sequence[str]) -> int:
     """Run kegbot_admin; the exit status."""
-    common_flags.define(daemonizable=False)
+    common_flags.define()
     FLAGS.set_default("log_to_stdout", False)  # what it prints is its result
-    return runner.main(serve, module=__name__, argv=argv, usage=__doc__, daemonizable=False)
+    return runner.main(serve, module=__name__, argv=argv, usage=__doc__, job=True)

@@ -224,7 +224,6 @@ def serve(service: Service) -> int:
     """Pour, listen, judge. Raises StartError with the reason if the pour was not seen."""
     rehearsal = _Rehearsal(service, pour_from_flags())
     logging.getLogger("kegnet").addHandler(logging.NullHandler())  # what is said here is the verdict
-    service.ready()
     rehearsal.run()
     if rehearsal.problem:
         raise StartError(f"{shown_address(*core_address())}: {rehearsal.problem}")
@@ -233,6 +232,6 @@ def serve(service: Service) -> int:
 
 def main(argv: Sequence[str]) -> int:
     """The program."""
-    common_flags.define(daemonizable=False)
+    common_flags.define()
     FLAGS.set_default("log_to_stdout", False)  # what it prints is its result
-    return runner.main(serve, module=__name__, argv=argv, usage=__doc__, daemonizable=False, max_positional=0)
+    return runner.main(serve, module=__name__, argv=argv, usage=__doc__, job=True, max_positional=0)

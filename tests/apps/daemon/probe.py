@@ -135,6 +135,10 @@ def print_lines(service: runner.Service) -> None:
         print("line")
 
 
+def print_many(service: runner.Service) -> None:
+    print("x" * 199_999)
+
+
 def print_word(service: runner.Service) -> None:
     print(service.positional[0])
     log.info("%s", service.positional[0])
@@ -165,7 +169,7 @@ if __name__ == "__main__":
             module=__name__,
             argv=sys.argv,
             usage=__doc__,
-            daemonizable="PROBE_STAYS" not in os.environ,
+            job="PROBE_IS_A_JOB" in os.environ,
             max_positional=1,
         )
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.apps.daemon.harness import command, environment, run
+from tests.apps.daemon.harness import PATIENCE_S, command, environment, foreground, run
 
 COMMON = {
     "--[no]daemon", "--pidfile=", "--logfile=", "--[no]log_to_file", "--[no]log_to_stdout", "--logformat=",
@@ -138,14 +138,46 @@ def test_relative_paths_of_a_program_mean_where_it_was_started(tmp_path: Path) -
     assert json.loads(done.stdout)["path"] == str(tmp_path / "here")
 
 
-def test_a_program_that_cannot_be_a_daemon_knows_neither_daemon_nor_pidfile(tmp_path: Path) -> None:
-    env = environment(PROBE_STAYS="1")
-    shown = run("--help", cwd=tmp_path, env=env).stdout
-    assert "--[no]daemon" not in shown
-    assert "--pidfile" not in shown
-    assert "--logfile" in shown
-    assert run("--daemon", cwd=tmp_path, env=env).returncode == 2
-    assert run("--behave=leave", "0", cwd=tmp_path, env=env).returncode == 0
+@pytest.mark.parametrize("status", [0, 1, 7])
+def test_a_job_in_the_background_is_waited_for_and_hands_on_its_status(status: int, tmp_path: Path) -> None:
+    env = environment(PROBE_IS_A_JOB="1")
+    args = ("--daemon", "--pidfile=job.pid", "--behave=leave", str(status))
+    done = run(*args, cwd=tmp_path, env=env)
+    assert done.returncode == status
+    assert done.stderr == (f"probe.py: ended with exit status {status}\n" if status else "")
+    assert not (tmp_path / "job.pid").exists()
+
+
+def test_a_job_that_fails_in_the_background_says_why(tmp_path: Path) -> None:
+    done = run("--daemon", "--behave=refuse", cwd=tmp_path, env=environment(PROBE_IS_A_JOB="1"))
+    assert (done.returncode, done.stderr) == (1, "probe.py: no tap here; connect one\n")
+
+
+def test_what_a_job_prints_in_the_background_goes_into_the_log(tmp_path: Path) -> None:
+    env = environment(PROBE_IS_A_JOB="1")
+    args = ("--daemon", "--log_to_file", "--logfile=job.log", "--behave=print_word", "cheers")
+    done = run(*args, cwd=tmp_path, env=env)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    lines = (tmp_path / "job.log").read_text().splitlines()
+    assert [line.partition(",")[2][4:] for line in lines] == [
+        "INFO     (probe) cheers", "INFO     (probe) cheers",
+    ]  # fmt: skip
+
+
+def test_standard_output_that_cannot_be_written_is_one_line_and_status_1(tmp_path: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        done = run("--behave=print_word", "cheers", cwd=tmp_path, stdout=full)
+    assert (done.returncode, done.stderr) == (1, "probe.py: standard output: No space left on device\n")
+
+
+def test_standard_output_of_somebody_who_does_not_let_it_block_is_waited_for(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with foreground("--nolog_to_stdout", "--behave=print_many", cwd=tmp_path, stdout=writer) as process:
+        os.close(writer)
+        with open(reader, "rb") as output:
+            assert len(output.read()) == 200_000
+        assert process.wait(PATIENCE_S) == 0
 
 
 def test_help_into_a_pipe_that_is_closed_says_nothing_more(tmp_path: Path) -> None:
@@ -166,11 +198,11 @@ def test_modules_may_be_imported_twice(tmp_path: Path) -> None:
     code = (
         "import importlib, sys\n"
         "from kegapps.daemon import flags, runner\n"
-        "flags.define(daemonizable=True); flags.define(daemonizable=True)\n"
-        "importlib.reload(flags).define(daemonizable=True)\n"
+        "flags.define(); flags.define()\n"
+        "importlib.reload(flags).define()\n"
         "for name in [name for name in sys.modules if name.startswith('kegapps')]: del sys.modules[name]\n"
         "from kegapps.daemon import flags as again\n"
-        "again.define(daemonizable=False)\n"
+        "again.define()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
 

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,16 @@ def test_a_start_that_cannot_work_fails_with_one_line(tmp_path: Path, flag: str,
     assert done.stdout == b""
     assert len(done.stderr.splitlines()) == 1
     assert complaint in done.stderr.decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_recording_without_end_can_be_interrupted(bar: Bar, number: int) -> None:
+    watching = bar.run("kegboard_monitor.py", "--input=/dev/zero")
+    watching.line("garbage bytes")
+    start_s = time.monotonic()
+    assert watching.end(number) == 1
+    assert time.monotonic() - start_s < 1
+    assert watching.lines[-1].startswith("0 messages, ")
 
 
 def test_a_late_device_is_waited_for_and_a_lost_one_too(bar: Bar) -> None:
