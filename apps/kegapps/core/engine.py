@@ -126,7 +126,15 @@ class Engine:
             return
         at = self._at(event, name, now)
         before = self._odometers.counted_ticks(name)
-        yield from self._odometers.read(tap, event.reading, gap_s=event.gap_s, at=at, now=now, peer=peer)
+        yield from self._odometers.read(
+            tap,
+            event.reading,
+            gap_s=event.gap_s,
+            board_uptime_s=event.board_uptime_s,
+            at=at,
+            now=now,
+            peer=peer,
+        )
         ticks = self._odometers.counted_ticks(name) - before
         if ticks:
             yield from self._flows.pour(name, ticks, at, now)

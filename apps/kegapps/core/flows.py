@@ -272,7 +272,7 @@ def _with_ticks(flow: Flow, ticks: int, at: Now) -> Flow:
 
 
 def resumed_mono_s(*, last_unix_s: float, last_mono_s: float, same_boot: bool, now: Now) -> float:
-    """Monotonic time of the last ticks of a flow that was open when an earlier core ended.
+    """Monotonic time of the last ticks that an earlier core heard of.
 
     Within one boot the stored monotonic time still holds, whatever happened to the wall clock. After a reboot only
     the wall clock can tell; if it stands before those ticks, they are taken for just now.

@@ -41,6 +41,8 @@ class Meter:
     last_reading: int
     """Ticks, as the board counts."""
     read_unix_s: float
+    """Time of the last reading that differed from the one before."""
+    read_mono_s: float
     counted_ticks: int = 0
     small_ticks: int = 0
     """Ticks of flows too small to be a drink."""

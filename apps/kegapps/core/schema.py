@@ -99,7 +99,11 @@ create table counters (
     value integer not null
 );
 """
+_SCHEMA_2: Final = """
+alter table meters add column read_mono_s real not null default 0;
+alter table meters add column boot_id text not null default '';
+"""
 # One entry a version, each run inside the transaction that raises user_version to it.
-MIGRATIONS: Final[tuple[str, ...]] = (_SCHEMA_1,)
+MIGRATIONS: Final[tuple[str, ...]] = (_SCHEMA_1, _SCHEMA_2)
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)

@@ -81,7 +81,7 @@ class Store:
         with explained(self.path):
             meters = self._db.execute(
                 "select name, last_reading, read_unix_s, counted_ticks, small_ticks, dropped_ticks, "
-                "dropped_steps, dropped_reason from meters"
+                "dropped_steps, dropped_reason, read_mono_s, boot_id from meters"
             ).fetchall()
             flows = self._db.execute(
                 "select uuid, flow_id, tap_name, username, idle_limit_s, start_unix_s, last_unix_s, "
@@ -97,8 +97,9 @@ class Store:
                 Meter(
                     name=name, last_reading=last, read_unix_s=read, counted_ticks=counted, small_ticks=small,
                     dropped_ticks=dropped, dropped_steps=steps, dropped_reason=reason,
+                    read_mono_s=self._resumed_mono_s(read, read_mono, boot_id, now),
                 )
-                for name, last, read, counted, small, dropped, steps, reason in meters
+                for name, last, read, counted, small, dropped, steps, reason, read_mono, boot_id in meters
             ),
             flows=tuple(self._flow(row, now) for row in flows),
             presences=tuple(
@@ -137,11 +138,12 @@ class Store:
         return Flow(
             uuid=uuid, flow_id=flow_id, tap_name=tap_name, username=username, idle_limit_s=limit_s, ticks=ticks,
             start_unix_s=start_unix_s, last_unix_s=last_unix_s,
-            last_mono_s=resumed_mono_s(
-                last_unix_s=last_unix_s, last_mono_s=last_mono_s, now=now,
-                same_boot=bool(boot_id) and boot_id == self._boot_id,
-            ),
+            last_mono_s=self._resumed_mono_s(last_unix_s, last_mono_s, boot_id, now),
         )  # fmt: skip
+
+    def _resumed_mono_s(self, unix_s: float, mono_s: float, boot_id: str, now: Now) -> float:
+        same_boot = bool(boot_id) and boot_id == self._boot_id
+        return resumed_mono_s(last_unix_s=unix_s, last_mono_s=mono_s, same_boot=same_boot, now=now)
 
     def _write_state(self, changes: Changes) -> None:
         db = self._db
@@ -150,15 +152,16 @@ class Store:
             [(tap.name, tap.ml_per_tick) for tap in changes.taps.values()],
         )
         db.executemany(
-            "insert into meters values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (name) do update set "
+            "insert into meters values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (name) do update set "
             "last_reading = excluded.last_reading, read_unix_s = excluded.read_unix_s, "
             "counted_ticks = excluded.counted_ticks, small_ticks = excluded.small_ticks, "
             "dropped_ticks = excluded.dropped_ticks, dropped_steps = excluded.dropped_steps, "
-            "dropped_reason = excluded.dropped_reason",
+            "dropped_reason = excluded.dropped_reason, read_mono_s = excluded.read_mono_s, "
+            "boot_id = excluded.boot_id",
             [
                 (
                     m.name, m.last_reading, m.read_unix_s, m.counted_ticks, m.small_ticks,
-                    m.dropped_ticks, m.dropped_steps, m.dropped_reason,
+                    m.dropped_ticks, m.dropped_steps, m.dropped_reason, m.read_mono_s, self._boot_id,
                 )
                 for m in changes.meters.values()
             ],

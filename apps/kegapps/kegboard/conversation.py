@@ -60,6 +60,7 @@ class Conversation:
         self._pings = 0
         self._uptime_s: float | None = None
         self._booted_s: float | None = None
+        self._not_booted_before_s: float | None = None
         self._read_s: dict[str, float] = {}
         self._first_opened_s: float | None = None
         self._blind_s = 0.0
@@ -142,6 +143,9 @@ class Conversation:
         uptime_s = hello.uptime_s
         if uptime_s is None:
             return
+        if first:
+            # It was said after the line was opened, however late we read it.
+            self._not_booted_before_s = self._opened_s - uptime_s
         if self._booted_since(uptime_s, now_s, first_hello=first):
             self._booted_s = now_s - uptime_s
         self._uptime_s = uptime_s
@@ -159,13 +163,22 @@ class Conversation:
         read_s = self._read_s.get(meter, self._first_opened_s)
         if not message.meter_name or (meter not in self._read_s and len(self._read_s) >= MAX_NAMES):
             return
+        uptime_s = 0.0
         if self._booted_s is not None and read_s is not None and read_s < self._booted_s:
             yield MeterUpdate(tap_name=meter, reading=0)
+        elif meter not in self._read_s and self._not_booted_before_s is not None:
+            # What an earlier daemon passed on the core knows, and when; so it can tell if the board booted since.
+            uptime_s = now_s - self._not_booted_before_s
         self._read_s[meter] = now_s
         # All the time that the board was away, as far as it lies after the last reading of this meter.
         gap_s = self._blind_s - self._blind_before_s.get(meter, 0.0)
         self._blind_before_s[meter] = self._blind_s
-        yield MeterUpdate(tap_name=meter, reading=message.reading_ticks, gap_s=round(gap_s, 3))
+        yield MeterUpdate(
+            tap_name=meter,
+            reading=message.reading_ticks,
+            gap_s=round(gap_s, 3),
+            board_uptime_s=round(uptime_s, 3),
+        )
 
     def _temperature(self, message: TemperatureReading) -> Iterator[AppEvent | Remark]:
         sensor, celsius = f"{self.name}.{message.sensor_name}", message.sensor_c

@@ -29,6 +29,7 @@ WIRE: Final[dict[type[Any], tuple[tuple[str, Kind], ...]]] = {
         ("reading", fields.READING),
         _AGE,
         ("gap_s", fields.AGE),
+        ("board_uptime_s", fields.AGE),
     ),
     events.FlowRequest: (
         ("tap_name", fields.TAP_NAME),

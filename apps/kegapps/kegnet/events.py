@@ -24,13 +24,15 @@ class MeterUpdate:
     """A meter's odometer showed `reading` ticks (0..MAX_READING), `age_s` seconds ago.
 
     `gap_s`: for so many seconds since the meter's reading before, the board could not be heard, though it may have
-    counted. Ours; absent on the wire if 0, and 2012 peers ignore it.
+    counted. `board_uptime_s`: the board was running for no longer than this by then, 0 if that is not known. Both are
+    ours; absent on the wire if 0, and 2012 peers ignore them.
     """
 
     tap_name: str
     reading: int
     age_s: float = 0.0
     gap_s: float = 0.0
+    board_uptime_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -127,8 +127,10 @@ def line(event: Event) -> str:
     return type(event).__name__
 
 
-def reading(ticks: int, *, tap: str = FLOW0, age_s: float = 0.0, gap_s: float = 0.0) -> MeterUpdate:
-    return MeterUpdate(tap_name=tap, reading=ticks, age_s=age_s, gap_s=gap_s)
+def reading(
+    ticks: int, *, tap: str = FLOW0, age_s: float = 0.0, gap_s: float = 0.0, board_uptime_s: float = 0.0
+) -> MeterUpdate:
+    return MeterUpdate(tap_name=tap, reading=ticks, age_s=age_s, gap_s=gap_s, board_uptime_s=board_uptime_s)
 
 
 def token(

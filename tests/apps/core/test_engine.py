@@ -103,7 +103,9 @@ def test_the_recorded_table_through_the_engine_and_the_account_of_what_was_dropp
 
 
 def test_the_base_reading_survives_a_restart() -> None:
-    meter = Meter(name=FLOW0, last_reading=5000, read_unix_s=START_UNIX_S - 2.0, counted_ticks=3000)
+    meter = Meter(
+        name=FLOW0, last_reading=5000, read_unix_s=START_UNIX_S - 2.0, read_mono_s=998.0, counted_ticks=3000
+    )
     bar = Bar(memory=Memory(meters=(meter,)))
     assert bar.send(reading(5250)) == ["FU initial None 0", "FU active None 250"]
     assert bar.meter().counted_ticks == 3250
@@ -113,7 +115,9 @@ def test_the_base_reading_survives_a_restart() -> None:
 def test_what_was_poured_while_the_core_was_away_is_believed_as_far_as_beer_can_flow(
     away_s: float, counted: int
 ) -> None:
-    meter = Meter(name=FLOW0, last_reading=5000, read_unix_s=START_UNIX_S - away_s)
+    meter = Meter(
+        name=FLOW0, last_reading=5000, read_unix_s=START_UNIX_S - away_s, read_mono_s=1000.0 - away_s
+    )
     bar = Bar(memory=Memory(meters=(meter,)))
     bar.send(reading(7200))  # a litre
     assert bar.meter().counted_ticks == counted
@@ -156,6 +160,39 @@ def test_what_a_board_counted_while_its_cable_was_out_is_believed_as_far_as_beer
     bar.send(reading(1000 + ticks, gap_s=gap_s))
     assert bar.meter().counted_ticks == counted
     assert bar.send(reading(1000 + ticks + 2006)) == []  # a gap is good for one step
+
+
+@pytest.mark.parametrize(
+    ("ticks", "uptime_s", "set_s", "counted"),
+    [
+        (520, 30.0, 0.0, 520),
+        (100, 30.0, 0.0, 100),  # the same as before, by chance
+        (520, 0.0, 0.0, 420),
+        (520, 61.0, 0.0, 420),
+        (520, 58.0, 0.0, 420),  # too near to be sure
+        (520, 80.0, 3600.0, 420),  # the wall clock was set forward
+        (520, 30.0, -3600.0, 420),  # or back: then nothing is sure
+    ],
+)
+def test_a_board_that_booted_after_its_last_reading_has_begun_at_zero(
+    ticks: int, uptime_s: float, set_s: float, counted: int
+) -> None:
+    bar = Bar(taps=())
+    bar.send(reading(100), peer="127.0.0.1:1001")
+    bar.wait(60.0)
+    bar.now = Now(mono_s=bar.now.mono_s, unix_s=bar.now.unix_s + set_s)
+    bar.send(reading(ticks, board_uptime_s=uptime_s), peer="127.0.0.1:1002")
+    assert bar.meter().counted_ticks == counted
+
+
+def test_a_boot_is_not_counted_again_when_the_reading_is_repeated() -> None:
+    bar = Bar(taps=())
+    bar.send(reading(100), peer="127.0.0.1:1001")
+    bar.wait(60.0)
+    bar.send(reading(520, board_uptime_s=30.0), peer="127.0.0.1:1002")
+    bar.wait(20.0)
+    bar.send(reading(520, board_uptime_s=30.0, age_s=20.0), peer="127.0.0.1:1003")
+    assert bar.meter().counted_ticks == 520
 
 
 def test_what_a_board_counted_that_lost_its_power_and_the_cable_is_believed_as_well() -> None:
@@ -253,7 +290,7 @@ def _open_flow(*, idle_s: float = 1.0, username: str | None = "alice") -> Flow:
 
 
 def test_an_open_flow_goes_on_after_a_restart_with_its_number_owner_and_ticks() -> None:
-    meter = Meter(name=FLOW0, last_reading=300, read_unix_s=START_UNIX_S - 1.0)
+    meter = Meter(name=FLOW0, last_reading=300, read_unix_s=START_UNIX_S - 1.0, read_mono_s=999.0)
     bar = Bar(memory=Memory(meters=(meter,), flows=(_open_flow(),), last_flow_id=17))
     assert bar.send(reading(400)) == ["FU active alice 400"]
     assert bar.updates()[0].flow_id == 17
@@ -265,7 +302,7 @@ def test_an_open_flow_goes_on_after_a_restart_with_its_number_owner_and_ticks() 
 
 
 def test_a_pour_that_went_on_while_the_core_was_away_stays_one_flow_of_its_owner() -> None:
-    meter = Meter(name=FLOW0, last_reading=300, read_unix_s=START_UNIX_S - 30.0)
+    meter = Meter(name=FLOW0, last_reading=300, read_unix_s=START_UNIX_S - 30.0, read_mono_s=970.0)
     bar = Bar(memory=Memory(meters=(meter,), flows=(_open_flow(idle_s=30.0),)))
     assert bar.wait(6.0) == []  # the slowest app is back after 6 s
     bar.send(reading(300, age_s=36.0), *(reading(300 + 10 * n, age_s=36.0 - n / 2) for n in range(1, 40)))
@@ -278,7 +315,7 @@ def test_a_pour_that_went_on_while_the_core_was_away_stays_one_flow_of_its_owner
 
 
 def test_an_open_flow_that_had_idled_out_before_the_restart_gets_no_ticks_of_afterwards() -> None:
-    meter = Meter(name=FLOW0, last_reading=300, read_unix_s=START_UNIX_S - 30.0)
+    meter = Meter(name=FLOW0, last_reading=300, read_unix_s=START_UNIX_S - 30.0, read_mono_s=970.0)
     bar = Bar(memory=Memory(meters=(meter,), flows=(_open_flow(idle_s=30.0),)))
     bar.wait(1.0)
     assert bar.send(reading(400))[-3:] == ["drink alice", "FU initial None 0", "FU active None 100"]

@@ -10,7 +10,7 @@ from tests.apps.core.bar import ALICE, Bar, added, line, reading, removed, reque
 
 
 def meter(reading: int) -> Meter:
-    return Meter(name="a.flow0", last_reading=reading, read_unix_s=1.0)
+    return Meter(name="a.flow0", last_reading=reading, read_unix_s=1.0, read_mono_s=1.0)
 
 
 def test_of_the_same_thing_only_the_last_state_is_written() -> None:

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from kegapps.core.database import StoreError, connect, default_path, explain
+from kegapps.core.database import APPLICATION_ID, StoreError, connect, default_path, explain
 from kegapps.core.flows import resumed_mono_s
 from kegapps.core.ledger import Ledger
 from kegapps.core.model import Drink, Flow, Meter, Now, Presence, Tap, Temperature
 from kegapps.core.pending import Changes
-from kegapps.core.schema import SCHEMA_VERSION
+from kegapps.core.schema import MIGRATIONS, SCHEMA_VERSION
 from kegapps.core.store import Store
 
 NOW = Now(mono_s=5000.0, unix_s=1_795_216_330.0)
 TAP = Tap(name="kegboard.flow0", ml_per_tick=0.25)
 METER = Meter(
-    name="kegboard.flow0", last_reading=2**32 - 1, read_unix_s=NOW.unix_s, counted_ticks=77, small_ticks=3,
+    name="kegboard.flow0", last_reading=2**32 - 1, read_unix_s=NOW.unix_s, read_mono_s=NOW.mono_s, counted_ticks=77, small_ticks=3,
     dropped_ticks=2**40, dropped_steps=2, dropped_reason="step too large",
 )  # fmt: skip
 FLOW = Flow(
@@ -47,6 +47,21 @@ def all_of_it() -> Changes:
         presences={TAP.name: PRESENCE}, last_flow_id=FLOW.flow_id,
         temperatures={("a.thermo-1", 29_920_272): Temperature(sensor_name="a.thermo-1", unix_minute=29_920_272, celsius=4.25)},
     )  # fmt: skip
+
+
+def test_a_store_of_the_first_version_keeps_its_readings(path: str) -> None:
+    os.makedirs(os.path.dirname(path))
+    db = sqlite3.connect(path, isolation_level=None)
+    db.executescript(MIGRATIONS[0])
+    db.execute("insert into meters values ('a.flow0', 5000, ?, 70, 1, 2, 3, '')", (NOW.unix_s - 60.0,))
+    db.execute(f"pragma application_id = {APPLICATION_ID}")
+    db.execute("pragma user_version = 1")
+    db.close()
+    store = Store(path, boot_id="this boot")
+    (meter,) = store.load_memory(NOW).meters
+    store.close()
+    assert (meter.last_reading, meter.counted_ticks) == (5000, 70)
+    assert meter.read_mono_s == NOW.mono_s - 60.0  # by the wall clock, the only one that it told
 
 
 def test_what_was_committed_is_there_after_a_restart(path: str) -> None:

@@ -109,6 +109,24 @@ def test_how_long_the_board_was_not_heard_is_told_once_to_each_meter_and_however
     assert gaps == [(10, 0.0), (2010, 11.5), (2020, 0.0), (2030, 5.0)]
 
 
+def test_the_first_reading_of_a_meter_says_how_long_the_board_may_be_running_by_then() -> None:
+    talk = conversation()
+    events: list[AppEvent | Remark] = []
+    history: tuple[tuple[float, Message], ...] = ((0.5, hello(7.0)), (41.0, flow0(500)), (42.0, flow0(520)))
+    for after_s, message in history:
+        events += talk.heard(message, OPENED + after_s)
+    uptimes = [(e.reading, e.board_uptime_s) for e in events if isinstance(e, MeterUpdate)]
+    assert uptimes == [(500, 48.0), (520, 0.0)]
+
+
+def test_a_hello_that_is_read_late_makes_the_board_no_younger() -> None:
+    talk = conversation()
+    list(talk.heard(hello(5000.0), OPENED + 900.0))
+    (event,) = talk.heard(flow0(500), OPENED + 901.0)
+    assert isinstance(event, MeterUpdate)
+    assert event.board_uptime_s == 5901.0
+
+
 def test_every_meter_of_a_booted_board_begins_at_zero() -> None:
     talk = conversation("left")
     list(talk.heard(hello(0.5), OPENED + 2))

@@ -109,6 +109,23 @@ def test_what_was_poured_while_the_cable_was_out_comes_with_the_time_that_nobody
     assert 1.0 < first.gap_s < 10.0
 
 
+def test_a_new_daemon_tells_for_how_long_a_board_runs_that_it_finds_running(bar: Bar) -> None:
+    board, core = bar.simulator("--noreset_on_open"), bar.core()
+    daemon = bar.daemon(core)
+    found(daemon)
+    board.verb("pour", "flow0", "100", "--seconds=0")
+    core.until_read(100)
+    daemon.end(signal.SIGKILL)
+    killed_s = time.monotonic()
+    board.verb("reset")
+    board.verb("pour", "flow0", "500", "--seconds=1.2")
+    found(bar.daemon(core))
+    board.verb("pour", "flow0", "20", "--seconds=0")
+    core.until_read(520)
+    first = next(e for e in core.events if isinstance(e, MeterUpdate) and e.reading > 100)
+    assert 1.0 < first.board_uptime_s < time.monotonic() - killed_s + 3.0  # it is an upper bound
+
+
 def test_a_reset_while_connected_begins_again_at_zero(bar: Bar) -> None:
     board, core = bar.simulator(), bar.core()
     daemon = bar.daemon(core)

@@ -29,7 +29,14 @@ times = st.datetimes(
 ).map(lambda time: time.replace(microsecond=0))
 
 events: st.SearchStrategy[Event] = st.one_of(
-    st.builds(MeterUpdate, tap_name=names, reading=st.integers(0, MAX_READING), age_s=ages_s, gap_s=ages_s),
+    st.builds(
+        MeterUpdate,
+        tap_name=names,
+        reading=st.integers(0, MAX_READING),
+        age_s=ages_s,
+        gap_s=ages_s,
+        board_uptime_s=ages_s,
+    ),
     st.builds(
         FlowRequest,
         tap_name=names,
