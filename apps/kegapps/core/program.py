@@ -19,6 +19,7 @@ from kegapps.core.store import Store, boot_id
 from kegapps.daemon import runner
 from kegapps.daemon.errors import UsageError
 from kegapps.kegnet.address import DEFAULT_ADDRESS, is_loopback, parse_address, shown_address
+from kegapps.kegnet.hub import Hub
 from kegapps.kegnet.sockets import why
 
 FLAGS = flags.FLAGS
@@ -151,20 +152,25 @@ def serve(service: runner.Service) -> int | None:
     """Open the store, listen, and serve until told to end."""
     rules, address = rules_by_flags(), address_by_flags()
     normal = "starting"
+    cores: list[Core] = []
+    try:
+        # First, for a second core must leave no trace. Nobody is served before the loop runs.
+        hub = Hub(service.loop, address, on_event=lambda event, peer: cores[0].take(event, peer))
+    except OSError as error:
+        raise runner.StartError(
+            f"cannot listen on {shown_address(*address)}: {why(error)}; perhaps another kegbot_core "
+            "runs: stop it, or choose another --kb_core_bind_addr"
+        ) from None
     try:
         store = Store(service.path(FLAGS.store) if FLAGS.store else default_path(), boot_id=boot_id())
         core = Core(service.loop, store, rules, on_trouble=lambda trouble: service.status(trouble or normal))
         _introduce(store, core)
     except StoreError as error:
+        hub.close()
         raise runner.StartError(str(error)) from None
-    try:
-        shown = shown_address(*core.listen(address))
-    except OSError as error:
-        core.close()
-        raise runner.StartError(
-            f"cannot listen on {shown_address(*address)}: {why(error)}; perhaps another kegbot_core "
-            "runs: stop it, or choose another --kb_core_bind_addr"
-        ) from None
+    cores.append(core)
+    core.serve(hub)
+    shown = shown_address(*hub.address)
     log.info("Listening for apps on %s", shown)
     log.info("All threads started. (It is one thread: kegnet, flows and store take turns in it.)")
     normal = f"listening on {shown}, store {store.path}"

@@ -67,11 +67,10 @@ class Core:
         """The flows under way now."""
         return self._engine.open_flows
 
-    def listen(self, address: tuple[str, int]) -> tuple[str, int]:
-        """Serve kegnet at `address`; the address with the port that it got. Raises OSError if it cannot."""
-        self._hub = Hub(self._loop, address, on_event=self._on_event)
+    def serve(self, hub: Hub) -> None:
+        """Take events from `hub`, which the core owns from now on, and announce there."""
+        self._hub = hub
         self._turn_soon()
-        return self._hub.address
 
     def close(self) -> None:
         """Store what came last, close the valves of the flows under way, and let go of everything."""
@@ -96,7 +95,8 @@ class Core:
 
     # Turns
 
-    def _on_event(self, event: Event, peer: str) -> None:
+    def take(self, event: Event, peer: str) -> None:
+        """Take an event from the connection `peer`."""
         self._inbox.append((event, peer))
         self._turn_soon()
 

@@ -138,6 +138,7 @@ def test_a_port_that_is_taken_is_named_with_the_cure(store: Path) -> None:
         f"kegbot_core.py: cannot listen on localhost:{port}: Address already in use; perhaps another kegbot_core runs: "
         "stop it, or choose another --kb_core_bind_addr"
     ]
+    assert list(store.parent.iterdir()) == []  # nothing was made that nobody will use
 
 
 @pytest.mark.parametrize(

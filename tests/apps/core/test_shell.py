@@ -18,6 +18,7 @@ from kegapps.core.store import Store
 from kegapps.daemon.loop import Loop
 from kegapps.kegnet.client import Client
 from kegapps.kegnet.events import Event
+from kegapps.kegnet.hub import Hub
 from tests.apps.core.bar import ALICE, FLOW0, TAPS, added, line, reading, request
 
 DEADLINE_S = 20.0
@@ -50,7 +51,9 @@ class Room:
         self.store = CountingStore(self.path, boot_id="")
         self.core = Core(self.loop, self.store, Rules(idle_timeout_s=0.3), on_trouble=self.status.append)
         self.heard: list[Event] = []
-        self.app = Client(self.loop, self.core.listen(("127.0.0.1", 0)), on_event=self.heard.append)
+        hub = Hub(self.loop, ("127.0.0.1", 0), on_event=self.core.take)
+        self.core.serve(hub)
+        self.app = Client(self.loop, hub.address, on_event=self.heard.append)
         self.until(lambda: self.app.connected)
 
     def until(self, condition: Callable[[], object]) -> None:
