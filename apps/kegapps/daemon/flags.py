@@ -5,9 +5,12 @@ Knows absl.flags. Must not know logging, processes, or any single program. How h
 
 from __future__ import annotations
 
+import contextlib
+import io
 import itertools
 import logging
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +21,10 @@ from kegapps.daemon.errors import StartError, UsageError
 FLAGS = flags.FLAGS
 
 LOG_FORMAT = "%(asctime)s %(levelname)-8s (%(name)s) %(message)s"
+_CIRCLE = re.compile(r"circular flagfile dependency.*?flagfile: ?(.*)")
+_NO_VALUE = re.compile(
+    r"flag --(\w+)=(.*): (invalid literal for int\(\)|could not convert string to float|\('Non-boolean)"
+)
 _TRUTH_WORDS = frozenset(("true", "false", "t", "f", "1", "0", "yes", "no", "on", "off"))
 
 
@@ -103,7 +110,8 @@ def parse(argv: Sequence[str]) -> list[str]:
     """
     _refuse_separate_truth(argv)
     try:
-        words = FLAGS(list(argv))[1:]
+        with contextlib.redirect_stderr(io.StringIO()) as warnings:
+            words = FLAGS(list(argv))[1:]
     except flags.CantOpenFlagFileError as error:
         cause = error.__context__
         reason = f"{cause.filename}: {cause.strerror}" if isinstance(cause, OSError) else str(error)
@@ -111,7 +119,9 @@ def parse(argv: Sequence[str]) -> list[str]:
     except UnicodeDecodeError:
         raise UsageError("--flagfile: the file is not UTF-8 text") from None
     except (flags.Error, ValueError) as error:
-        raise UsageError(_one_line(str(error))) from None
+        raise UsageError(_in_words(_one_line(str(error)))) from None
+    if found := _CIRCLE.search(warnings.getvalue()):
+        raise UsageError(f"--flagfile: {found[1]} includes itself, directly or through another file")
     _check_logformat(FLAGS.logformat)
     return words
 
@@ -169,6 +179,15 @@ def _check_logformat(logformat: str) -> None:
         logging.Formatter(logformat).format(record)
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"--logformat={logformat}: not a log format ({_one_line(str(error))})") from None
+
+
+def _in_words(text: str) -> str:
+    """What absl says of a value, without the words of Python."""
+    if not (found := _NO_VALUE.match(text)):
+        return text
+    name, value, reason = found.groups()
+    kind = "a whole number" if "int()" in reason else "a number" if "float" in reason else "true or false"
+    return f"flag --{name}: expected {kind}, found {value!r}"
 
 
 def _one_line(text: str) -> str:

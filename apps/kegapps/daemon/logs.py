@@ -79,6 +79,11 @@ class Logs:
             self._file.reopen()
             log.info("log file opened again")
 
+    def to_file(self, level: int, text: str) -> None:
+        """Log one line to the log file only: people are told in another way."""
+        if self._file is not None:
+            self._file.handle(logging.LogRecord("daemon", level, __file__, 0, text, (), None))
+
     def last_words(self, level: int, text: str) -> None:
         """Log one line without waiting for any lock or reader; the process is about to be ended by force."""
         record = logging.LogRecord("daemon", level, __file__, 0, text, (), None)

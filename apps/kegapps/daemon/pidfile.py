@@ -204,6 +204,8 @@ def _why_not(error: OSError, path: str) -> str:
             return "is a directory; name a file"
         case errno.ENXIO:
             return "is not a regular file; name another path"
+        case errno.ENOENT if os.path.isdir(folder):
+            return f"cannot be written: no file can be made in {folder} ({error.strerror}); name another path"
         case errno.ENOENT | errno.ENOTDIR:
             return f"there is no directory {folder}; create it or name another path"
         case errno.EACCES | errno.EPERM | errno.EROFS:

@@ -179,8 +179,8 @@ class _Run:
         return f"cannot go to the background: {error}"
 
     def _fail(self, reason: str, status: int = FAILED) -> int:
-        if self._options.log_to_file and self._logs is not None:
-            log.error("%s", reason)
+        if self._logs is not None:
+            self._logs.to_file(logging.ERROR, reason)
         return self._tell(reason, status)
 
     def _crash(self) -> int:

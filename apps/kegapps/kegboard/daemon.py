@@ -36,14 +36,16 @@ def main(argv: Sequence[str]) -> int:
 
     def serve(service: runner.Service) -> int | None:
         device, name = paths.absolute(FLAGS.kegboard_device), FLAGS.kegboard_name
+        if not FLAGS.kegboard_device:
+            raise runner.UsageError("--kegboard_device: name the board's serial device, such as /dev/ttyUSB0")
         if folder := missing_directory(device):
             raise runner.StartError(f"--kegboard_device={device}: no such directory: {folder}")
         if not 0 < len(name) <= MAX_NAME or not (name.isascii() and name.isprintable()) or " " in name:
-            raise runner.StartError(f"--kegboard_name={name!r}: expected a short name such as kegboard")
+            raise runner.UsageError(f"--kegboard_name={name!r}: expected a short name such as kegboard")
         try:
             core = parse_address(FLAGS.kb_core_addr)
         except ValueError as error:
-            raise runner.StartError(f"--kb_core_addr: {error}") from None
+            raise runner.UsageError(f"--kb_core_addr: {error}") from None
         required = FLAGS.required_firmware_version
         board = Bridge(service, device=device, name=name, core=core, required_firmware=required)
         board.start()

@@ -228,6 +228,8 @@ def main(argv: Sequence[str]) -> int:
                 raise runner.StartError(f"--input={FLAGS.input}: {error.strerror or error}") from None
             _tell(monitor.summary())
             return int(monitor.damaged)
+        if not FLAGS.kegboard_device:
+            raise runner.UsageError("--kegboard_device: name the board's serial device, such as /dev/ttyUSB0")
         device = paths.absolute(FLAGS.kegboard_device)
         if folder := missing_directory(device):
             raise runner.StartError(f"--kegboard_device={device}: no such directory: {folder}")

@@ -24,6 +24,7 @@ from kegapps.kegboard import verbs
 from kegapps.kegboard.board import MAX_METERS, SERIAL_NUMBER_LIMIT, Board, BoardConfig
 from kegapps.kegboard.control import Caller, ControlError, ControlServer, Json
 from kegapps.kegboard.paths import Paths
+from kegapps.kegboard.port import missing_directory
 from kegapps.kegboard.pty_line import LineError, PtyLine
 from kegapps.kegboard.rig import CannotError, Rig, RunningPour
 from kegapps.kegboard.thermo import parse_address
@@ -208,18 +209,18 @@ class _Pouring:
 
 
 def make_board() -> Board:
-    """The board that the flags describe. Raises StartError."""
+    """The board that the flags describe. Raises UsageError."""
     serial_number = FLAGS.board_serial_number
     if not (serial_number.isascii() and (serial_number + "x").isprintable()):
-        raise runner.StartError(f"--board_serial_number={serial_number!r}: expected printable ASCII")
+        raise runner.UsageError(f"--board_serial_number={serial_number!r}: expected printable ASCII")
     if len(serial_number) > SERIAL_NUMBER_LIMIT:
-        raise runner.StartError(
+        raise runner.UsageError(
             f"--board_serial_number={serial_number}: only {SERIAL_NUMBER_LIMIT} characters fit"
         )
     try:
         thermometers = tuple(parse_address(text) for text in FLAGS.thermo)
     except ValueError as error:
-        raise runner.StartError(f"--thermo: {error}") from None
+        raise runner.UsageError(f"--thermo: {error}") from None
     fast = FLAGS.fast_boot
     return Board(
         BoardConfig(
@@ -244,7 +245,7 @@ def main(argv: Sequence[str]) -> int:
 
     def serve(service: runner.Service) -> int | None:
         if not FLAGS.device_link:
-            raise runner.StartError(
+            raise runner.UsageError(
                 "--device_link: name the device, for instance --device_link=/tmp/kegboard"
             )
         link = paths.absolute(FLAGS.device_link)
@@ -252,7 +253,10 @@ def main(argv: Sequence[str]) -> int:
         if service.positional:
             from kegapps.kegboard import simulator_client
 
-            return simulator_client.run(service, [*service.positional, *option_words()], control, paths)
+            words = [word[1:] if word.startswith(" -") else word for word in service.positional]
+            return simulator_client.run(service, [*words, *option_words()], control, paths)
+        if folder := missing_directory(link):
+            raise runner.StartError(f"--device_link={link}: no such directory: {folder}")
         try:
             simulator = Simulator(
                 service.loop, Rig(make_board()), link=link, control=control, reset_on_open=FLAGS.reset_on_open

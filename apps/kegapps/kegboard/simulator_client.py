@@ -19,7 +19,6 @@ from kegapps.kegboard import verbs
 from kegapps.kegboard.control import Json, connect
 from kegapps.kegboard.paths import Paths
 
-DONE, FAILED, USAGE = 0, 1, 2
 READ_BYTES: Final = 65_536
 MAX_WAIT_S: Final = 86_400.0
 
@@ -76,22 +75,23 @@ class _Call:
 
 
 def run(service: runner.Service, words: list[str], path: str, paths: Paths) -> int:
-    """Do what `words` say and show the result; the exit status. Raises StartError if no simulator answers."""
-    if words[0] == "script":
+    """Do what `words` say and show the result; 0. Raises StartError if it fails, UsageError for wrong words."""
+    if words[0] == verbs.SCRIPT:
         if len(words) != 2:
-            return _complain("script: expected script FILE", USAGE)
+            raise runner.UsageError("script: expected script FILE")
         name = words[1] if words[1] == "-" else paths.absolute(words[1])
         try:
             steps = read_script(name)
         except (verbs.VerbError, UnicodeDecodeError) as error:
-            return _complain(str(error), USAGE)
+            raise runner.UsageError(str(error)) from None
         except OSError as error:
             raise runner.StartError(f"{name}: {error.strerror}") from None
-        return _Script(service.loop, path, steps).run()
+        _Script(service.loop, path, steps).run()
+        return runner.DONE
     try:
         verb = verbs.parse(words)
     except verbs.VerbError as error:
-        return _complain(str(error), USAGE)
+        raise runner.UsageError(str(error)) from None
     answers: list[Json] = []
 
     def done(answer: Json) -> None:
@@ -104,8 +104,10 @@ def run(service: runner.Service, words: list[str], path: str, paths: Paths) -> i
     if shows:
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
     if not answers:
-        return _complain("interrupted", FAILED)
-    return _show(answers[0])
+        raise runner.StartError("interrupted")
+    if problem := _show(answers[0]):
+        raise runner.StartError(problem)
+    return runner.DONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,12 +167,15 @@ class _Script:
         self._background = 0
         self._blocked: Step | None = None
         self._over = False
-        self._status: int | None = None
+        self._problem = "interrupted"
+        self._ended = False
 
-    def run(self) -> int:
+    def run(self) -> None:
+        """Raises StartError for the step that failed."""
         self._next()
         self._loop.run()
-        return _complain("interrupted", FAILED) if self._status is None else self._status
+        if self._problem:
+            raise runner.StartError(self._problem)
 
     def _next(self) -> None:
         for step in self._steps:
@@ -194,10 +199,10 @@ class _Script:
 
         def done(answer: Json) -> None:
             self._background -= step.background
-            if self._status is not None:
+            if self._ended:
                 return
-            if _show(answer, step.place) != DONE:
-                self._end(FAILED)
+            if problem := _show(answer):
+                self._end(f"{step.place}: {problem}")
             elif self._blocked is step or (
                 self._blocked and not self._blocked.words and not self._background
             ):
@@ -210,10 +215,11 @@ class _Script:
 
     def _end_if_quiet(self) -> None:
         if self._over and not self._background:
-            self._end(DONE)
+            self._end("")
 
-    def _end(self, status: int) -> None:
-        self._status = status
+    def _end(self, problem: str) -> None:
+        self._ended = True
+        self._problem = problem
         self._loop.stop()
 
 
@@ -221,16 +227,12 @@ def _show_progress(answer: Json) -> None:
     print(f"\r{answer['poured']} of {answer['ticks']} ticks", end="", file=sys.stderr, flush=True)
 
 
-def _show(answer: Json, place: str = "") -> int:
+def _show(answer: Json) -> str:
+    """Print what a verb has to tell; why it failed, or nothing."""
     if "state" in answer:
         print(json.dumps(answer["state"], indent=2))
     if not answer["ok"]:
-        return _complain(f"{place}: {answer['text']}" if place else answer["text"], FAILED)
+        return str(answer["text"])
     if "text" in answer:
         print(answer["text"])
-    return DONE
-
-
-def _complain(line: str, status: int) -> int:
-    print(f"kegboard_simulator: {line}", file=sys.stderr)
-    return status
+    return ""

@@ -19,6 +19,9 @@ MAX_SECONDS: Final = 86_400.0
 MAX_NOISE_BYTES: Final = 1_000_000
 MAX_TOKEN_BYTES: Final = 16
 IBUTTON_BYTES: Final = 8
+SCRIPT: Final = (
+    "script"  # the one word that is not for a board but for a client: it has more of these in a file
+)
 OPTIONS: Final = ("seconds", "ticks_per_second", "keep_power")
 
 USAGE: Final = """\
@@ -118,7 +121,7 @@ def parse(words: Sequence[str]) -> Verb:
         raise VerbError("expected a verb, such as: pour flow0 1000")
     name, arguments = plain[0], plain[1:]
     if name not in _VERBS:
-        raise VerbError(f"{name!r} is no verb; there are {', '.join(_VERBS)}")
+        raise VerbError(f"{name!r} is no verb; there are {', '.join([*_VERBS, SCRIPT])}")
     names, known, make = _VERBS[name]
     if len(arguments) != len(names):
         raise VerbError(f"{name}: expected {' '.join((name, *names))}")

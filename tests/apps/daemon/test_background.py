@@ -355,3 +355,11 @@ def test_signals_that_a_careless_parent_blocked_or_ignored_are_heard(tmp_path: P
     with background(cwd=tmp_path, preexec_fn=careless) as (_, daemon):
         daemon.signal(signal.SIGTERM)
         assert daemon.ended()
+
+
+def test_a_failed_start_tells_the_reason_once_where_log_and_errors_go_to_one_file(tmp_path: Path) -> None:
+    with open(tmp_path / "said", "wb") as said:
+        flags = ("--daemon", "--log_to_file", "--behave=refuse")
+        assert run(*flags, cwd=tmp_path, stdout=said, stderr=said).returncode == 1
+    assert (tmp_path / "said").read_text().count("no tap here") == 1
+    assert (tmp_path / "probe.log").read_text().count("no tap here") == 1

@@ -70,9 +70,13 @@ def test_version_is_one_line(tmp_path: Path) -> None:
     [
         (["--nosuch"], "Unknown command line flag 'nosuch'"),
         (["--behav=x"], "Did you mean: behave"),
-        (["--daemon=maybe"], "--daemon=maybe"),
+        (["--daemon=maybe"], "flag --daemon: expected true or false, found 'maybe'"),
+        (["--count=x"], "flag --count: expected a whole number, found 'x'"),
+        (["--count="], "flag --count: expected a whole number, found ''"),
+        (["--nosuch\x1b[2J"], "'nosuch\\x1b[2J'"),
+        (["--flagfile=circle.flags"], "--flagfile: circle.flags includes itself"),
         (["--nodaemon=1"], "--nodaemon=1 does not take an argument"),
-        (["--ratio=much"], "--ratio=much"),
+        (["--ratio=much"], "flag --ratio: expected a number, found 'much'"),
         (["--colour=blue"], "--colour=blue"),
         (["--maximum_log_files=-1"], "--maximum_log_files=-1"),
         (["--pidfile"], "--pidfile"),
@@ -89,6 +93,7 @@ def test_version_is_one_line(tmp_path: Path) -> None:
 )
 def test_a_mistake_is_one_line_and_status_2(args: list[str], reason: str, tmp_path: Path) -> None:
     (tmp_path / "binary.flags").write_bytes(b"\xff\xfe--verbose\n")
+    (tmp_path / "circle.flags").write_text("--verbose\n--flagfile=circle.flags\n")
     done = run(*args, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("probe.py: ")

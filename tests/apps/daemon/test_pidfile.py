@@ -193,3 +193,9 @@ def test_a_forked_child_holds_nothing_and_removes_nothing(tmp_path: Path) -> Non
         "assert os.wait()[1] == 0 and os.path.exists(lock.path) and Pidfile(lock.path).is_locked()\n"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "p")], check=True)
+
+
+def test_a_directory_that_takes_no_files_is_not_said_to_be_missing() -> None:
+    with pytest.raises(lockfile.LockFailed, match="cannot be written") as told:
+        Pidfile("/proc/kegbot.pid").acquire()
+    assert "there is no directory" not in str(told.value)

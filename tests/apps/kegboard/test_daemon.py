@@ -292,16 +292,19 @@ def test_firmware_that_is_too_old_is_not_listened_to(bar: Bar) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flag", "complaint"),
+    ("flag", "status", "complaint"),
     [
-        ("--kegboard_device=no/such/board", "no such directory: "),
-        ("--kb_core_addr=localhost:beer", "--kb_core_addr: 'localhost:beer' is no address"),
-        ("--kegboard_name=", "--kegboard_name='': expected a short name"),
+        ("--kegboard_device=no/such/board", 1, "no such directory: "),
+        ("--kegboard_device=", 2, "--kegboard_device: name the board's serial device"),
+        ("--kb_core_addr=localhost:beer", 2, "--kb_core_addr: 'localhost:beer' is no address"),
+        ("--kegboard_name=", 2, "--kegboard_name='': expected a short name"),
     ],
 )
-def test_a_start_that_cannot_work_fails_with_one_line(bar: Bar, flag: str, complaint: str) -> None:
+def test_a_start_that_cannot_work_fails_with_one_line(
+    bar: Bar, flag: str, status: int, complaint: str
+) -> None:
     daemon = bar.run("kegboard_daemon.py", flag)
-    assert daemon.wait() == 1
+    assert daemon.wait() == status
     assert len(daemon.lines) == 1
     assert daemon.lines[0].startswith("kegboard_daemon.py: ")
     assert complaint in daemon.lines[0]

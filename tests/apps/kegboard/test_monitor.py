@@ -113,6 +113,11 @@ def test_a_recording_without_end_can_be_interrupted(bar: Bar, number: int) -> No
     assert watching.lines[-1].startswith("0 messages, ")
 
 
+def test_an_empty_device_name_is_a_usage_error(tmp_path: Path) -> None:
+    done = monitor(tmp_path, "--kegboard_device=")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+
+
 def test_a_late_device_is_waited_for_and_a_lost_one_too(bar: Bar) -> None:
     watching = bar.run("kegboard_monitor.py", "--kegboard_device=board", "--json")
     watching.line("waiting for ")

@@ -173,18 +173,20 @@ def test_what_a_killed_simulator_left_behind_does_not_matter(bar: Bar) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "complaint"),
+    ("flags", "expected_status", "complaint"),
     [
-        (["--device_link="], "--device_link: name the device"),
-        (["--device_link=no/such/board"], "No such file or directory"),
-        (["--device_link=board", "--control=" + "x" * 200], "choose another --control"),
-        (["--device_link=board", "--thermo=2810563412000800"], "the checksum should be cd"),
-        (["--device_link=board", "--board_serial_number=" + "x" * 30], "only 29 characters fit"),
+        (["--device_link="], 2, "--device_link: name the device"),
+        (["--device_link=no/such/board"], 1, "/no/such/board: no such directory: "),
+        (["--device_link=board", "--control=" + "x" * 200], 1, "choose another --control"),
+        (["--device_link=board", "--thermo=2810563412000800"], 2, "the checksum should be cd"),
+        (["--device_link=board", "--board_serial_number=" + "x" * 30], 2, "only 29 characters fit"),
     ],
 )
-def test_a_start_that_cannot_work_fails_with_one_line(bar: Bar, flags: list[str], complaint: str) -> None:
+def test_a_start_that_cannot_work_fails_with_one_line(
+    bar: Bar, flags: list[str], expected_status: int, complaint: str
+) -> None:
     status, lines = said(bar.run("kegboard_simulator.py", *flags))
-    assert status == 1
+    assert status == expected_status
     assert len(lines) == 1
     assert complaint in lines[0]
 
@@ -217,7 +219,7 @@ def test_the_tap_closes_when_the_pouring_client_goes(bar: Bar) -> None:
     while board.state()["meters"]["flow0"] == 0:
         assert time.monotonic() < deadline_s
     assert pouring.end(signal.SIGINT) == 1
-    assert pouring.lines[-1] == "kegboard_simulator: interrupted"
+    assert pouring.lines[-1] == "kegboard_simulator.py: interrupted"
     level = -1
     while level != (level := board.state()["meters"]["flow0"]) or level == 0:
         board.verb(
@@ -245,7 +247,8 @@ def test_state_is_json_for_programs(bar: Bar) -> None:
     ("words", "status", "complaint"),
     [
         (["pour", "flow0"], 2, "expected pour METER TICKS"),
-        (["poor"], 2, "is no verb"),
+        (["poor"], 2, "kegboard_simulator.py: 'poor' is no verb"),
+        (["pour", "flow0", "-5"], 2, "'-5': expected a whole number"),
         (["script"], 2, "expected script FILE"),
         (["script", "nowhere"], 1, "No such file"),
         (["pour", "flow3", "1"], 1, "the board has no flow3"),
