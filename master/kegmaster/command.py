@@ -9,13 +9,14 @@ import io
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from . import client, flags, paths
+from . import client, flags, paths, pidfiles
 from .config import Directories
 from .exit_codes import Status, Verb
 from .loading import Source, UnreadableError
@@ -25,6 +26,8 @@ from .spec import App, Config
 
 _END_S: Final = 5.0
 _LOCK_WAIT_S: Final = 5.0
+_LOOK_EVERY_S: Final = 0.01
+_TRIES: Final = 5
 
 
 class Command:
@@ -33,6 +36,8 @@ class Command:
     def __init__(self, options: Namespace, program: str) -> None:
         """Find out where everything is. Raises NoHomeError."""
         self.options = options
+        self._masters: list[int] = []
+        """Pidfds of watchdog and keeper, for a stop that ends them too."""
         self.program = os.path.basename(program)
         given: tuple[Any, ...] = (options.master_config, options.pidfile_dir, options.logfile_dir)
         if None in given:
@@ -107,9 +112,7 @@ class Command:
             sock = self._make_master(config)
         assert sock is not None
         verb = "start" if fresh else self.options.verb
-        return self._follow(
-            client.ask(sock, self.options.timeout, verb=verb, names=self.options.names, fresh=fresh)
-        )
+        return self._follow(sock, verb, fresh=fresh)
 
     def stop(self) -> int:
         """Stop apps; without names the master too. After a crash of the master, what it left is found and ended."""
@@ -124,7 +127,7 @@ class Command:
                 self._error(str(error), bare=True)
                 config = Config(file=self.config_file)
             sock = self._make_master(config, revive=False)
-        return self._follow(client.ask(sock, self.options.timeout, verb="stop", names=self.options.names))
+        return self._follow(sock, "stop")
 
     def status(self) -> int:
         """Show what runs."""
@@ -209,11 +212,8 @@ class Command:
             )
         except birth.LockedError:
             # Somebody else is just doing the same, or a master hangs.
-            until_s = time.monotonic() + _LOCK_WAIT_S
-            while time.monotonic() < until_s:
-                if sock := client.connect(self.run_directory.socket):
-                    return sock
-                time.sleep(0.01)
+            if sock := self._reconnect():
+                return sock
             raise client.NoAnswerError(
                 f"a master holds {self.run_directory.pidfile} but does not answer;"
                 f" see {self.logfile}, kill -TERM {self._claimed()} ends it and its apps"
@@ -225,31 +225,41 @@ class Command:
             raise client.NoAnswerError(f"the new master is gone already; see {self.logfile}")
         return sock
 
-    def _follow(self, answers: Any) -> int:
-        """Show how a command goes; its exit status."""
-        verb, rows, problems = self.options.verb, [], []
-        masters: list[int] = []
-        code = None
-        for answer in answers:
-            if "error" in answer:
-                return self._fail(answer["error"], int(answer.get("exit", Verb.FAILED)))
-            if "master" in answer:
-                masters = _hold(answer["master"])
-            elif "app" in answer:
-                rows.append(answer)
-                if not self.options.json:
-                    self._show(answer)
-            else:
-                code, problems = int(answer["exit"]), answer.get("problems", [])
-        if code is None:
-            cure = f"see {self.logfile}, and start it again"
-            return self._fail(f"the master ended before it was done; {cure}", Verb.FAILED)
-        if (
-            verb == "stop"
-            and not self.options.names
-            and code == Verb.DONE
-            and not client.wait_gone(masters, _END_S)
-        ):
+    def _follow(self, sock: socket.socket, verb: str, *, fresh: bool = False) -> int:
+        """Show how a command goes; its exit status.
+
+        A watchdog that dies meanwhile is soon followed by another, which is asked again: every command may be
+        repeated.
+        """
+        rows: dict[str, dict[str, Any]] = {}
+        until_s = time.monotonic() + self.options.timeout
+        for _ in range(_TRIES):
+            request = {"verb": verb, "names": self.options.names, "fresh": fresh}
+            for answer in client.ask(sock, max(0.0, until_s - time.monotonic()), **request):
+                if "error" in answer:
+                    return self._fail(answer["error"], int(answer.get("exit", Verb.FAILED)))
+                if "master" in answer:
+                    self._masters = _hold(answer["master"])
+                elif "app" in answer:
+                    if rows.get(answer["app"]) != answer:
+                        self._show(answer)
+                    rows[answer["app"]] = answer
+                else:
+                    return self._conclude(verb, list(rows.values()), answer)
+            following = self._reconnect()
+            if following is None:
+                break
+            sock = following
+        if verb == "stop" and not self._leftovers() and not pidfiles.locked(self.run_directory.pidfile):
+            return self._conclude(verb, list(rows.values()), {"exit": Verb.DONE})
+        return self._fail(
+            f"the master ended before it was done; see {self.logfile}, and try again", Verb.FAILED
+        )
+
+    def _conclude(self, verb: str, rows: list[dict[str, Any]], answer: dict[str, Any]) -> int:
+        code, problems = int(answer["exit"]), answer.get("problems", [])
+        everything = verb == "stop" and not self.options.names
+        if everything and code == Verb.DONE and not client.wait_gone(self._masters, _END_S):
             return self._fail(f"the master (process {self._claimed()}) does not end", Verb.FAILED)
         for problem in problems:
             self._error(problem, bare=True)
@@ -257,7 +267,18 @@ class Command:
             print(json.dumps({"verb": verb, "apps": rows, "problems": problems, "exit": code}, indent=2))
         return code
 
+    def _reconnect(self) -> socket.socket | None:
+        """The next watchdog, once it listens; None if there is none to come."""
+        until_s = time.monotonic() + _LOCK_WAIT_S
+        while time.monotonic() < until_s and pidfiles.locked(self.run_directory.pidfile):
+            if sock := client.connect(self.run_directory.socket):
+                return sock
+            time.sleep(_LOOK_EVERY_S)
+        return None
+
     def _show(self, answer: dict[str, Any]) -> None:
+        if self.options.json:
+            return
         name, state, text = answer["app"], answer["state"], answer["text"]
         if not answer["ok"]:
             self._error(
@@ -308,8 +329,6 @@ class Command:
         return any(True for _ in Records(self.run_directory.records).read_all())
 
     def _claimed(self) -> str:
-        from . import pidfiles
-
         try:
             return str(pidfiles.read(self.run_directory.pidfile) or "unknown")
         except pidfiles.PidfileError:

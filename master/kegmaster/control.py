@@ -197,11 +197,15 @@ class ControlServer:
         self._conversations.pop(conversation, None)
         self._selector.unregister(connection)
 
-    def close(self) -> None:
-        """Stop listening and remove the socket; conversations under way are let go."""
+    def let_go(self) -> None:
+        """Hang up on everybody, and leave the socket's file to whoever listens next."""
         for conversation in list(self._conversations):
             conversation.close()
         self._stop_listening()
+
+    def close(self) -> None:
+        """Stop listening and remove the socket; conversations under way are let go."""
+        self.let_go()
         try:
             os.unlink(self.path)
         except OSError:

@@ -86,7 +86,8 @@ class Crew:
         self.records.discard()
 
     def let_go(self) -> None:
-        """Forget all processes, without touching any."""
+        """Forget all processes, without touching any, and leave the notify socket's file to whoever comes next."""
+        self._notify.let_go()
         for instance in self.instances.values():
             for process in instance.processes():
                 process.close()

@@ -96,9 +96,13 @@ class NotifySocket:
                     reports.append(Report(pid=pid, uid=uid, fields=fields))
         return reports
 
+    def let_go(self) -> None:
+        """Stop receiving."""
+        self._socket.close()
+
     def close(self) -> None:
         """Stop receiving and remove the socket."""
-        self._socket.close()
+        self.let_go()
         if not self.address.startswith("@"):
             try:
                 os.unlink(self.path)

@@ -119,6 +119,7 @@ class Watchdog:
         """Close everything, and leave all files to the watchdog that comes after us."""
         signal.set_wakeup_fd(-1)
         self._inotify.close()
+        self._control.let_go()
         self.crew.let_go()
         self._selector.close()
 
