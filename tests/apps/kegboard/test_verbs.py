@@ -59,6 +59,7 @@ def test_words_spell_a_verb(words: str, verb: Verb) -> None:
     [
         ("", "expected a verb"),
         ("poor flow0 10", "'poor' is no verb; there are pour"),
+        ("poor flow0 10", "noise, state, script"),
         ("pour flow0", "expected pour METER TICKS"),
         ("pour flow0 10 20", "expected pour METER TICKS"),
         ("pour flow6 10", "'flow6' is no meter"),
