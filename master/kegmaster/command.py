@@ -11,23 +11,18 @@ import os
 import signal
 import socket
 import sys
-import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any
 
-from . import client, flags, paths, pidfiles
+from . import client, flags, paths
 from .config import Directories
+from .dispatch import Dispatch, Terminal
 from .exit_codes import Status, Verb
 from .loading import Source, UnreadableError
 from .paths import NoHomeError, RunDirectory
 from .programs import Search
 from .spec import App, Config
-
-_END_S: Final = 5.0
-_LOCK_WAIT_S: Final = 5.0
-_LOOK_EVERY_S: Final = 0.01
-_TRIES: Final = 5
 
 
 class Command:
@@ -36,8 +31,6 @@ class Command:
     def __init__(self, options: Namespace, program: str) -> None:
         """Find out where everything is. Raises NoHomeError."""
         self.options = options
-        self._masters: list[int] = []
-        """Pidfds of watchdog and keeper, for a stop that ends them too."""
         self.program = os.path.basename(program)
         given: tuple[Any, ...] = (options.master_config, options.pidfile_dir, options.logfile_dir)
         if None in given:
@@ -53,6 +46,8 @@ class Command:
         )
         self.run_directory = RunDirectory(path=pidfile_dir)
         self.logfile = f"{logfile_dir}/{paths.NAME}.log"
+        self.terminal = Terminal(self.program, options.verb, json=options.json)
+        self.dispatch = Dispatch(self.terminal, self.run_directory, self.logfile, options.timeout)
         self.source = Source(
             file=self.config_file,
             directories=Directories(pidfile_dir=pidfile_dir, logfile_dir=logfile_dir),
@@ -96,9 +91,9 @@ class Command:
             for app in apps:
                 print(shlex.join(app.argv))
             for problem in config.problems:
-                self._error(str(problem), bare=True)
+                self.terminal.error(str(problem), bare=True)
         if unknown:
-            return self._fail(f"{config.file}: there is no section [{unknown[0]}]", Verb.USAGE)
+            return self.terminal.fail(f"{config.file}: there is no section [{unknown[0]}]", Verb.USAGE)
         return Verb.NOT_CONFIGURED if config.problems else Verb.DONE
 
     def start(self) -> int:
@@ -112,22 +107,22 @@ class Command:
             sock = self._make_master(config)
         assert sock is not None
         verb = "start" if fresh else self.options.verb
-        return self._follow(sock, verb, fresh=fresh)
+        return self.dispatch.follow(sock, verb, self.options.names, fresh=fresh)
 
     def stop(self) -> int:
         """Stop apps; without names the master too. After a crash of the master, what it left is found and ended."""
         sock = client.connect(self.run_directory.socket)
         if sock is None:
-            if not self._leftovers():
+            if not self.dispatch.leftovers():
                 print("nothing is running")
                 return Verb.DONE
             try:
                 config, _ = self.source.load()
             except UnreadableError as error:
-                self._error(str(error), bare=True)
+                self.terminal.error(str(error), bare=True)
                 config = Config(file=self.config_file)
             sock = self._make_master(config, revive=False)
-        return self._follow(sock, "stop")
+        return self.dispatch.follow(sock, "stop", self.options.names)
 
     def status(self) -> int:
         """Show what runs."""
@@ -141,17 +136,17 @@ class Command:
                 else None
             )
         except client.NoAnswerError as error:
-            return self._fail(str(error), Status.UNKNOWN)
+            return self.terminal.fail(str(error), Status.UNKNOWN)
         if answer is None:
             from . import afterlife
 
             report, code = afterlife.status(self.run_directory, self.config_file)
         elif "status" not in answer:
-            return self._fail(str(answer.get("error", "the master gave no answer")), Status.UNKNOWN)
+            return self.terminal.fail(str(answer.get("error", "the master gave no answer")), Status.UNKNOWN)
         else:
             report, code = answer["status"], int(answer["exit"])
         if code == Status.UNKNOWN and self.options.names:
-            self._error(f"{self.config_file}: there is no section [{self._unlisted(report)}]")
+            self.terminal.error(f"{self.config_file}: there is no section [{self._unlisted(report)}]")
         if self.options.json:
             print(json.dumps(report, indent=2))
             return code
@@ -169,7 +164,7 @@ class Command:
 
         config, missing = self.source.load(self.options.names)
         for problem in config.problems:
-            self._error(str(problem), bare=True)
+            self.terminal.error(str(problem), bare=True)
         if (code := self._startable(config, missing, say=False)) is not None:
             return code
         try:
@@ -182,9 +177,9 @@ class Command:
                 verbose=self.options.verbose,
             )
         except birth.LockedError:
-            return self._fail(f"a master runs already in {self.run_directory.path}", Verb.FAILED)
+            return self.terminal.fail(f"a master runs already in {self.run_directory.path}", Verb.FAILED)
         except birth.BirthError as error:
-            return self._fail(str(error), Verb.FAILED)
+            return self.terminal.fail(str(error), Verb.FAILED)
 
     def logs(self) -> int:
         """Print logs."""
@@ -192,13 +187,13 @@ class Command:
 
         config, _ = self.source.load()
         if unknown := self._unknown(config):
-            return self._fail(f"{config.file}: there is no section [{unknown[0]}]", Verb.USAGE)
+            return self.terminal.fail(f"{config.file}: there is no section [{unknown[0]}]", Verb.USAGE)
         files = {app.name: app.logfile for app in self._chosen(config)}
         return logs.show(files, lines=self.options.lines, follow=self.options.follow)
 
     # Their parts
 
-    def _make_master(self, config: Config, *, revive: bool = True) -> Any:
+    def _make_master(self, config: Config, *, revive: bool = True) -> socket.socket:
         from . import birth
 
         try:
@@ -212,11 +207,11 @@ class Command:
             )
         except birth.LockedError:
             # Somebody else is just doing the same, or a master hangs.
-            if sock := self._reconnect():
+            if sock := self.dispatch.reconnect():
                 return sock
             raise client.NoAnswerError(
                 f"a master holds {self.run_directory.pidfile} but does not answer;"
-                f" see {self.logfile}, kill -TERM {self._claimed()} ends it and its apps"
+                f" see {self.logfile}, kill -TERM {self.dispatch.claimed()} ends it and its apps"
             ) from None
         except birth.BirthError as error:
             raise client.NoAnswerError(str(error)) from None
@@ -224,70 +219,6 @@ class Command:
         if sock is None:
             raise client.NoAnswerError(f"the new master is gone already; see {self.logfile}")
         return sock
-
-    def _follow(self, sock: socket.socket, verb: str, *, fresh: bool = False) -> int:
-        """Show how a command goes; its exit status.
-
-        A watchdog that dies meanwhile is soon followed by another, which is asked again: every command may be
-        repeated.
-        """
-        rows: dict[str, dict[str, Any]] = {}
-        until_s = time.monotonic() + self.options.timeout
-        for _ in range(_TRIES):
-            request = {"verb": verb, "names": self.options.names, "fresh": fresh}
-            for answer in client.ask(sock, max(0.0, until_s - time.monotonic()), **request):
-                if "error" in answer:
-                    return self._fail(answer["error"], int(answer.get("exit", Verb.FAILED)))
-                if "master" in answer:
-                    self._masters = _hold(answer["master"])
-                elif "app" in answer:
-                    if rows.get(answer["app"]) != answer:
-                        self._show(answer)
-                    rows[answer["app"]] = answer
-                else:
-                    return self._conclude(verb, list(rows.values()), answer)
-            following = self._reconnect()
-            if following is None:
-                break
-            sock = following
-        if verb == "stop" and not self._leftovers() and not pidfiles.locked(self.run_directory.pidfile):
-            return self._conclude(verb, list(rows.values()), {"exit": Verb.DONE})
-        return self._fail(
-            f"the master ended before it was done; see {self.logfile}, and try again", Verb.FAILED
-        )
-
-    def _conclude(self, verb: str, rows: list[dict[str, Any]], answer: dict[str, Any]) -> int:
-        code, problems = int(answer["exit"]), answer.get("problems", [])
-        everything = verb == "stop" and not self.options.names
-        if everything and code == Verb.DONE and not client.wait_gone(self._masters, _END_S):
-            return self._fail(f"the master (process {self._claimed()}) does not end", Verb.FAILED)
-        for problem in problems:
-            self._error(problem, bare=True)
-        if self.options.json:
-            print(json.dumps({"verb": verb, "apps": rows, "problems": problems, "exit": code}, indent=2))
-        return code
-
-    def _reconnect(self) -> socket.socket | None:
-        """The next watchdog, once it listens; None if there is none to come."""
-        until_s = time.monotonic() + _LOCK_WAIT_S
-        while time.monotonic() < until_s and pidfiles.locked(self.run_directory.pidfile):
-            if sock := client.connect(self.run_directory.socket):
-                return sock
-            time.sleep(_LOOK_EVERY_S)
-        return None
-
-    def _show(self, answer: dict[str, Any]) -> None:
-        if self.options.json:
-            return
-        name, state, text = answer["app"], answer["state"], answer["text"]
-        if not answer["ok"]:
-            self._error(
-                f"{name}: {'not ended' if self.options.verb == 'stop' else 'failed'}: {text}", bare=True
-            )
-            return
-        pid = f", process {answer['pid']}" if answer["pid"] else ""
-        told = text if text.startswith(state) else f"{state}{pid}{': ' + text if text else ''}"
-        print(f"{name}: {told}", flush=True)
 
     def _startable(self, config: Config, missing: frozenset[str], *, say: bool = True) -> int | None:
         """The exit status if there is nothing that could be started; None if there is."""
@@ -297,15 +228,15 @@ class Command:
             if not self.options.names or problem.section in self.options.names
         ]
         if unknown := self._unknown(config):
-            return self._fail(f"{config.file}: there is no section [{unknown[0]}]", Verb.USAGE)
+            return self.terminal.fail(f"{config.file}: there is no section [{unknown[0]}]", Verb.USAGE)
         sound = {app.name for app in config.apps if app.enabled}
         if any(config.find(name) for name in self.options.names) or (sound and not self.options.names):
             return None
         if say:
             for problem in problems:
-                self._error(str(problem), bare=True)
+                self.terminal.error(str(problem), bare=True)
         if not problems:
-            return self._fail(
+            return self.terminal.fail(
                 f"{config.file}: nothing to start; write _enabled = True into a section", Verb.NOT_CONFIGURED
             )
         lacking = {problem.section for problem in problems} <= missing
@@ -322,36 +253,6 @@ class Command:
     def _unlisted(self, report: dict[str, Any]) -> str:
         listed = {row["name"] for row in report["apps"]}
         return next((name for name in self.options.names if name not in listed), "")
-
-    def _leftovers(self) -> bool:
-        from .records import Records
-
-        return any(True for _ in Records(self.run_directory.records).read_all())
-
-    def _claimed(self) -> str:
-        try:
-            return str(pidfiles.read(self.run_directory.pidfile) or "unknown")
-        except pidfiles.PidfileError:
-            return "unknown"
-
-    def _error(self, text: str, *, bare: bool = False) -> None:
-        print(text if bare else f"{self.program}: {text}", file=sys.stderr, flush=True)
-
-    def _fail(self, text: str, code: int) -> int:
-        if self.options.json and self.options.verb != "status":
-            print(json.dumps({"verb": self.options.verb, "error": text, "exit": int(code)}, indent=2))
-        self._error(text)
-        return code
-
-
-def _hold(pids: list[int]) -> list[int]:
-    fds = []
-    for pid in pids:
-        try:
-            fds.append(os.pidfd_open(pid))
-        except OSError:
-            continue
-    return fds
 
 
 def _open_standard_files() -> None:

@@ -1,0 +1,143 @@
+"""A command on its way: sent to the master, followed to its end, shown as it goes.
+
+Knows the control channel and the terminal. Must not know the configuration.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from . import client, pidfiles
+from .exit_codes import Verb
+from .paths import RunDirectory
+from .records import Records
+
+_END_S: Final = 5.0
+_LOCK_WAIT_S: Final = 5.0
+_LOOK_EVERY_S: Final = 0.01
+_TRIES: Final = 5
+
+
+class Terminal:
+    """Where answers go. With `json`, errors are part of the document on stdout too."""
+
+    def __init__(self, program: str, verb: str, *, json: bool) -> None:
+        self.program = program
+        self.verb = verb
+        self.json = json
+
+    def error(self, text: str, *, bare: bool = False) -> None:
+        """Say what is wrong; `bare`: without the program's name, for lines that begin with a file."""
+        print(text if bare else f"{self.program}: {text}", file=sys.stderr, flush=True)
+
+    def fail(self, text: str, code: int) -> int:
+        """Say why it failed; returns `code`."""
+        if self.json and self.verb != "status":
+            print(json.dumps({"verb": self.verb, "error": text, "exit": int(code)}, indent=2))
+        self.error(text)
+        return code
+
+
+class Dispatch:
+    """Commands to the master of one run directory."""
+
+    def __init__(self, terminal: Terminal, run: RunDirectory, logfile: str, timeout_s: float) -> None:
+        self._terminal = terminal
+        self._run = run
+        self._logfile = logfile
+        self._timeout_s = timeout_s
+        self._masters: list[int] = []
+        """Pidfds of watchdog and keeper, for a stop that ends them too."""
+
+    def follow(self, sock: socket.socket, verb: str, names: Sequence[str], *, fresh: bool = False) -> int:
+        """Show how a command goes; its exit status.
+
+        A watchdog that dies meanwhile is soon followed by another, which is asked again: every command may be
+        repeated.
+        """
+        rows: dict[str, dict[str, Any]] = {}
+        everything = verb == "stop" and not names
+        until_s = time.monotonic() + self._timeout_s
+        for _ in range(_TRIES):
+            request = {"verb": verb, "names": names, "fresh": fresh}
+            for answer in client.ask(sock, max(0.0, until_s - time.monotonic()), **request):
+                if "error" in answer:
+                    return self._terminal.fail(answer["error"], int(answer.get("exit", Verb.FAILED)))
+                if "master" in answer:
+                    self._masters = _hold(answer["master"])
+                elif "app" in answer:
+                    if rows.get(answer["app"]) != answer:
+                        self._show(answer)
+                    rows[answer["app"]] = answer
+                else:
+                    return self._conclude(verb, list(rows.values()), answer, everything=everything)
+            following = self.reconnect()
+            if following is None:
+                break
+            sock = following
+        if verb == "stop" and not self.leftovers() and not pidfiles.locked(self._run.pidfile):
+            return self._conclude(verb, list(rows.values()), {"exit": Verb.DONE}, everything=everything)
+        return self._terminal.fail(
+            f"the master ended before it was done; see {self._logfile}, and try again", Verb.FAILED
+        )
+
+    def _conclude(
+        self, verb: str, rows: list[dict[str, Any]], answer: dict[str, Any], *, everything: bool
+    ) -> int:
+        code, problems = int(answer["exit"]), answer.get("problems", [])
+        if everything and code == Verb.DONE and not client.wait_gone(self._masters, _END_S):
+            return self._terminal.fail(f"the master (process {self.claimed()}) does not end", Verb.FAILED)
+        for problem in problems:
+            self._terminal.error(problem, bare=True)
+        if self._terminal.json:
+            print(json.dumps({"verb": verb, "apps": rows, "problems": problems, "exit": code}, indent=2))
+        return code
+
+    def reconnect(self) -> socket.socket | None:
+        """The next watchdog, once it listens; None if there is none to come."""
+        until_s = time.monotonic() + _LOCK_WAIT_S
+        while time.monotonic() < until_s and pidfiles.locked(self._run.pidfile):
+            if sock := client.connect(self._run.socket):
+                return sock
+            time.sleep(_LOOK_EVERY_S)
+        return None
+
+    def _show(self, answer: dict[str, Any]) -> None:
+        if self._terminal.json:
+            return
+        name, state, text = answer["app"], answer["state"], answer["text"]
+        if not answer["ok"]:
+            self._terminal.error(
+                f"{name}: {'not ended' if self._terminal.verb == 'stop' else 'failed'}: {text}", bare=True
+            )
+            return
+        pid = f", process {answer['pid']}" if answer["pid"] else ""
+        told = text if text.startswith(state) else f"{state}{pid}{': ' + text if text else ''}"
+        print(f"{name}: {told}", flush=True)
+
+    def leftovers(self) -> bool:
+        """A master that is gone has left records."""
+        return any(True for _ in Records(self._run.records).read_all())
+
+    def claimed(self) -> str:
+        """The pid in the master's pidfile, for messages."""
+        try:
+            return str(pidfiles.read(self._run.pidfile) or "unknown")
+        except pidfiles.PidfileError:
+            return "unknown"
+
+
+def _hold(pids: list[int]) -> list[int]:
+    fds = []
+    for pid in pids:
+        try:
+            fds.append(os.pidfd_open(pid))
+        except OSError:
+            continue
+    return fds
