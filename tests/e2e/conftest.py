@@ -78,8 +78,10 @@ class Kegerator(Box):
 @pytest.fixture
 def kegerator(tmp_path: Path) -> Iterator[Kegerator]:
     made = Kegerator(tmp_path)
-    made.master("start")
-    made.wait_for_board()
-    yield made
-    made.master("stop")
-    made.close()
+    try:
+        made.master("start")
+        made.wait_for_board()
+        yield made
+        made.master("stop")
+    finally:
+        made.close()

@@ -182,7 +182,9 @@ class Box:
 @pytest.fixture
 def box(tmp_path: Path) -> Iterator[Box]:
     made = Box(tmp_path)
-    yield made
-    if made.run.exists():
-        made.master("stop", expect=None)
-    made.close()
+    try:
+        yield made
+        if made.run.exists():
+            made.master("stop", expect=None)
+    finally:
+        made.close()
