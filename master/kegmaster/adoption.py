@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 
 from . import proc
 from .crew import Crew, end_at_once
+from .environment import credentials
 from .instance import Instance
 from .life import Life
 from .lifecycle import State
@@ -31,27 +32,40 @@ def adopt_all(crew: Crew, config: Config, *, revive: bool) -> None:
     """
     found = list(crew.records.read_all())
     cookies = {record.cookie for record in found if isinstance(record, Record)}
-    for record in (*found, *_unrecorded(crew, cookies)):
+    for record in found:
         if not isinstance(record, Record):
             crew.journal.error(str(record))
             crew.records.set_aside(record.file)
             continue
-        app = config.find(record.app)
-        life = Life(app=app or _as_recorded(record), restarts=record.restarts)
-        instance = _living(life.app, record)
-        if instance is not None:
-            crew.lives[record.app] = life
-            ready = record.state != State.STARTING.value or life.app.type in ("simple", "forking")
-            life.adopted(time.monotonic(), proc.age_s(instance.start_ticks), ready=ready)
-            life.wanted = record.wanted
-            crew.take_over(life, instance)
-            crew.journal.info(f"{record.app}: adopted, process {instance.main_pid}")
+        _adopt(crew, config, record, revive=revive)
+    for record in _unrecorded(crew, config, cookies):
+        if record.app in crew.instances:
+            crew.journal.warning(
+                f"{record.app}: process {record.pid} claims to be of it but is not; it is left alone"
+            )
         else:
-            _go_on(crew, life, record)
-            if app is not None and revive and record.wanted:
-                crew.lives[record.app] = life
-            else:
-                crew.records.remove(record.app)
+            _adopt(crew, config, record, revive=revive)
+            if record.app in crew.instances:
+                crew.register.write(crew.lives[record.app], crew.instances[record.app])
+
+
+def _adopt(crew: Crew, config: Config, record: Record, *, revive: bool) -> None:
+    app = config.find(record.app)
+    life = Life(app=app or _as_recorded(record), restarts=record.restarts)
+    instance = _living(life.app, record)
+    if instance is not None:
+        crew.lives[record.app] = life
+        ready = record.state != State.STARTING.value or life.app.type in ("simple", "forking")
+        life.adopted(time.monotonic(), proc.age_s(instance.start_ticks), ready=ready)
+        life.wanted = record.wanted
+        crew.take_over(life, instance)
+        crew.journal.info(f"{record.app}: adopted, process {instance.main_pid}")
+    else:
+        _go_on(crew, life, record)
+        if app is not None and revive and record.wanted:
+            crew.lives[record.app] = life
+        else:
+            crew.records.remove(record.app)
 
 
 def _go_on(crew: Crew, life: Life, record: Record) -> None:
@@ -97,16 +111,22 @@ def _end_rest(crew: Crew, record: Record) -> None:
             crew.journal.error(f"{record.app}: process {seen.pid} of it cannot be ended")
 
 
-def _unrecorded(crew: Crew, known: Collection[str]) -> Iterator[Record]:
-    """Launches of this run directory whose record was lost (full disk, directory removed), as their processes tell."""
+def _unrecorded(crew: Crew, config: Config, known: Collection[str]) -> Iterator[Record]:
+    """Launches of this run directory whose record was lost (full disk, directory removed), as their processes tell.
+
+    Anybody can give a process such marks; so only those of our own user, or the app's, are believed, and only for
+    apps that are configured.
+    """
     launches: dict[str, tuple[str, list[proc.Stat]]] = {}
     for pid in proc.all_pids():
         marks = proc.marks_of(pid)
-        cookie, name = marks.get(proc.COOKIE, ""), marks.get(proc.APP, "")
-        if marks.get(proc.RUN) != crew.run or cookie in known or not sound_cookie(cookie) or "/" in name:
+        cookie, app = marks.get(proc.COOKIE, ""), config.find(marks.get(proc.APP, ""))
+        if marks.get(proc.RUN) != crew.run or cookie in known or not sound_cookie(cookie) or app is None:
             continue
-        if (seen := proc.stat(pid)) and not seen.zombie:
-            launches.setdefault(cookie, (name, []))[1].append(seen)
+        owner = credentials(app.context)[0] if app.context.user else os.geteuid()
+        seen = proc.stat(pid)
+        if seen and not seen.zombie and proc.owner(pid) == owner:
+            launches.setdefault(cookie, (app.name, []))[1].append(seen)
     for cookie, (name, processes) in launches.items():
         # The main process leads a session and is the oldest that does; what merely stems from it comes later.
         leaders = (seen for seen in processes if seen.session == seen.pid)

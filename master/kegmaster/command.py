@@ -113,14 +113,18 @@ class Command:
         """Stop apps; without names the master too. After a crash of the master, what it left is found and ended."""
         sock = client.connect(self.run_directory.socket)
         if sock is None:
-            if not self.dispatch.leftovers():
-                print("nothing is running")
-                return Verb.DONE
             try:
-                config, _ = self.source.load()
+                config, unreadable = self.source.load()[0], ""
             except UnreadableError as error:
-                self.terminal.error(str(error), bare=True)
-                config = Config(file=self.config_file)
+                config, unreadable = Config(file=self.config_file), str(error)
+            if not unreadable and (unknown := self._unknown(config)):
+                return self.terminal.fail(f"{config.file}: there is no section [{unknown[0]}]", Verb.USAGE)
+            if not self.dispatch.leftovers():
+                nothing = {"verb": "stop", "apps": [], "problems": [], "exit": 0}
+                print(json.dumps(nothing, indent=2) if self.options.json else "nothing is running")
+                return Verb.DONE
+            if unreadable:
+                self.terminal.error(unreadable, bare=True)
             sock = self._make_master(config, revive=False)
         return self.dispatch.follow(sock, "stop", self.options.names)
 

@@ -108,6 +108,9 @@ class Desk:
             runs = "; it runs on as before, stop ends it" if unknown[0] in watchdog.lives else ""
             talk.finish(error=f"{config.file}: there is no section [{unknown[0]}]{runs}", exit=Verb.USAGE)
             return
+        if names and set(names) <= watchdog.missing:
+            talk.finish(exit=Verb.NOT_INSTALLED, problems=[str(problem) for problem in problems])
+            return
         # An app whose section is broken is left as it is, running or not: there is nothing to start it by.
         sound = [app.name for app in config.apps if (app.name in names if names else app.enabled)]
         command = watchdog.start if verb == "start" else watchdog.restart
@@ -196,7 +199,10 @@ def status(watchdog: Watchdog, names: Iterable[str]) -> tuple[dict[str, Any], in
     """What `status --json` prints, and its exit status."""
     now_s = time.monotonic()
     chosen = list(names)
-    known = {app.name: app for app in watchdog.config.apps if app.enabled}
+    left_out = {
+        app.name: app for app in watchdog.config.unsound if app.enabled and app.name not in watchdog.lives
+    }
+    known = {app.name: app for app in watchdog.config.apps if app.enabled} | left_out
     everything = [*known, *(name for name in watchdog.lives if name not in known)]
     unknown = [name for name in chosen if name not in everything and not watchdog.config.find(name)]
     rows = []
@@ -205,6 +211,9 @@ def status(watchdog: Watchdog, names: Iterable[str]) -> tuple[dict[str, Any], in
     for name in chosen or everything:
         app = watchdog.config.find(name)
         life = watchdog.lives.get(name) or (Life(app=app) if app else None)
+        if name in left_out:
+            life = Life(app=left_out[name], reason=_problem(watchdog, name))
+            fine = False
         if life is None:
             continue
         instance = watchdog.crew.instances.get(name)
@@ -221,6 +230,10 @@ def status(watchdog: Watchdog, names: Iterable[str]) -> tuple[dict[str, Any], in
     elif chosen and not wanted:
         code = Status.NOT_RUNNING
     return {"master": master, "apps": rows}, code
+
+
+def _problem(watchdog: Watchdog, name: str) -> str:
+    return next((f"left out: {p.wrong}" for p in watchdog.config.problems if p.section == name), "left out")
 
 
 def _as_wanted(life: Life) -> bool:

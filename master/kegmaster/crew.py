@@ -67,6 +67,15 @@ class Crew:
         if keeper.deaths_r >= 0:
             selector.register(keeper.deaths_r, selectors.EVENT_READ, lambda _: self.deaths.take())
 
+    @property
+    def complete(self) -> bool:
+        """Of the files we keep in the run directory, none is missing."""
+        ours = [
+            instance for instance in self.instances.values() if instance.main and not instance.app.detaches
+        ]
+        kept = [self.records.directory, *(instance.app.pidfile for instance in ours)]
+        return not self._notify.missing and all(os.path.lexists(path) for path in kept)
+
     def restore(self) -> None:
         """Make what somebody removed from the run directory anew. Raises OSError."""
         if self._notify.missing:

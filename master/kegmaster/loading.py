@@ -65,7 +65,8 @@ class Source:
                         missing.add(app.name)
         problems.sort(key=lambda problem: problem.line)
         sound = tuple(app for app in config.apps if app.name not in broken)
-        return replace(config, apps=sound, problems=tuple(problems)), frozenset(missing)
+        unsound = (*config.unsound, *(app for app in config.apps if app.name in broken))
+        return replace(config, apps=sound, unsound=unsound, problems=tuple(problems)), frozenset(missing)
 
     def check(self, app: App) -> None:
         """Check one app once more, right before it is started. Raises ProgramError."""

@@ -56,6 +56,14 @@ def stat(pid: int) -> Stat | None:
     )
 
 
+def owner(pid: int) -> int:
+    """The user `pid` runs as; -1 if it is gone."""
+    try:
+        return os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return -1
+
+
 @cache
 def boot_id() -> str:
     """A random id the kernel makes at each boot."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from .problems import Problem
@@ -87,10 +87,6 @@ class Records:
     def set_aside(self, path: str) -> None:
         """Keep an unreadable record for a person to look at, out of the way."""
         os.replace(path, path + ".unreadable")
-
-    def complete(self, apps: Iterable[str]) -> bool:
-        """Every one of `apps` has its record."""
-        return all(os.path.exists(self._path(app)) for app in apps)
 
     def discard(self) -> None:
         """Remove the directory if nothing is left in it."""

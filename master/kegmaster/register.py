@@ -63,9 +63,7 @@ class Register:
                 self._written[name] = wanted
 
     def restore(self, lives: Mapping[str, Life], instances: Mapping[str, Instance]) -> None:
-        """Write everything anew if some of it was removed. Raises OSError."""
-        if self._records.complete(name for name, life in lives.items() if life.wanted):
-            return
+        """Write everything anew, since some of it was removed. Raises OSError."""
         self._records.prepare()
         self._written.clear()
         for name, instance in instances.items():

@@ -55,6 +55,8 @@ class Watchdog:
         self.config = config
         self.journal = setup.journal
         self.started_unix = time.time()
+        self.missing: frozenset[str] = frozenset()
+        """Apps that cannot be started because their program is not installed."""
         self.stopping: set[str] = set()
         """Apps whose stop waits for those that come after them."""
         self.leaving = False
@@ -173,9 +175,7 @@ class Watchdog:
         self._inotify.take()
         self._changed = True
         run = self.setup.run
-        if self.setup.lock.held and all(
-            os.path.lexists(path) for path in (run.pidfile, run.socket, run.records)
-        ):
+        if self.setup.lock.held and os.path.lexists(run.socket) and self.crew.complete:
             return
         self.journal.warning(f"{run.path}: files of the running master were removed, making them anew")
         try:
@@ -203,7 +203,7 @@ class Watchdog:
 
         `names`: apps that will be started though they are not enabled.
         """
-        self.config, _ = self.setup.source.load(names)
+        self.config, self.missing = self.setup.source.load(names)
         return self.config
 
     def start(self, names: Iterable[str]) -> list[str]:
@@ -288,7 +288,8 @@ class Watchdog:
                 self.crew.perform(life, action)
 
     def _tell(self, life: Life) -> None:
-        text = f"{life.app.name}: {life.state.value}{': ' + life.reason if life.reason else ''}"
+        reason = "" if life.state is State.RUNNING else life.reason  # that of the end before
+        text = f"{life.app.name}: {life.state.value}{': ' + reason if reason else ''}"
         if life.state in (State.FATAL, State.BACKOFF):
             self.journal.warning(text)
         elif life.state in (State.RUNNING, State.STOPPED, State.EXITED):

@@ -293,3 +293,48 @@ def test_many_apps_start_under_a_small_limit_of_open_files(box: Box) -> None:
     assert "Max open files            64 " in limits, "apps start with the limit that there was"
     box.master("stop")
     assert box.processes() == []
+
+
+def test_marks_that_anybody_can_give_a_process_are_not_believed(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    marks = {"KEGMASTER_COOKIE": "0" * 31 + "1", "KEGMASTER_RUN": str(box.run), "HOME": "/"}
+    others: list[subprocess.Popen[bytes]] = []
+    try:
+        for app, user in (("nobody", None), ("one", 65534 if os.geteuid() == 0 else None)):
+            environment = marks | {"KEGMASTER_APP": app}
+            if user is not None or app == "nobody":
+                others.append(
+                    subprocess.Popen(["sleep", "1000"], env=environment, user=user, start_new_session=True)
+                )
+        box.master("start")
+        pid = box.pid("one")
+        assert pid not in [other.pid for other in others]
+        others.append(
+            subprocess.Popen(
+                ["sleep", "1000"],
+                env=marks | {"KEGMASTER_COOKIE": "0" * 31 + "2", "KEGMASTER_APP": "one"},
+                start_new_session=True,
+            )
+        )
+        kill(box.master_pid())
+        eventually(lambda: box.status()["master"]["state"] == "running")
+        assert box.pid("one") == pid, "an app that is watched has no second claimant"
+        box.master("stop")
+        assert all(other.poll() is None for other in others)
+        assert box.processes() == []
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
+@pytest.mark.parametrize(
+    "name", ["kegbot_master.notify", "kegbot_master.sock", "kegbot_master.pid", "one.pid"]
+)
+def test_a_single_file_that_is_removed_from_the_run_directory_is_made_anew(box: Box, name: str) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    (box.run / name).unlink()
+    eventually((box.run / name).exists)
+    eventually(lambda: box.status()["master"]["state"] == "running")
+    assert len(box.processes()) == 4

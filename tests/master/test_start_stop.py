@@ -223,3 +223,23 @@ def test_root_refuses_a_configuration_that_others_can_write(box: Box) -> None:
     box.config.chmod(0o666)
     done = box.master("start", expect=6)
     assert "can be written by others than root; chown root" in done.stderr
+
+
+def test_an_app_whose_program_is_missing_is_named_by_every_verb(box: Box) -> None:
+    box.write(
+        f"[well]\n_enabled = True\n_command = {box.program('probe')}\n[miss]\n_enabled = True\n_command = /nowhere/x\n"
+    )
+    box.master("start", expect=1)
+    box.master("start", "miss", expect=5)
+    left_out = box.app("miss")
+    assert (left_out["state"], left_out["reason"]) == ("stopped", "left out: there is no program /nowhere/x")
+    box.master("status", expect=7)
+    box.master("status", "well", expect=0)
+
+
+def test_stop_tells_a_wrong_name_from_nothing_to_do(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("stop", "nobody", expect=2)
+    assert json.loads(box.master("stop", "--json").stdout)["exit"] == 0
+    box.config.unlink()
+    assert box.master("stop").stdout == "nothing is running\n"
