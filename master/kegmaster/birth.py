@@ -139,6 +139,8 @@ def _watch(birth: Birth, config: Config, news: Keeper, verdict_w: int) -> int:
     # watchdog that we make now.
     journal.warning(f"the keeper was killed; process {os.getpid()} takes its place")
     watchdog.let_go()
+    # What else a watchdog holds open, a keeper must not: its heirs would all inherit it.
+    spawn.close_all_but(birth.lock.fd)
     return _keep(birth, watchdog.config, -1)
 
 

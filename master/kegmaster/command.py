@@ -251,8 +251,7 @@ class Command:
         return [app for app in config.apps if app.name in names or (app.enabled and not names)]
 
     def _unknown(self, config: Config) -> list[str]:
-        known = {app.name for app in config.apps} | {problem.section for problem in config.problems}
-        return [name for name in self.options.names if name not in known]
+        return config.unknown(self.options.names)
 
     def _unlisted(self, report: dict[str, Any]) -> str:
         listed = {row["name"] for row in report["apps"]}

@@ -103,8 +103,7 @@ class Desk:
             talk.finish(error=str(error), exit=Verb.NOT_CONFIGURED)
             return
         problems = [problem for problem in config.problems if not names or problem.section in names]
-        known = {app.name for app in config.apps} | {problem.section for problem in problems}
-        if unknown := [name for name in names if name not in known]:
+        if unknown := config.unknown(names):
             runs = "; it runs on as before, stop ends it" if unknown[0] in watchdog.lives else ""
             talk.finish(error=f"{config.file}: there is no section [{unknown[0]}]{runs}", exit=Verb.USAGE)
             return
@@ -119,18 +118,17 @@ class Desk:
         job.problems = [str(problem) for problem in problems]
         job.failed = bool(job.problems)
         if verb == "restart" and not names:
-            gone = [
-                name for name, life in watchdog.lives.items() if name not in known and life.state in ALIVE
-            ]
+            running = [name for name, life in watchdog.lives.items() if life.state in ALIVE]
             note = "any more; it runs on as before, stop ends it"
-            job.problems += [f"{config.file}: there is no section [{name}] {note}" for name in gone]
+            job.problems += [
+                f"{config.file}: there is no section [{name}] {note}" for name in config.unknown(running)
+            ]
         self._jobs.append(job)
 
     def _stop(self, names: list[str], talk: Conversation) -> None:
-        unknown = [
-            name for name in names if name not in self.watchdog.lives and not self.watchdog.config.find(name)
-        ]
-        if unknown:
+        if unknown := [
+            name for name in self.watchdog.config.unknown(names) if name not in self.watchdog.lives
+        ]:
             talk.finish(
                 error=f"{self.watchdog.config.file}: there is no section [{unknown[0]}]", exit=Verb.USAGE
             )
@@ -177,7 +175,7 @@ class Desk:
             young = life.app.type == "simple" and now_s - life.started_s < START_GRACE_S
             return None if young else (True, "")
         if state is State.EXITED:
-            return bool(life.last_exit and life.last_exit.succeeded(life.app.policy)), life.reason
+            return life.succeeded, life.reason
         if state is State.WAITING and life.blocked:
             return self._waits(life)
         return (False, "stopped meanwhile by another command") if state is State.STOPPED else None
@@ -204,7 +202,7 @@ def status(watchdog: Watchdog, names: Iterable[str]) -> tuple[dict[str, Any], in
     }
     known = {app.name: app for app in watchdog.config.apps if app.enabled} | left_out
     everything = [*known, *(name for name in watchdog.lives if name not in known)]
-    unknown = [name for name in chosen if name not in everything and not watchdog.config.find(name)]
+    unknown = [name for name in watchdog.config.unknown(chosen) if name not in watchdog.lives]
     rows = []
     fine = True
     wanted = False
@@ -238,7 +236,7 @@ def _problem(watchdog: Watchdog, name: str) -> str:
 
 def _as_wanted(life: Life) -> bool:
     if life.state is State.EXITED:
-        return bool(life.last_exit and life.last_exit.succeeded(life.app.policy))
+        return life.succeeded
     return life.state is State.RUNNING
 
 

@@ -95,11 +95,8 @@ class Crew:
         self.records.discard()
 
     def let_go(self) -> None:
-        """Forget all processes, without touching any, and leave the notify socket's file to whoever comes next."""
+        """Leave the notify socket's file, and all processes, to whoever comes next."""
         self._notify.let_go()
-        for instance in self.instances.values():
-            for process in instance.processes():
-                process.close()
 
     def next_probe_s(self) -> float | None:
         """When a pidfile is to be looked at next (monotonic)."""

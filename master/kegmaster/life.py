@@ -56,6 +56,11 @@ class Life:
         """SIGKILL was sent long ago, and something of it still lives."""
         return self.kills > 1
 
+    @property
+    def succeeded(self) -> bool:
+        """Its last end was no failure."""
+        return self.last_exit is not None and self.last_exit.succeeded(self.app.policy)
+
     def on(
         self, event: Event, now_s: float, *, exit: Exit | None = None, reason: str = ""
     ) -> tuple[Action, ...]:
@@ -72,7 +77,7 @@ class Life:
     def cleared(self, now_s: float, jitter: float) -> tuple[Action, ...]:
         """No process of it is left: go where policy leads. `jitter` is a random number from 0 to 1."""
         policy = self.app.policy
-        failed = bool(self._bad_start) or not (self.last_exit and self.last_exit.succeeded(policy))
+        failed = bool(self._bad_start) or not self.succeeded
         if not self.wanted or self.again or self._done:
             self.failures, self.delay_s = 0, 0.0
         else:

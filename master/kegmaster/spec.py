@@ -5,7 +5,7 @@ Knows names and units. Must not know INI, the disk or processes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -85,3 +85,10 @@ class Config:
     def find(self, name: str) -> App | None:
         """The sound app of that name."""
         return next((app for app in self.apps if app.name == name), None)
+
+    def unknown(self, names: Iterable[str]) -> list[str]:
+        """Those of `names` that no section bears, sound or not."""
+        known = {app.name for app in (*self.apps, *self.unsound)} | {
+            problem.section for problem in self.problems
+        }
+        return [name for name in names if name not in known]

@@ -6,6 +6,7 @@ sleeps until something happens.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import selectors
@@ -83,9 +84,10 @@ class Watchdog:
         self.stopping.update(life.app.name for life in self.lives.values() if not life.wanted)
         self._inotify = Inotify()
         self._selector.register(self._inotify, selectors.EVENT_READ, lambda _: self._on_files())
-        if setup.keeper.pid:
-            # Readable once the keeper has ended.
-            self._selector.register(os.pidfd_open(setup.keeper.pid), selectors.EVENT_READ, lambda _: None)
+        if setup.keeper.alive:
+            # Readable once the keeper has ended. If it has by now, `run` sees that first thing.
+            with contextlib.suppress(ProcessLookupError):
+                self._selector.register(os.pidfd_open(setup.keeper.pid), selectors.EVENT_READ, lambda _: None)
         self._control = ControlServer(setup.run.socket, self._selector, lambda *call: self.on_request(*call))
         setup.lock.claim(os.getpid())
 
@@ -118,7 +120,7 @@ class Watchdog:
         self.setup.lock.release()
 
     def let_go(self) -> None:
-        """Close everything, and leave all files to the watchdog that comes after us."""
+        """Stop listening, and leave all files to the watchdog that comes after us."""
         signal.set_wakeup_fd(-1)
         self._inotify.close()
         self._control.let_go()
@@ -312,11 +314,7 @@ class Watchdog:
                 if required:
                     return f"requires {name}, which is stopped"
                 continue
-            done = (
-                other.state is State.EXITED
-                and other.last_exit
-                and other.last_exit.succeeded(other.app.policy)
-            )
+            done = other.state is State.EXITED and other.succeeded
             ready = other.state is State.RUNNING and name not in self.stopping
             given_up = other.state in (State.FATAL, State.EXITED) and not required
             if not (done or ready or given_up):

@@ -338,3 +338,15 @@ def test_a_single_file_that_is_removed_from_the_run_directory_is_made_anew(box: 
     eventually((box.run / name).exists)
     eventually(lambda: box.status()["master"]["state"] == "running")
     assert len(box.processes()) == 4
+
+
+def test_a_watchdog_that_takes_the_keepers_place_hands_on_no_descriptors(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    counts = []
+    for _ in range(4):
+        keeper = keeper_of(box)
+        kill(keeper)
+        back_under_another_keeper(box, keeper)
+        counts.append([len(os.listdir(f"/proc/{pid}/fd")) for pid in (keeper_of(box), box.master_pid())])
+    assert counts[1:] == counts[:-1]
