@@ -62,7 +62,7 @@ class Command:
         """Do it; returns the exit status."""
         verbs: dict[str, Callable[[], int]] = {
             "start": self.start, "restart": self.start, "stop": self.stop, "status": self.status,
-            "configtest": self.configtest, "run": self.run, "logs": self.logs,
+            "configtest": self.configtest, "run": self.run, "logs": self.logs, "events": self.events,
         }  # fmt: skip
         return verbs[self.options.verb]()
 
@@ -194,6 +194,25 @@ class Command:
             return self.terminal.fail(f"{config.file}: there is no section [{unknown[0]}]", Verb.USAGE)
         files = {app.name: app.logfile for app in self._chosen(config)}
         return logs.show(files, lines=self.options.lines, follow=self.options.follow)
+
+    def events(self) -> int:
+        """Print what happened."""
+        from . import eventlog
+        from .recall import Recall
+
+        names = self.options.names
+        recall = Recall(self.run_directory, eventlog.path_beside(self.logfile), names, json=self.options.json)
+        found = recall.last(self.options.lines, self.options.timeout)
+        # Of an app that is no longer configured, there may be much to tell.
+        if names and not found:
+            unknown = [name for name in self._unknown(self.source.parse()) if name != paths.NAME]
+            if unknown:
+                return self.terminal.fail(
+                    f"{self.config_file}: there is no section [{unknown[0]}]", Verb.USAGE
+                )
+        if self.options.follow:
+            recall.follow(self.dispatch.reconnect)
+        return Verb.DONE
 
     # Their parts
 

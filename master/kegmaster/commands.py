@@ -75,8 +75,11 @@ class Desk:
             and len(names) <= _MAX_NAMES
             and all(isinstance(name, str) for name in names)
         )
-        if verb not in ("start", "stop", "restart", "status") or not sound:
-            talk.finish(error="expected a verb of start, stop, restart, status, and a list of names")
+        if verb not in ("start", "stop", "restart", "status", "events") or not sound:
+            talk.finish(error="expected a verb of start, stop, restart, status, events, and a list of names")
+        elif verb == "events":
+            log = self.watchdog.history.log
+            log.serve(talk, request.get("after"), follow=request.get("follow") is True)
         elif verb == "status":
             report, code = status(self.watchdog, names)
             talk.finish(status=report, exit=code)

@@ -49,6 +49,17 @@ class Conversation:
         self._outbox += json.dumps(fields).encode() + b"\n"
         self._flush()
 
+    def send_lines(self, lines: bytes) -> None:
+        """Send objects that are lines of JSON already."""
+        if not self.closed:
+            self._outbox += lines
+            self._flush()
+
+    @property
+    def unread(self) -> int:
+        """Bytes that the client has left no room for."""
+        return len(self._outbox)
+
     def finish(self, **fields: object) -> None:
         """Send the last object."""
         self.send(**fields)

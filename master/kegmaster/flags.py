@@ -21,6 +21,7 @@ VERBS: Final = {
     "configtest": "check the configuration, print the commands that start would run, and touch nothing",
     "run": "be the master in the foreground, for containers and init systems",
     "logs": "print the end of the apps' logs; -f to follow",
+    "events": "print what happened to the apps and the master, last; -f to follow",
 }
 DEFAULT_TIMEOUT_S: Final = 90.0
 DEFAULT_LINES: Final = 20
@@ -55,8 +56,15 @@ def parse(argv: Sequence[str], program: str) -> argparse.Namespace:
         default=DEFAULT_TIMEOUT_S,
         help="wait no longer than this (90)",
     )
-    add("-f", "--follow", action="store_true", help="logs: go on printing what is added")
-    add("-n", "--lines", metavar="N", type=_lines, default=DEFAULT_LINES, help="logs: so many lines (20)")
+    add("-f", "--follow", action="store_true", help="logs, events: go on printing what is added")
+    add(
+        "-n",
+        "--lines",
+        metavar="N",
+        type=_lines,
+        default=DEFAULT_LINES,
+        help="logs, events: so many lines (20)",
+    )
     add(
         "--help",
         "-h",

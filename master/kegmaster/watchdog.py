@@ -19,6 +19,8 @@ from . import adoption, notify, order, pidfiles, proc, spawn
 from .control import ControlServer, Conversation, Request
 from .crew import Crew
 from .deaths import Keeper
+from .eventlog import EventLog, path_beside
+from .history import History
 from .inotify import COME, GONE, Inotify, existing
 from .journal import Journal
 from .life import Life
@@ -76,7 +78,9 @@ class Watchdog:
             selector=self._selector, emit=self.handle,
         )  # fmt: skip
         self.lives = self.crew.lives
+        self.history = History(EventLog(path_beside(setup.journal.path), setup.journal))
         adoption.adopt_all(self.crew, config, revive=revive)
+        self._tell_of_birth()
         for life in self.lives.values():
             if life.wanted and life.state is State.STOPPED:
                 self.handle(life, Event.START)
@@ -95,9 +99,12 @@ class Watchdog:
         """Watch. True: everything is stopped and the master is to leave; False: the keeper is gone."""
         while True:
             if self.crew.keeper.lost:
+                self._tell_of_master("running", "running", "the keeper was killed, taking its place")
+                self.history.log.flush()
                 return False
             self._settle()
             due_s = self.at_each_turn(time.monotonic())
+            self.history.log.flush()
             if (
                 self.leaving
                 and not self.stopping
@@ -113,6 +120,8 @@ class Watchdog:
     def close(self) -> None:
         """Leave nothing behind: sockets, records, the lock."""
         self.set_leaving(False)
+        self._tell_of_master("stopping", "stopped", "everything is stopped")
+        self.history.log.flush()
         notify.tell(self.setup.notify_address, "STOPPING=1")
         self._inotify.close()
         self._control.close()
@@ -136,9 +145,11 @@ class Watchdog:
                 self._stop(self.lives[name])
             for life in self.lives.values():
                 if life.state is State.WAITING:
-                    life.blocked = self._held_up_by(life.app)
+                    first, life.blocked = not life.blocked, self._held_up_by(life.app)
                     if not life.blocked:
                         self.handle(life, Event.UNBLOCKED)
+                    elif first:
+                        self.history.held_up(life)
             lives, self._to_spawn = self._to_spawn, []
             self.crew.spawn([life for life in lives if life.state is State.STARTING])
         self.crew.register.update(self.lives.values(), self.crew.instances)
@@ -252,6 +263,8 @@ class Watchdog:
 
     def leave(self) -> list[str]:
         """Stop everything and end."""
+        if not self.leaving:
+            self._tell_of_master("running", "stopping", "stopping everything")
         self.set_leaving(True)
         return self.stop(list(self.lives))
 
@@ -281,6 +294,7 @@ class Watchdog:
         self._changed = True
         if life.state is not before:
             self._tell(life)
+            self.history.moved(life, before, event, self._pid(life), exit=exit)
         if life.state is State.WAITING and (app := self.config.find(life.app.name)):
             life.app = app
         for action in actions:
@@ -298,6 +312,20 @@ class Watchdog:
             self.journal.info(text)
         else:
             self.journal.debug(text)
+
+    def _tell_of_birth(self) -> None:
+        for life in self.lives.values():
+            self.history.adopted(life, self._pid(life))
+        alive = sum(life.state in ALIVE for life in self.lives.values())
+        adopted = f", adopted {alive} app{'s' if alive > 1 else ''}" if alive else ""
+        self._tell_of_master("stopped", "running", f"started{adopted}")
+
+    def _tell_of_master(self, before: str, after: str, reason: str) -> None:
+        self.history.master(before, after, reason, os.getpid())
+
+    def _pid(self, life: Life) -> int:
+        instance = self.crew.instances.get(life.app.name)
+        return instance.main_pid if instance else 0
 
     def _stop(self, life: Life) -> None:
         again = life.again
