@@ -27,6 +27,8 @@ DECIDING = {
         "problems",
         "exit_codes",
         "render",
+        "settings",
+        "changes",
     ),
     APPS: (
         "kbsp/messages",

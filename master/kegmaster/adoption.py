@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 from . import proc
 from .crew import Crew, end_at_once
@@ -19,6 +20,7 @@ from .lifecycle import State
 from .proc import Process
 from .records import Record, sound_cookie
 from .restart import Exit
+from .settings import changed
 from .spec import App, Config
 
 _KILL_WAIT_S = 2.0
@@ -51,7 +53,7 @@ def adopt_all(crew: Crew, config: Config, *, revive: bool) -> None:
 
 def _adopt(crew: Crew, config: Config, record: Record, *, revive: bool) -> None:
     app = config.find(record.app)
-    life = Life(app=app or _as_recorded(record), restarts=record.restarts)
+    life = Life(app=_as_started(app, record) if app else _as_recorded(record), restarts=record.restarts)
     instance = _living(life.app, record)
     if instance is not None:
         crew.lives[record.app] = life
@@ -137,6 +139,14 @@ def _unrecorded(crew: Crew, config: Config, known: Collection[str]) -> Iterator[
             pid=main.pid if main else 0, start_ticks=main.start_ticks if main else 0, session=main.pid if main else 0,
             argv=(name,), pidfile=f"{crew.run}/{name}.pid", logfile=os.devnull,
         )  # fmt: skip
+
+
+def _as_started(app: App, record: Record) -> App:
+    """What the file says now, but for what is known of how it was started: a later reload shall see what changed."""
+    if not record.started_with or not record.argv:
+        return app
+    enabled = app.enabled is not ("_enabled" in changed(app, record.started_with))
+    return replace(app, argv=record.argv, pidfile=record.pidfile, logfile=record.logfile, enabled=enabled)
 
 
 def _as_recorded(record: Record) -> App:

@@ -63,6 +63,7 @@ class Command:
         verbs: dict[str, Callable[[], int]] = {
             "start": self.start, "restart": self.start, "stop": self.stop, "status": self.status,
             "configtest": self.configtest, "run": self.run, "logs": self.logs, "events": self.events,
+            "reload": self.reload, "force-reload": self.reload, "try-restart": self.try_restart,
         }  # fmt: skip
         return verbs[self.options.verb]()
 
@@ -109,6 +110,24 @@ class Command:
         verb = "start" if fresh else self.options.verb
         return self.dispatch.follow(sock, verb, self.options.names, fresh=fresh)
 
+    def try_restart(self) -> int:
+        """Restart what the master that runs has; without a master, nothing is to be done."""
+        sock = client.connect(self.run_directory.socket)
+        if sock is None:
+            return self._nothing_runs("restart")
+        return self.dispatch.follow(sock, "restart", self.options.names)
+
+    def reload(self) -> int:
+        """Have the master read the configuration again."""
+        if self.options.names:
+            return self.terminal.fail("reload takes no names: it looks at the whole file", Verb.USAGE)
+        sock = client.connect(self.run_directory.socket)
+        if sock is None:
+            return self.terminal.fail(
+                "no master runs, so there is nothing to reload; start reads the file", Verb.NOT_RUNNING
+            )
+        return self.dispatch.reload(sock, dry_run=self.options.dry_run)
+
     def stop(self) -> int:
         """Stop apps; without names the master too. After a crash of the master, what it left is found and ended."""
         sock = client.connect(self.run_directory.socket)
@@ -120,9 +139,7 @@ class Command:
             if not unreadable and (unknown := self._unknown(config)):
                 return self.terminal.fail(f"{config.file}: there is no section [{unknown[0]}]", Verb.USAGE)
             if not self.dispatch.leftovers():
-                nothing = {"verb": "stop", "apps": [], "problems": [], "exit": 0}
-                print(json.dumps(nothing, indent=2) if self.options.json else "nothing is running")
-                return Verb.DONE
+                return self._nothing_runs("stop")
             if unreadable:
                 self.terminal.error(unreadable, bare=True)
             sock = self._make_master(config, revive=False)
@@ -215,6 +232,11 @@ class Command:
         return Verb.DONE
 
     # Their parts
+
+    def _nothing_runs(self, verb: str) -> int:
+        nothing = {"verb": verb, "apps": [], "problems": [], "exit": 0}
+        print(json.dumps(nothing, indent=2) if self.options.json else "nothing is running")
+        return Verb.DONE
 
     def _make_master(self, config: Config, *, revive: bool = True) -> socket.socket:
         from . import birth

@@ -9,28 +9,21 @@ import shlex
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from . import changes, reloading
 from .control import Conversation, Request
 from .exit_codes import Status, Verb
 from .life import Life
 from .lifecycle import ALIVE, State
 from .loading import UnreadableError
+from .reloading import Journalled, Listener
 from .watchdog import Watchdog
 
 START_GRACE_S: Final = 0.2
 """A program that cannot tell when it is ready counts as started once it has lived so long."""
 _MAX_NAMES: Final = 4096
-
-
-class Listener(Protocol):
-    """Who is told how a command goes: a client's Conversation, or nobody in particular."""
-
-    def send(self, **fields: object) -> None:
-        """One app has settled."""
-
-    def finish(self, **fields: object) -> None:
-        """All have."""
+_VERBS: Final = ("start", "stop", "restart", "reload", "status", "events")
 
 
 class _Startup:
@@ -49,13 +42,15 @@ class _Startup:
 
 @dataclass(slots=True)
 class Job:
-    """One start, stop or restart under way: apps not yet told of, and how many deaths each had before."""
+    """One start, stop, restart or reload under way: apps not yet told of, and how many deaths each had before."""
 
     verb: str
     talk: Listener
     pending: dict[str, int]
     failed: bool = False
     problems: list[str] = field(default_factory=list)
+    ending: frozenset[str] = frozenset()
+    """Apps that are to end, and not to run."""
 
 
 class Desk:
@@ -66,6 +61,7 @@ class Desk:
         self._jobs: list[Job] = []
         watchdog.on_request = self.take
         watchdog.at_each_turn = self.look
+        watchdog.on_hangup = lambda: self._reload(Journalled(watchdog.journal))
 
     def take(self, request: Request, talk: Conversation) -> None:
         """Answer one request."""
@@ -75,8 +71,8 @@ class Desk:
             and len(names) <= _MAX_NAMES
             and all(isinstance(name, str) for name in names)
         )
-        if verb not in ("start", "stop", "restart", "status", "events") or not sound:
-            talk.finish(error="expected a verb of start, stop, restart, status, events, and a list of names")
+        if verb not in _VERBS or not sound:
+            talk.finish(error=f"expected a verb of {', '.join(_VERBS)}, and a list of names")
         elif verb == "events":
             log = self.watchdog.history.log
             log.serve(talk, request.get("after"), follow=request.get("follow") is True)
@@ -85,6 +81,8 @@ class Desk:
             talk.finish(status=report, exit=code)
         elif verb == "stop":
             self._stop(names, talk)
+        elif verb == "reload":
+            self._reload(talk, dry_run=request.get("dry_run") is True)
         else:
             self._start(verb, names, talk, fresh=request.get("fresh") is True)
 
@@ -118,6 +116,7 @@ class Desk:
         command = watchdog.start if verb == "start" else watchdog.restart
         before = {name: life.deaths for name, life in watchdog.lives.items()}
         job = Job(verb, talk, {name: before.get(name, 0) for name in command(sound)})
+        watchdog.held.difference_update(job.pending)
         job.problems = [str(problem) for problem in problems]
         job.failed = bool(job.problems)
         if verb == "restart" and not names:
@@ -139,7 +138,33 @@ class Desk:
         # So that the client can wait for our own end too.
         talk.send(master=self.watchdog.crew.parents)
         stopped = self.watchdog.stop(names) if names else self.watchdog.leave()
+        if names:
+            self.watchdog.held.update(names, stopped)
         self._jobs.append(Job("stop", talk, dict.fromkeys(stopped or names, 0)))
+
+    def _reload(self, listener: Listener, *, dry_run: bool = False) -> None:
+        watchdog = self.watchdog
+        talk = listener if dry_run else reloading.Session(watchdog, listener)
+        if watchdog.leaving:
+            talk.finish(error="the master is stopping everything", exit=Verb.NOT_RUNNING)
+            return
+        try:
+            plan = reloading.plan(watchdog, watchdog.held)
+        except UnreadableError as error:
+            talk.finish(error=str(error), exit=Verb.NO_RIGHTS if error.rights else Verb.NOT_CONFIGURED)
+            return
+        if plan.refusal is not None:
+            talk.finish(exit=plan.refusal, problems=[str(problem) for problem in plan.config.problems])
+            return
+        for change in plan.changes:
+            talk.send(change=changes.row(change))
+        if isinstance(talk, reloading.Session):
+            before = {name: life.deaths for name, life in watchdog.lives.items()}
+            starting, talk.ending = reloading.carry_out(watchdog, plan)
+            pending = {name: before.get(name, 0) for name in (*talk.ending, *starting)}
+            self._jobs.append(Job("reload", talk, pending, ending=frozenset(talk.ending)))
+        else:
+            talk.finish(exit=Verb.DONE)
 
     def _look_at(self, job: Job, now_s: float) -> float | None:
         soonest_s = None
@@ -166,7 +191,7 @@ class Desk:
     def _settled(self, job: Job, life: Life, now_s: float) -> tuple[bool, str] | None:
         """(well, in words) once the app has got where the command wants it, or cannot; None while it is on its way."""
         name, state = life.app.name, life.state
-        if job.verb == "stop":
+        if job.verb == "stop" or name in job.ending:
             if life.stuck:
                 return False, life.reason
             return None if state in ALIVE or name in self.watchdog.stopping else (True, life.reason)

@@ -52,10 +52,19 @@ class Dispatch:
         self._run = run
         self._logfile = logfile
         self._timeout_s = timeout_s
+        self._changes: list[dict[str, Any]] = []
         self._masters: list[int] = []
         """Pidfds of watchdog and keeper, for a stop that ends them too."""
 
-    def follow(self, sock: socket.socket, verb: str, names: Sequence[str], *, fresh: bool = False) -> int:
+    def follow(
+        self,
+        sock: socket.socket,
+        verb: str,
+        names: Sequence[str],
+        *,
+        fresh: bool = False,
+        dry_run: bool = False,
+    ) -> int:
         """Show how a command goes; its exit status.
 
         A watchdog that dies meanwhile is soon followed by another, which is asked again: every command may be
@@ -65,12 +74,14 @@ class Dispatch:
         everything = verb == "stop" and not names
         until_s = time.monotonic() + self._timeout_s
         for _ in range(_TRIES):
-            request = {"verb": verb, "names": names, "fresh": fresh}
+            request = {"verb": verb, "names": names, "fresh": fresh, "dry_run": dry_run}
             for answer in client.ask(sock, max(0.0, until_s - time.monotonic()), **request):
                 if "error" in answer:
                     return self._terminal.fail(answer["error"], int(answer.get("exit", Verb.FAILED)))
                 if "master" in answer:
                     self._masters = _hold(answer["master"])
+                elif "change" in answer:
+                    self._show_change(answer["change"], detailed=dry_run)
                 elif "app" in answer:
                     if rows.get(answer["app"]) != answer:
                         self._show(answer)
@@ -87,6 +98,17 @@ class Dispatch:
             f"the master ended before it was done; see {self._logfile}, and try again", Verb.FAILED
         )
 
+    def reload(self, sock: socket.socket, *, dry_run: bool) -> int:
+        """Have the file read again, or see what that would change; the exit status."""
+        code = self.follow(sock, "reload", [], dry_run=dry_run)
+        if self._terminal.json:
+            return code
+        if code in (Verb.NO_RIGHTS, Verb.NOT_INSTALLED, Verb.NOT_CONFIGURED):
+            self._terminal.error("nothing was reloaded, everything runs on as before")
+        elif code == Verb.DONE and not self._changes:
+            print("nothing would change" if dry_run else "nothing changed")
+        return code
+
     def _conclude(
         self, verb: str, rows: list[dict[str, Any]], answer: dict[str, Any], *, everything: bool
     ) -> int:
@@ -96,8 +118,22 @@ class Dispatch:
         for problem in problems:
             self._terminal.error(problem, bare=True)
         if self._terminal.json:
-            print(json.dumps({"verb": verb, "apps": rows, "problems": problems, "exit": code}, indent=2))
+            extra = {"changes": self._changes} if verb == "reload" else {}
+            print(
+                json.dumps(
+                    {"verb": verb, **extra, "apps": rows, "problems": problems, "exit": code}, indent=2
+                )
+            )
         return code
+
+    def _show_change(self, row: dict[str, Any], *, detailed: bool) -> None:
+        if row in self._changes:
+            return  # told by the watchdog before this one
+        self._changes.append(row)
+        if not self._terminal.json:
+            from . import changes
+
+            print("\n".join([changes.headline(row), *(changes.details(row) if detailed else ())]), flush=True)
 
     def reconnect(self) -> socket.socket | None:
         """The next watchdog, once it listens; None if there is none to come."""

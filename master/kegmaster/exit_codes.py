@@ -17,6 +17,7 @@ class Verb(IntEnum):
     NO_RIGHTS = 4
     NOT_INSTALLED = 5
     NOT_CONFIGURED = 6
+    NOT_RUNNING = 7
 
 
 class Status(IntEnum):
@@ -38,5 +39,5 @@ exit status:
   4  no rights                        status: cannot be told
   5  a program is not installed
   6  configuration missing or wrong
-  7                                   status: something wanted does not run
+  7  reload: no master runs           status: something wanted does not run
 """

@@ -17,6 +17,9 @@ VERBS: Final = {
     "start": "start the enabled apps, or those named, and the master if none runs",
     "stop": "stop the apps named, or all of them and the master",
     "restart": "stop and start again, as the configuration now says",
+    "try-restart": "restart, if a master runs; else do nothing",
+    "reload": "read the configuration again, and start, stop or restart just the apps that it changes",
+    "force-reload": "the same as reload",
     "status": "show what runs, what does not, and why",
     "configtest": "check the configuration, print the commands that start would run, and touch nothing",
     "run": "be the master in the foreground, for containers and init systems",
@@ -47,6 +50,8 @@ def parse(argv: Sequence[str], program: str) -> argparse.Namespace:
     add("--logfile_dir", metavar="DIR", help="logs")
     add("--verbose", action="store_true", help="tell more, here and in the log")
     add("--noverbose", dest="verbose", action="store_false", help=argparse.SUPPRESS)
+    add("--dry_run", action="store_true", help="reload: only show what would change")
+    add("--nodry_run", dest="dry_run", action="store_false", help=argparse.SUPPRESS)
     add("--json", action="store_true", help="print JSON")
     add("--nojson", dest="json", action="store_false", help=argparse.SUPPRESS)
     add(
@@ -107,7 +112,7 @@ def _show(parser: argparse.ArgumentParser, what: str) -> None:
     if what == "version":
         print(f"kegmaster {__version__}")
         return
-    verbs = "\n".join(f"  {verb:<12}{text}" for verb, text in VERBS.items())
+    verbs = "\n".join(f"  {verb:<14}{text}" for verb, text in VERBS.items())
     print(parser.format_help() + f"\nverbs:\n{verbs}\n")
     if what == "help":
         from .keys import KEYS

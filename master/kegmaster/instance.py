@@ -14,6 +14,7 @@ from .life import Life
 from .proc import Process
 from .records import Record
 from .restart import Exit
+from .settings import checksums
 from .spec import App
 
 _TAIL_BYTES = 4096
@@ -30,6 +31,8 @@ class Instance:
     def __init__(self, app: App, cookie: str) -> None:
         self.app = app
         self.cookie = cookie
+        self.started_with = checksums(app)
+        """Its settings when it was started."""
         self.made: Process | None = None
         self.main: Process | None = None
         self.main_pid = 0
@@ -55,6 +58,7 @@ class Instance:
         """Take over the launch of `record`. Raises ProcessLookupError if its main process is gone or another's."""
         instance = cls(app, record.cookie)
         instance.session = record.session
+        instance.started_with = dict(record.started_with) or instance.started_with
         instance.main = Process(record.pid, record.start_ticks)
         seen = proc.stat(record.pid)
         if seen is None or seen.zombie or not proc.stems_from(record.pid, record.cookie):
@@ -94,6 +98,7 @@ class Instance:
             pidfile=self.app.pidfile,
             logfile=self.app.logfile,
             argv=self.app.argv,
+            started_with=self.started_with,
         )
 
     def read_report(self, *, last: bool = False) -> bool:

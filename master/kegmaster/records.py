@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 
 from .problems import Problem
 
@@ -42,6 +42,8 @@ class Record:
     pidfile: str = ""
     logfile: str = ""
     argv: tuple[str, ...] = ()
+    started_with: Mapping[str, int] = field(default_factory=dict)
+    """A checksum of each setting that it was started with; empty if that is not known."""
 
 
 class Records:
@@ -148,6 +150,8 @@ def _sound(record: Record) -> bool:
     return (
         all(isinstance(text, str) for text in texts)
         and all(type(number) is int and 0 <= number < 1 << 63 for number in numbers)
+        and isinstance(record.started_with, dict)
+        and all(type(check) is int for check in record.started_with.values())
         and isinstance(record.wanted, bool)
         and isinstance(record.started_unix, int | float)
         and all(code is None or type(code) is int for code in (record.exit_status, record.exit_signal))

@@ -67,6 +67,10 @@ class Watchdog:
         self.at_each_turn: Callable[[float], float | None] = lambda _: None
         """Called after each turn with the time; it may say when it wants to be called again at the latest."""
         self.on_request: Callable[[Request, Conversation], None] = lambda _, talk: talk.close()
+        self.on_hangup: Callable[[], None] = lambda: None
+        """Called on SIGHUP."""
+        self.held: set[str] = set()
+        """Apps that a person stopped by name."""
         self._selector = selectors.DefaultSelector()
         self._to_spawn: list[Life] = []
         self._changed = True
@@ -207,7 +211,7 @@ class Watchdog:
                 self.journal.info(f"{signal.Signals(number).name}: stopping everything")
                 self.leave()
             elif number == signal.SIGHUP:
-                self.journal.info("SIGHUP: there is no reload yet, use restart")
+                self.on_hangup()
 
     # What people want
 

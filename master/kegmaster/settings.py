@@ -1,0 +1,52 @@
+"""What of an app's definition stands for itself: each setting by the name it has in the file, and its checksum.
+
+Knows specs. Must not know files or processes. A setting that the launcher alone heeds can change under a running app.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, Final
+
+from .spec import App
+
+ARGV: Final = "argv"
+OWN: Final = frozenset({
+    "_enabled", "_after", "_requires", "_wait_for", "_restart", "_restart_sec", "_restart_max_delay_sec",
+    "_start_limit_burst", "_success_exit_status", "_timeout_start_sec", "_timeout_stop_sec", "_kill_signal",
+})  # fmt: skip
+"""The launcher's own policy: taken over without a restart. All others were given to the process when it was made."""
+_NOT_OURS: Final = frozenset({"name", ARGV, "pidfile", "logfile"})
+
+
+def settings(app: App) -> dict[str, Any]:
+    """Every setting of the app: `_keys` by their name, `pidfile` and `logfile`, and the command line as `argv`."""
+    return {name if name in _NOT_OURS else f"_{name}": value for name, value in _flat(app) if name != "name"}
+
+
+def checksums(app: App) -> dict[str, int]:
+    """A CRC-32 of each setting: tells whether one changed, and nothing of what it was."""
+    return {key: zlib.crc32(_plain(value).encode()) for key, value in settings(app).items()}
+
+
+def changed(app: App, sums: Mapping[str, int]) -> frozenset[str]:
+    """The settings that are others than when `sums` was taken; those that `sums` does not know count as the same."""
+    return frozenset(key for key, value in checksums(app).items() if sums.get(key, value) != value)
+
+
+def _flat(part: Any) -> Iterator[tuple[str, Any]]:
+    for field in fields(part):
+        if not field.compare:
+            continue
+        value = getattr(part, field.name)
+        if is_dataclass(value):
+            yield from _flat(value)
+        else:
+            yield field.name, value
+
+
+def _plain(value: Any) -> str:
+    # The order of a set is not the same in every process.
+    return repr(sorted(value, key=repr) if isinstance(value, frozenset) else value)
