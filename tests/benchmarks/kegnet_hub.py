@@ -210,7 +210,9 @@ def measure(command: list[str], subscribers: int, seconds: float) -> dict[str, f
                     )
                     assert child.stdout
                     child.stdout.readline()
-                with process(*me, "publisher", str(port), words_path, str(subscribers), str(seconds)) as child:
+                with process(
+                    *me, "publisher", str(port), words_path, str(subscribers), str(seconds)
+                ) as child:
                     out, _ = child.communicate(timeout=seconds * 10 + 60)
             end_s = time.monotonic() + 5  # the hub is gone: the subscribers write what they noted, and end
             while not all(map(os.path.exists, files)) and time.monotonic() < end_s:
@@ -224,7 +226,9 @@ def measure(command: list[str], subscribers: int, seconds: float) -> dict[str, f
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--subscribers", default="1,5,20")
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--rounds", type=int, default=3)
