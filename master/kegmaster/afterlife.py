@@ -42,6 +42,8 @@ def _row(record: Record) -> dict[str, Any]:
         "restarts": record.restarts,
         "last_exit": None,
         "reason": "runs unwatched; start brings the watchdog back" if alive else "ended unwatched",
+        "last_output": [],
+        "output_lost": None,
         "next_try_s": None,
         "pidfile": record.pidfile,
         "logfile": record.logfile,

@@ -17,6 +17,7 @@ from .exit_codes import Status, Verb
 from .life import Life
 from .lifecycle import ALIVE, State
 from .loading import UnreadableError
+from .output import Output
 from .reloading import Journalled, Listener
 from .watchdog import Watchdog
 
@@ -243,7 +244,7 @@ def status(watchdog: Watchdog, names: Iterable[str]) -> tuple[dict[str, Any], in
         if life is None:
             continue
         instance = watchdog.crew.instances.get(name)
-        rows.append(_row(life, instance.main_pid if instance else 0, now_s))
+        rows.append(_row(life, instance.main_pid if instance else 0, now_s, watchdog.crew.output))
         wanted |= life.wanted
         fine &= not life.wanted or _as_wanted(life)
     master = {
@@ -268,8 +269,9 @@ def _as_wanted(life: Life) -> bool:
     return life.state is State.RUNNING
 
 
-def _row(life: Life, pid: int, now_s: float) -> dict[str, Any]:
+def _row(life: Life, pid: int, now_s: float, output: Output) -> dict[str, Any]:
     app = life.app
+    lost = output.lost(app.name)
     ended = life.last_exit
     next_try_s = life.deadline_s if life.state is State.BACKOFF else None
     return {
@@ -279,7 +281,9 @@ def _row(life: Life, pid: int, now_s: float) -> dict[str, Any]:
         "uptime_s": round(now_s - life.started_s, 3) if life.state is State.RUNNING else None,
         "restarts": life.restarts,
         "last_exit": {"status": ended.status, "signal": ended.signal} if ended else None,
-        "reason": _reason(life),
+        "reason": "; ".join(text for text in (output.trouble(app.name), _reason(life)) if text),
+        "last_output": list(life.last_output),
+        "output_lost": {"bytes": lost.size, "lines": lost.lines} if lost else None,
         "next_try_s": max(0.0, round(next_try_s - now_s, 3)) if next_try_s is not None else None,
         "pidfile": app.pidfile,
         "logfile": app.logfile,

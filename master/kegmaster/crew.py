@@ -23,6 +23,7 @@ from .launching import prepare
 from .life import Life
 from .lifecycle import Action, Event, State
 from .notify import NotifySocket, Report
+from .output import Output
 from .paths import RunDirectory
 from .proc import Process
 from .programs import ProgramError, Search
@@ -61,6 +62,7 @@ class Crew:
         self._emit = emit
         self.register = Register(self.records, journal)
         self.deaths = Deaths(keeper)
+        self.output = Output(selector, journal)
         self.run = run.path
         self._notify = NotifySocket(run.notify)
         selector.register(self._notify, selectors.EVENT_READ, lambda _: self._on_reports())
@@ -91,19 +93,23 @@ class Crew:
 
     def close(self) -> None:
         """All apps are gone: leave no file behind."""
+        self.output.close_all()
         self._notify.close()
         self.records.discard()
 
     def let_go(self) -> None:
         """Leave the notify socket's file, and all processes, to whoever comes next."""
+        self.output.close_all()
         self._notify.let_go()
 
     def next_probe_s(self) -> float | None:
-        """When a pidfile is to be looked at next (monotonic)."""
-        return min((i.probe_s for i in self.instances.values() if i.probe_s is not None), default=None)
+        """When a pidfile, or what an app printed, is to be looked at next (monotonic)."""
+        times = [self.output.due_s, *(instance.probe_s for instance in self.instances.values())]
+        return min((time_s for time_s in times if time_s is not None), default=None)
 
     def on_time(self, now_s: float) -> None:
-        """Look at the pidfiles that are due."""
+        """Look at the pidfiles and the output that are due."""
+        self.output.on_time(now_s)
         for name, instance in list(self.instances.items()):
             if instance.probe_s is not None and instance.probe_s <= now_s:
                 self._probe(self.lives[name], instance)
@@ -138,6 +144,7 @@ class Crew:
                 launch = prepare(
                     instance.app,
                     self._search,
+                    self.output,
                     cookie=instance.cookie,
                     run=self.run,
                     notify_socket=self._notify.address,
@@ -188,6 +195,7 @@ class Crew:
     def take_over(self, life: Life, instance: Instance) -> None:
         """Watch the processes of an adopted app."""
         self.instances[life.app.name] = instance
+        self.output.adopt(life.app, instance.main_pid, lambda pid: proc.stems_from(pid, instance.cookie))
         self._watch_all(life, instance)
 
     def _watch_all(self, life: Life, instance: Instance) -> None:
@@ -234,6 +242,8 @@ class Crew:
         self.register.write(life, instance)
 
     def _main_ended(self, life: Life, instance: Instance, ended: Exit | None) -> None:
+        instance.printed = self.output.drain(life.app.name)
+        life.last_output = instance.last_output()
         if (
             instance.app.type == "oneshot"
             and life.state is State.STARTING
@@ -275,6 +285,7 @@ class Crew:
                     life.reason = f"cannot be ended: process {pids}"
                 return
             del self.instances[life.app.name]
+            self.output.close(life.app.name)
             if instance.main_pid:
                 pidfiles.remove(instance.app.pidfile, instance.main_pid)
         self._emit(life, Event.CLEARED)

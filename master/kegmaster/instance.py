@@ -11,6 +11,7 @@ from collections.abc import Collection
 
 from . import pidfiles, proc
 from .life import Life
+from .output import last_lines
 from .proc import Process
 from .records import Record
 from .restart import Exit
@@ -18,7 +19,6 @@ from .settings import checksums
 from .spec import App
 
 _TAIL_BYTES = 4096
-_TAIL_CHARS = 200
 
 
 class Instance:
@@ -51,6 +51,8 @@ class Instance:
         """What is left gets SIGKILL; before, it is asked to end."""
         self.parent = os.getpid()
         """Who gets the orphans that it leaves behind: we, or, if it was adopted, its parent's next subreaper."""
+        self.printed: tuple[str, ...] = ()
+        """The last lines it printed, once it has ended."""
         self.log_offset = _size(app.logfile)
 
     @classmethod
@@ -183,19 +185,25 @@ class Instance:
         process.signal(signal.SIGKILL if self.kill else signal.SIGTERM)
         process.signal(signal.SIGCONT)
 
-    def last_words(self) -> str:
-        """The last line it wrote to its log since this launch, for people; empty if there is none."""
+    def last_output(self) -> tuple[str, ...]:
+        """The last lines it printed, or, if it has a log of its own, wrote there since this launch; for people."""
+        if self.printed and not self.app.detaches:
+            return self.printed
         try:
-            with open(self.app.logfile, "rb") as file:
-                size = os.fstat(file.fileno()).st_size
+            fd = os.open(self.app.logfile, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(fd, "rb") as file:
+                size = os.fstat(fd).st_size
                 # A log that was rotated or truncated meanwhile is read from its beginning.
                 start = self.log_offset if size >= self.log_offset else 0
                 file.seek(max(start, size - _TAIL_BYTES))
-                lines = file.read(_TAIL_BYTES).decode("utf-8", "replace").splitlines()
+                return last_lines(file.read(_TAIL_BYTES)) or self.printed
         except (OSError, ValueError):
-            return ""
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        return "".join(c if c.isprintable() else " " for c in last)[:_TAIL_CHARS]
+            return self.printed
+
+    def last_words(self) -> str:
+        """The last line of that; empty if there is none."""
+        lines = self.last_output()
+        return lines[-1] if lines else ""
 
     def explain(self, ended: Exit | None, lived_s: float) -> str:
         """Why it ended, in words."""

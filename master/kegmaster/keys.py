@@ -24,6 +24,8 @@ _TRUE = {"1", "yes", "true", "on"}
 _FALSE = {"0", "no", "false", "off"}
 _UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "min": 60.0, "h": 3600.0}
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h|)\Z")
+_SIZE = re.compile(r"(\d{1,12})\s*([kKmMgG]?)[bB]?\Z")
+_SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -51,6 +53,13 @@ def count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 9:
         raise ValueError("expected a whole number, 0 or more")
     return int(text)
+
+
+def size(text: str) -> int:
+    """Bytes, such as 500k, 1MB, 10M, 1G; units of 1024; 0: no limit."""
+    if not (match := _SIZE.match(text)):
+        raise ValueError("expected a size, such as 500k, 1MB or 10M")
+    return int(match[1]) << _SHIFTS[match[2].lower()]
 
 
 def nice(text: str) -> int:
@@ -203,7 +212,7 @@ KEYS: Final[Mapping[str, Key]] = _table(
     Key("_health", text, "", "the same, asked again and again while it runs", planned=True),
     Key("_watchdog_sec", seconds, "", "restart it when it sends no WATCHDOG=1 for so long", planned=True),
     Key("_memory_max", text, "", "restart it when it uses more memory", planned=True),
-    Key("_log_max_bytes", text, "", "rotate its log at this size", planned=True),
-    Key("_log_backups", count, "", "old logs to keep", planned=True),
+    Key("_log_max_bytes", size, "1MB", "rotate its log before it exceeds this size; 0: never"),
+    Key("_log_backups", count, "5", "old logs to keep, as LOG.1 (the newest), LOG.2 ..."),
     Key("_on_failure", words, "", "a command to run when it fails", raw=True, planned=True),
 )  # fmt: skip

@@ -45,6 +45,8 @@ class Life:
     """Why it last ended, in words."""
     blocked: str = ""
     """What holds its start up, while it is WAITING."""
+    last_output: tuple[str, ...] = ()
+    """The last lines it printed before it last ended."""
     note: str = ""
     """What the app says of itself (sd_notify's STATUS=)."""
     _bad_start: str = ""

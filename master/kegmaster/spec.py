@@ -60,6 +60,8 @@ class App:
     timeout_start_sec: float = 10.0
     timeout_stop_sec: float = 10.0
     kill_signal: int = 15
+    log_max_bytes: int = 1 << 20
+    log_backups: int = 5
     context: Context = field(default_factory=Context)
 
     @property
@@ -71,6 +73,12 @@ class App:
     def detaches(self) -> bool:
         """It makes a daemon of itself, and its pidfile tells which process that is."""
         return self.type == "forking"
+
+    @property
+    def keeps_log(self) -> bool:
+        """It writes its log file itself, so nobody else may move that away."""
+        named = any(word.startswith("--logfile=") for word in self.argv)
+        return named and "--log_to_file=False" not in self.argv
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

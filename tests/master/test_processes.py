@@ -40,7 +40,8 @@ def test_a_started_app_is_a_daemon_as_it_should_be(box: Box, kind: str) -> None:
     if kind == "simple":  # sleep changes nothing; Python ignores SIGPIPE by itself
         assert int(seen["SigIgn"], 16) == 0
     descriptors = {name: os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")}
-    assert descriptors == {"0": os.devnull, "1": f"{box.log}/app.log", "2": f"{box.log}/app.log"}
+    spool = "/memfd:kegmaster:app (deleted)"
+    assert descriptors == {"0": os.devnull, "1": spool, "2": spool}
     assert (box.run / "app.pid").read_text() == f"{pid}\n"
 
 

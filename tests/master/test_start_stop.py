@@ -31,7 +31,7 @@ def test_status_shows_every_app_in_the_promised_form(box: Box) -> None:
     assert list(report) == ["master", "apps"]
     assert list(report["master"]) == ["pid", "state", "config", "started_s"]
     assert list(report["apps"][0]) == [
-        "name", "state", "pid", "uptime_s", "restarts", "last_exit", "reason", "next_try_s", "pidfile", "logfile", "command",
+        "name", "state", "pid", "uptime_s", "restarts", "last_exit", "reason", "last_output", "output_lost", "next_try_s", "pidfile", "logfile", "command",
     ]  # fmt: skip
     row = report["apps"][0]
     assert (row["name"], row["state"], row["restarts"]) == ("one", "running", 0)
