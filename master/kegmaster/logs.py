@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from .exit_codes import Verb
@@ -17,19 +17,17 @@ _LOOK_EVERY_S: Final = 0.2
 def show(files: Mapping[str, str], *, lines: int, follow: bool) -> int:
     """Print the last `lines` lines of each file, then with `follow` what is added until interrupted.
 
-    A file that is rotated or truncated is followed to its new beginning.
+    A file that is rotated or truncated is followed to its new beginning, through all that came in between.
     """
     out = sys.stdout.buffer
     many = len(files) > 1
     found = False
-    places: dict[str, tuple[int, int]] = {}
-    for name, path in files.items():
+    followed = {name: _Followed(path) for name, path in files.items()}
+    for name, file in followed.items():
         try:
-            with open(path, "rb") as file:
-                text = _tail(file.fileno(), lines)
-                places[name] = (os.fstat(file.fileno()).st_ino, os.fstat(file.fileno()).st_size)
+            text = file.begin(lines)
         except OSError as error:
-            print(f"{name}: {path}: {error.strerror}", file=sys.stderr)
+            print(f"{name}: {file.path}: {error.strerror}", file=sys.stderr)
             continue
         found = True
         out.write((b"==> %s <==\n" % name.encode() if many else b"") + text)
@@ -37,16 +35,98 @@ def show(files: Mapping[str, str], *, lines: int, follow: bool) -> int:
     last = next(reversed(list(files)), "")
     while follow:
         time.sleep(_LOOK_EVERY_S)
-        for name, path in files.items():
-            if text := _added(name, path, places):
+        for name, file in followed.items():
+            for text in file.added():
                 out.write((b"==> %s <==\n" % name.encode() if many and name != last else b"") + text)
                 last = name
         out.flush()
     return Verb.DONE if found or not files else Verb.FAILED
 
 
-def _tail(fd: int, lines: int) -> bytes:
-    end = os.fstat(fd).st_size
+class _Followed:
+    """One log, held open: so what is added before it is moved away is not missed, nor its number used again."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._fd = -1
+        self._offset = 0
+
+    def begin(self, lines: int) -> bytes:
+        """The last lines; follow from there. Raises OSError."""
+        self._fd = _open(self.path)
+        self._offset = os.fstat(self._fd).st_size
+        return _tail(self._fd, self._offset, lines)
+
+    def added(self) -> Iterator[bytes]:
+        """What was added since."""
+        fds = self._newer()
+        if self._fd >= 0:
+            # Looked for newer ones first: to one that was moved away by then, little more is added.
+            yield from self._rest()
+        for fd in fds:
+            if self._fd >= 0:
+                os.close(self._fd)
+            self._fd, self._offset = fd, 0
+            yield from self._rest()
+
+    def _rest(self) -> Iterator[bytes]:
+        if os.fstat(self._fd).st_size < self._offset:
+            self._offset = 0
+        while text := os.pread(self._fd, _CHUNK_BYTES, self._offset):
+            self._offset += len(text)
+            yield text
+
+    def _newer(self) -> list[int]:
+        """The logs that came after the one that is held, opened, oldest first."""
+        while True:
+            fds: list[int] = []
+            seen: dict[str, int] = {}
+            place = False
+            for path in self._names():
+                try:
+                    fd = _open(path)
+                except OSError:
+                    continue
+                seen[path] = os.fstat(fd).st_ino
+                place = self._fd >= 0 and os.path.sameopenfile(fd, self._fd)
+                if place:
+                    os.close(fd)
+                    break
+                fds.append(fd)
+            if all(_number(path) == number for path, number in seen.items()):
+                return fds[::-1] if place else self._since(fds)[::-1]
+            # A rotation in between: one of them was seen twice, or not at all.
+            for fd in fds:
+                os.close(fd)
+
+    def _since(self, fds: Sequence[int]) -> list[int]:
+        """The one that is held is gone for good: of `fds`, newest first, the log of now, and any newer than it."""
+        held_ns = os.fstat(self._fd).st_mtime_ns if self._fd >= 0 else time.time_ns()
+        kept = [fd for index, fd in enumerate(fds) if index == 0 or os.fstat(fd).st_mtime_ns > held_ns]
+        for fd in set(fds) - set(kept):
+            os.close(fd)
+        return kept
+
+    def _names(self) -> Iterator[str]:
+        yield self.path
+        number = 1
+        while os.path.lexists(f"{self.path}.{number}"):
+            yield f"{self.path}.{number}"
+            number += 1
+
+
+def _number(path: str) -> int:
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return -1
+
+
+def _open(path: str) -> int:
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _tail(fd: int, end: int, lines: int) -> bytes:
     text = b""
     while end > 0 and text.count(b"\n") <= lines:
         start = max(0, end - _CHUNK_BYTES)
@@ -54,17 +134,3 @@ def _tail(fd: int, lines: int) -> bytes:
         end = start
     kept = text.splitlines(keepends=True)[-lines:] if lines else []
     return b"".join(kept)
-
-
-def _added(name: str, path: str, places: dict[str, tuple[int, int]]) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            seen = os.fstat(file.fileno())
-            inode, offset = places.get(name, (0, 0))
-            if inode != seen.st_ino or offset > seen.st_size:
-                offset = 0
-            text = os.pread(file.fileno(), _CHUNK_BYTES, offset)
-            places[name] = (seen.st_ino, offset + len(text))
-            return text
-    except OSError:
-        return b""
