@@ -106,7 +106,6 @@ class Command:
             if (code := self._startable(config, missing)) is not None:
                 return code
             sock = self._make_master(config)
-        assert sock is not None
         verb = "start" if fresh else self.options.verb
         return self.dispatch.follow(sock, verb, self.options.names, fresh=fresh)
 
@@ -238,7 +237,8 @@ class Command:
         print(json.dumps(nothing, indent=2) if self.options.json else "nothing is running")
         return Verb.DONE
 
-    def _make_master(self, config: Config, *, revive: bool = True) -> socket.socket:
+    def _make_master(self, config: Config, *, revive: bool = True) -> socket.socket | None:
+        """Make a master and connect to it; None if it is gone already, having carried a stop on to its end."""
         from . import birth
 
         try:
@@ -260,10 +260,7 @@ class Command:
             ) from None
         except birth.BirthError as error:
             raise client.NoAnswerError(str(error)) from None
-        sock = client.connect(self.run_directory.socket)
-        if sock is None:
-            raise client.NoAnswerError(f"the new master is gone already; see {self.logfile}")
-        return sock
+        return client.connect(self.run_directory.socket)
 
     def _startable(self, config: Config, missing: frozenset[str], *, say: bool = True) -> int | None:
         """The exit status if there is nothing that could be started; None if there is."""

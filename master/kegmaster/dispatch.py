@@ -58,14 +58,14 @@ class Dispatch:
 
     def follow(
         self,
-        sock: socket.socket,
+        sock: socket.socket | None,
         verb: str,
         names: Sequence[str],
         *,
         fresh: bool = False,
         dry_run: bool = False,
     ) -> int:
-        """Show how a command goes; its exit status.
+        """Show how a command goes; its exit status. `sock`: None if the master was gone before we reached it.
 
         A watchdog that dies meanwhile is soon followed by another, which is asked again: every command may be
         repeated.
@@ -74,6 +74,9 @@ class Dispatch:
         everything = verb == "stop" and not names
         until_s = time.monotonic() + self._timeout_s
         for _ in range(_TRIES):
+            sock = sock or self.reconnect()
+            if sock is None:
+                break
             request = {"verb": verb, "names": names, "fresh": fresh, "dry_run": dry_run}
             for answer in client.ask(sock, max(0.0, until_s - time.monotonic()), **request):
                 if "error" in answer:
@@ -88,10 +91,7 @@ class Dispatch:
                     rows[answer["app"]] = answer
                 else:
                     return self._conclude(verb, list(rows.values()), answer, everything=everything)
-            following = self.reconnect()
-            if following is None:
-                break
-            sock = following
+            sock = None
         if verb == "stop" and not self.leftovers() and not pidfiles.locked(self._run.pidfile):
             return self._conclude(verb, list(rows.values()), {"exit": Verb.DONE}, everything=everything)
         return self._terminal.fail(
