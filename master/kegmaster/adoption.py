@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
-from . import proc
+from . import pidfiles, proc
 from .crew import Crew, end_at_once
 from .environment import credentials
 from .instance import Instance
@@ -57,7 +57,8 @@ def _adopt(crew: Crew, config: Config, record: Record, *, revive: bool) -> None:
     instance = _living(life.app, record)
     if instance is not None:
         crew.lives[record.app] = life
-        ready = record.state != State.STARTING.value or life.app.type in ("simple", "forking")
+        # READY=1 may have been told to nobody. To end a sound app for that would be worse than to believe in it.
+        ready = record.state != State.STARTING.value or life.app.type != "oneshot"
         life.adopted(time.monotonic(), proc.age_s(instance.start_ticks), ready=ready)
         life.wanted = record.wanted
         crew.take_over(life, instance)
@@ -80,6 +81,8 @@ def _go_on(crew: Crew, life: Life, record: Record) -> None:
         life.reason = f"{life.last_exit} while no watchdog was there"
         life.restarts += 1
         crew.journal.warning(f"{record.app}: {life.reason}")
+        if record.pid:
+            pidfiles.remove(record.pidfile, record.pid)
         if same_boot:
             _end_rest(crew, record)
     elif same_boot and record.state in _OVER:

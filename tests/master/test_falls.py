@@ -350,3 +350,28 @@ def test_a_watchdog_that_takes_the_keepers_place_hands_on_no_descriptors(box: Bo
         back_under_another_keeper(box, keeper)
         counts.append([len(os.listdir(f"/proc/{pid}/fd")) for pid in (keeper_of(box), box.master_pid())])
     assert counts[1:] == counts[:-1]
+
+
+def test_the_pidfile_of_an_app_that_died_unwatched_is_not_left(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    app, watchdog = box.pid("two"), box.master_pid()
+    for pid in (int(proc_stat(watchdog)[1]), watchdog, app):
+        kill(pid)
+    box.master("stop")
+    assert list(box.run.iterdir()) == []
+
+
+def test_a_notify_app_whose_readiness_nobody_heard_is_not_ended_for_that(box: Box) -> None:
+    box.write(
+        f"[app]\n_enabled = True\n_type = notify\n_timeout_start_sec = 2\n_command = {box.program('probe')}\n"
+    )
+    starting = subprocess.Popen(box.command("start"), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    eventually(lambda: [row["state"] for row in box.status()["apps"]] == ["starting"])
+    app, watchdog = box.pid("app"), box.master_pid()
+    for pid in (int(proc_stat(watchdog)[1]), watchdog):
+        kill(pid)
+    starting.wait(timeout=20)
+    box.master("start")
+    assert box.app("app")["state"] == "running"
+    assert box.pid("app") == app
