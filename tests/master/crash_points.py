@@ -46,6 +46,8 @@ class Scenario:
     first: str = "watchdog"
     depth: int = 0
     before: Callable[[World], None] = lambda world: world.up()
+    recover: tuple[tuple[str, ...], ...] = ()
+    """What is given if the verb ends badly; nothing: the verb once more."""
     gone: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     renewed: tuple[str, ...] = ()
@@ -61,6 +63,19 @@ def _stopped_one(world: World) -> None:
     world.must("stop", "notify")
 
 
+def _about_to_lose_one(world: World) -> None:
+    world.up()
+    world.edit(without="worker")
+
+
+def _about_to_get_one(world: World) -> None:
+    world.up()
+    world.edit(without="worker")
+    world.must("reload")
+    world.edit()
+
+
+RELOAD = (("start",), ("reload",))
 SCENARIOS: dict[str, tuple[Scenario, ...]] = {
     "start": (
         *(
@@ -80,6 +95,16 @@ SCENARIOS: dict[str, tuple[Scenario, ...]] = {
         Scenario(name="restart", words=("restart",), renewed=EVERYTHING),
         Scenario(name="restart of one", words=("restart", "notify"), renewed=("notify",), kept=("forking", "worker")),
     ),
+    "reload": (
+        Scenario(
+            name="reload, one app less", words=("reload",), recover=RELOAD, before=_about_to_lose_one,
+            gone=("worker",), renewed=("notify",), kept=("forking",),
+        ),
+        Scenario(
+            name="reload, one app more", words=("reload",), recover=RELOAD, before=_about_to_get_one,
+            renewed=("notify", "worker"), kept=("forking",),
+        ),
+    ),
     "adopt": (
         Scenario(name="adopt, the next watchdog", words=("start",), first="keeper", depth=1, kept=EVERYTHING),
         Scenario(name="adopt, the keeper", words=("start",), first="keeper", kept=EVERYTHING, alone=False),
@@ -93,20 +118,22 @@ class World:
     def __init__(self, directory: Path) -> None:
         self.box = Box(directory)
         self.box.program("app", witness.APP)
-        self.generation = 0
-        self.configure()
+        self._generation = 0
+        self._whole = False
+        self.edit()
         self.call = witness.Caller(self.box)
         self.ledger = witness.Ledger(self.box)
 
-    def configure(self, generations: dict[str, int] | None = None) -> None:
-        head = "[DEFAULT]\n_enabled = True\n_timeout_start_sec = 20\n_timeout_stop_sec = 0.3\n"
-        self.box.config.write_text(
-            head
-            + "".join(
-                witness.sections(self.box.directory, {name: kind}, EXTRA, (generations or {}).get(name, 0))
-                for name, kind in APPS.items()
-            )
-        )
+    def edit(self, without: str = "") -> None:
+        """Write the configuration anew: [notify] gets another command line, the section [`without`] goes."""
+        self._generation += 1
+        self._whole = not without
+        apps = {name: kind for name, kind in APPS.items() if name != without}
+        text = "[DEFAULT]\n_enabled = True\n_timeout_start_sec = 20\n_timeout_stop_sec = 0.3\n"
+        for name, kind in apps.items():
+            generation = self._generation if name == "notify" else 0
+            text += witness.sections(self.box.directory, {name: kind}, EXTRA, generation)
+        self.box.config.write_text(text)
 
     def must(self, *words: str) -> None:
         code = self.call(*words)
@@ -114,6 +141,10 @@ class World:
 
     def up(self) -> None:
         """Everything runs."""
+        if not self._whole:
+            self.edit()
+            if all(witness.masters(self.box)):
+                self.must("reload")
         if not all(witness.masters(self.box)) or len(witness.seen(self.box)) < len(APPS):
             self.must("start")
 
@@ -138,11 +169,20 @@ class World:
         ]
         if well:
             faults += [
-                f"{name} was not renewed" for name in scenario.renewed if before[name] == now.get(name)
+                f"{name} was not renewed" for name in scenario.renewed if before.get(name) == now.get(name)
             ]
+        if scenario.words == ("reload",) and not self.is_new(now.get("notify", 0)):
+            faults.append("notify runs as it was before the reload")
         if not wanted:
             faults += [f"{path} is left" for path in self.box.run.iterdir()]
         return "; ".join(text for text in faults if text)
+
+    def is_new(self, notify: int) -> bool:
+        """The process was started with the command line that the file has now."""
+        try:
+            return Path(f"/proc/{notify}/cmdline").read_bytes().split(b"\0")[-2] == b"%d" % self._generation
+        except OSError:
+            return False
 
     def close(self) -> None:
         self.call.close()
@@ -184,12 +224,18 @@ def try_point(world: World, scenario: Scenario, at: int, *, both: bool) -> Outco
     code = first_code = world.call.end()
     if code:
         first = world.call.said.read_text()
-        code = world.call(*scenario.words)
+        for words in scenario.recover or (scenario.words,):
+            code = world.call(*words)
         if code:
             return Outcome(
                 fall, f"given again, it ends with {code}: {world.call.said.read_text()} (first: {first})"
             )
-    elif both and fall.killed and not scenario.gone and not all(witness.masters(world.box)):
+    elif (
+        both
+        and fall.killed
+        and (not scenario.gone or scenario.recover)
+        and not all(witness.masters(world.box))
+    ):
         # They fell when the verb was done.
         world.must("start")
     elif both and fall.killed and scenario.kept and not all(witness.masters(world.box)):
