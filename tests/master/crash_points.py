@@ -321,6 +321,7 @@ def sample(directory: Path, verb: str, count: int) -> list[Tally]:
             each = max(1, count // len(scenarios) // (1 + scenario.alone))
             points = (1 + (2 * number + 1) * calls // (2 * each) for number in range(each))
             tallies.append(worker.try_points(scenario, points))
+            tallies[-1].calls = calls
     finally:
         worker.close()
     return tallies
