@@ -1,9 +1,10 @@
-"""Making processes: the double fork, what a daemon's process looks like, and exec. No shell is ever involved.
+"""Making processes: what a daemon's process looks like, and exec. No shell is ever involved.
 
 Knows fork, descriptors and exec. Must not know apps, states or records: a Launch says all.
 
-One short-lived helper forks every process of a batch and ends, so each is an orphan at once; the watchdog, a
-subreaper, becomes its parent. Each is held on a pipe until `Batch.release`: whoever made it can first write down
+What a double fork is for, an app gets by one: a session of its own, no terminal, and a parent whose end it outlives.
+The second fork would make it an orphan, and the watchdog, a subreaper, its parent again; and it would take as long
+as all the rest of a restart. Each is held on a pipe until `Batch.release`: whoever made it can first write down
 which process it is. If the maker dies before that, the pipe closes and the held process ends without a trace.
 """
 
@@ -13,23 +14,21 @@ import os
 import resource
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import cache
+
+from .lean import dataclass
 
 EXEC_FAILED = 127
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """One process to make. `output` becomes its stdout and stderr; `groups` are set if `uid` is.
-
-    `given` becomes its stdin; -1: it has nothing to read. `tag` 0: it gets none.
-    """
+    """One process to make. `output` becomes its stdout and stderr; `groups` are set if `uid` is."""
 
     path: str
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     output: int
-    given: int = -1
     umask: int = 0o022
     nice: int = 0
     limit_nofile: int = 0
@@ -79,35 +78,30 @@ class Batch:
 
 
 def hold(launches: Sequence[Launch]) -> Batch:
-    """Make a held process for each launch. Raises OSError when not even the pipes can be made."""
-    opened: list[int] = []
-    try:
-        for _ in range(2 + len(launches)):
-            opened += os.pipe()
-        helper = os.fork()
-    except OSError:
-        for fd in opened:
-            os.close(fd)
-        raise
-    hold_r, hold_w, pids_r, pids_w, *rest = opened
-    reports = list(zip(rest[::2], rest[1::2], strict=True))
-    if helper == 0:
-        _in_child(lambda: _fork_all(launches, hold_r, hold_w, pids_w, [w for _, w in reports]))
-    for fd in (hold_r, pids_w, *(w for _, w in reports)):
-        os.close(fd)
-    with open(pids_r, "rb") as file:
-        numbers = [int(line) for line in file]
-    os.waitpid(helper, 0)
-    held: list[Held | OSError] = []
-    for index, (report_r, _) in enumerate(reports):
-        number = numbers[index] if index < len(numbers) else -os.EX_OSERR
-        if number > 0:
-            os.set_blocking(report_r, False)
-            held.append(Held(number, report_r))
-        else:
-            os.close(report_r)
-            held.append(OSError(-number, f"cannot fork: {os.strerror(-number)}"))
+    """Make a held process for each launch. Raises OSError when not even the pipe can be made."""
+    _handled()  # once, and not in each process that we make
+    hold_r, hold_w = os.pipe()
+    held = [_fork(launch, hold_r) for launch in launches]
+    os.close(hold_r)
     return Batch(held, hold_w)
+
+
+def _fork(launch: Launch, hold_r: int) -> Held | OSError:
+    try:
+        report_r, report_w = os.pipe()
+    except OSError as error:
+        return error
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _in_child(lambda: _become(launch, hold_r, report_w))
+    except OSError as error:
+        os.close(report_r)
+        return OSError(error.errno, f"cannot fork: {error.strerror}")
+    finally:
+        os.close(report_w)
+    os.set_blocking(report_r, False)
+    return Held(pid, report_r)
 
 
 def _in_child(body: Callable[[], object]) -> None:
@@ -118,37 +112,20 @@ def _in_child(body: Callable[[], object]) -> None:
         os._exit(EXEC_FAILED)
 
 
-def _fork_all(
-    launches: Sequence[Launch], hold_r: int, hold_w: int, pids_w: int, reports: Sequence[int]
-) -> None:
-    os.close(hold_w)
-    for launch, report_w in zip(launches, reports, strict=True):
-        try:
-            pid = os.fork()
-        except OSError as error:
-            os.write(pids_w, b"%d\n" % -(error.errno or 1))
-            continue
-        if pid == 0:
-            _in_child(lambda launch=launch, report_w=report_w: _become(launch, hold_r, report_w))  # type: ignore[misc]
-        os.write(pids_w, b"%d\n" % pid)
-    os._exit(0)
-
-
 def _become(launch: Launch, hold_r: int, report_w: int) -> None:
     os.setsid()
-    close_all_but(hold_r, report_w, launch.output, launch.given)
+    close_all_but(hold_r, report_w, launch.output)
     if not os.read(hold_r, 1):
         os._exit(0)
     stage = "cannot prepare"
     try:
         _plain_signals()
-        given = launch.given if launch.given >= 0 else os.open(os.devnull, os.O_RDONLY)
-        os.dup2(given, 0)
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
         os.dup2(launch.output, 1)
         os.dup2(launch.output, 2)
         os.umask(launch.umask)
-        if launch.tag:
-            _set_tag(launch.tag)
+        _set_tag(launch.tag)
         if launch.limit_nofile or _soft_limit:
             stage = "cannot set _limit_nofile"
             _limit_files(launch.limit_nofile or _soft_limit)
@@ -173,12 +150,16 @@ def _become(launch: Launch, hold_r: int, report_w: int) -> None:
 def _plain_signals() -> None:
     """Default dispositions and an empty mask: Python ignores SIGPIPE, and ignored signals would outlive exec."""
     signal.set_wakeup_fd(-1)
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        try:
-            signal.signal(number, signal.SIG_DFL)
-        except OSError:  # the two that the C library keeps for itself
-            continue
+    for number in _handled():
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+@cache
+def _handled() -> tuple[int, ...]:
+    """The signals that are ignored or have a handler."""
+    numbers = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+    return tuple(number for number in numbers if signal.getsignal(number) not in (signal.SIG_DFL, None))
 
 
 def _set_tag(tag: int) -> None:
