@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import replace
 
 from . import pidfiles, proc
 from .crew import Crew, end_at_once
 from .environment import credentials
 from .instance import Instance
+from .lean import replace
 from .life import Life
 from .lifecycle import State
 from .proc import Process

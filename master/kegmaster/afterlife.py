@@ -6,10 +6,10 @@ Knows records and /proc; changes nothing.
 from __future__ import annotations
 
 import shlex
-from typing import Any
 
 from . import pidfiles, proc
 from .exit_codes import Status
+from .lean import Any
 from .paths import RunDirectory
 from .records import Record, Records
 

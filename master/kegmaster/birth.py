@@ -5,15 +5,15 @@ Knows forks and the lock. Whoever calls is told the truth: `detach` returns only
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-import traceback
-from dataclasses import dataclass
 
 from . import keeper, notify, pidfiles, proc, spawn
 from .commands import Desk
 from .deaths import Keeper
 from .journal import Journal
+from .lean import dataclass
 from .loading import Source
 from .paths import RunDirectory
 from .spec import Config
@@ -111,11 +111,15 @@ def _keep(birth: Birth, config: Config, verdict_w: int) -> int:
             os.close(verdict_w)
         first = False
 
+    # The memory that keeper and watchdog share is copied where it is written to, and a collection writes to all of it.
+    gc.disable()
+    gc.freeze()
     return keeper.keep(watch, born, deaths_w)
 
 
 def _watch(birth: Birth, config: Config, news: Keeper, verdict_w: int) -> int:
     """Be a watchdog; `verdict_w`: where the very first one says that it is ready, -1 for all others."""
+    gc.enable()
     journal = birth.journal
     setup = Setup(source=birth.source, run=birth.run, journal=journal, lock=birth.lock, keeper=news)
     try:
@@ -149,6 +153,8 @@ def _run(watchdog: Watchdog) -> bool:
     try:
         done = watchdog.run()
     except Exception:
+        import traceback  # 0.15 MiB that only a mistake of ours should cost
+
         watchdog.journal.error(traceback.format_exc())
         raise
     if done:

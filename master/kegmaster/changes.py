@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal
 
 from . import order
 from .keys import SIGNALS
+from .lean import Any, Final, Literal, dataclass
 from .problems import printable
 from .settings import ARGV, OWN, settings
 from .spec import App, Config

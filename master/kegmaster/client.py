@@ -11,7 +11,8 @@ import select
 import socket
 import time
 from collections.abc import Iterator
-from typing import Any, Final
+
+from .lean import Any, Final
 
 MAX_ANSWER_BYTES: Final = 16 << 20
 _CONNECT_S: Final = 5.0

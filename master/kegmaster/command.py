@@ -13,12 +13,12 @@ import socket
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from . import client, flags, paths
 from .config import Directories
 from .dispatch import Dispatch, Terminal
 from .exit_codes import Status, Verb
+from .lean import Any
 from .loading import Source, UnreadableError
 from .paths import NoHomeError, RunDirectory
 from .programs import Search

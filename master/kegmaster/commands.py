@@ -8,12 +8,11 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any, Final
 
 from . import changes, reloading
 from .control import Conversation, Request
 from .exit_codes import Status, Verb
+from .lean import Any, Final, dataclass, field
 from .life import Life
 from .lifecycle import ALIVE, State
 from .loading import UnreadableError

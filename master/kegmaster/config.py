@@ -9,11 +9,10 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
 
 from . import ini, order
 from .keys import KEYS, Value, boolean
+from .lean import Any, Final, dataclass
 from .problems import Problem
 from .spec import App, Config, Context, RestartPolicy, Type
 
@@ -26,7 +25,7 @@ _CONTEXT = ("user", "group", "umask", "nice", "limit_nofile", "working_directory
             "environment", "environment_file", "pass_environment")  # fmt: skip
 _POLICY = ("restart", "restart_sec", "restart_max_delay_sec", "start_limit_burst", "success_exit_status")
 _PLAIN = ("after", "requires", "wait_for", "timeout_start_sec", "timeout_stop_sec", "kill_signal",
-          "log_max_bytes", "log_backups", "on_failure", "on_change")  # fmt: skip
+          "log_max_bytes", "log_backups")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,8 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from typing import Any, Final
+
+from .lean import Any, Final
 
 MAX_REQUEST_BYTES: Final = 65536
 MAX_UNREAD_BYTES: Final = 8 << 20

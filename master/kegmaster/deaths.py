@@ -9,9 +9,8 @@ import os
 import select
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import Final
 
+from .lean import Final, dataclass
 from .restart import Exit, from_wait_status
 
 _WAIT_S: Final = 0.1

@@ -11,10 +11,10 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, Final
 
 from . import client, pidfiles
 from .exit_codes import Verb
+from .lean import Any, Final
 from .paths import RunDirectory
 from .records import Records
 

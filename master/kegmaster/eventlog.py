@@ -12,12 +12,12 @@ import stat
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Final, Protocol
 
 from . import events
 from .events import Entry
 from .exit_codes import Verb
 from .journal import Journal
+from .lean import Final, Protocol
 from .paths import NAME
 
 KEPT: Final = 512

@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Final
 
+from .lean import Any, Final, dataclass
 from .paths import NAME
 from .problems import printable
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Final, NoReturn
 
 from . import __version__
 from .exit_codes import HELP, Verb
+from .lean import Final, NoReturn
 
 VERBS: Final = {
     "start": "start the enabled apps, or those named, and the master if none runs",

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from .lean import dataclass, field
 from .problems import Problem
 
 DEFAULT = "DEFAULT"

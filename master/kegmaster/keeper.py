@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-import traceback
 from collections.abc import Callable
-from typing import Final, NoReturn
+
+from .lean import Final, NoReturn
 
 QUICK_S: Final = 1.0
 QUICK_DEATHS: Final = 3
@@ -87,6 +87,8 @@ def _become(watch: Callable[[], int]) -> NoReturn:
     try:
         status = watch()
     except Exception:  # noqa: BLE001  # whatever it is, the apps need their watchdog back
+        import traceback
+
         traceback.print_exc()
     finally:
         os._exit(status)

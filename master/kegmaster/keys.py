@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final
+
+from .lean import Final, dataclass
 
 TYPES: Final = ("forking", "simple", "notify", "oneshot")
 RESTARTS: Final = ("always", "on-failure", "no")
@@ -214,7 +214,5 @@ KEYS: Final[Mapping[str, Key]] = _table(
     Key("_memory_max", text, "", "restart it when it uses more memory", planned=True),
     Key("_log_max_bytes", size, "1MB", "rotate its log before it exceeds this size; 0: never"),
     Key("_log_backups", count, "5", "old logs to keep, as LOG.1 (the newest), LOG.2 ..."),
-    Key("_on_failure", words, "", "a command to run each time it fails", raw=True),
-    Key("_on_change", words, "", "a command to run when it runs, waits to be restarted, is given up, ended or stopped",
-        raw=True),
+    Key("_on_failure", words, "", "a command to run when it fails", raw=True, planned=True),
 )  # fmt: skip

@@ -6,9 +6,9 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
 
 from .exit_codes import Verb
+from .lean import Final
 
 _CHUNK_BYTES: Final = 65536
 _LOOK_EVERY_S: Final = 0.2

@@ -11,10 +11,9 @@ import socket
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
 
 from .control import bind
+from .lean import Final, dataclass
 
 _MAX_BYTES: Final = 4096
 _MAX_BATCH: Final = 32

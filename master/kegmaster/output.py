@@ -11,12 +11,11 @@ import os
 import selectors
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
 
 from .applog import AppLog, lacks_place, open_log
 from .environment import credentials
 from .journal import Journal
+from .lean import Final, dataclass
 from .spec import App
 from .spool import Spool, SpoolWatch, holders, works
 

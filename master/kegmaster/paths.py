@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from .lean import dataclass
 
 NAME = "kegbot_master"
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from typing import Final
+
+from .lean import Final
 
 _MAX_BYTES: Final = 64
 MAX_PID: Final = 1 << 22  # the kernel's own limit, PID_MAX_LIMIT

@@ -5,7 +5,7 @@ Knows places and sentences. Must not know INI, files or terminals.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from .lean import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

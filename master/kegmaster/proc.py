@@ -11,9 +11,9 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 
+from .lean import dataclass
 from .restart import Exit, from_wait_status
 
 COOKIE = "KEGMASTER_COOKIE"

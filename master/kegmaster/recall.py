@@ -10,11 +10,11 @@ import select
 import socket
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Final
 
 from . import client, eventlog
 from .events import Entry, Story, from_fields
 from .inotify import COME, Inotify, existing
+from .lean import Final
 from .paths import RunDirectory
 
 _FOR_EVER_S: Final = 1e6  # the kernel takes no more than 24 days

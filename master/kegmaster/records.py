@@ -10,8 +10,8 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
 
+from .lean import asdict, dataclass, field
 from .problems import Problem
 
 _MAX_BYTES = 1 << 20

@@ -8,13 +8,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
 from . import notify, order
 from .changes import Change, Running, decide, headline
 from .exit_codes import Verb
 from .journal import Journal
+from .lean import Any, Protocol, dataclass, replace
 from .lifecycle import State
 from .settings import OWN, changed, checksums
 from .spec import Config

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+
+from .lean import Any
 
 
 def table(report: Mapping[str, Any], *, usage: Mapping[int, str] | None = None) -> str:

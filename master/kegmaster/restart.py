@@ -5,9 +5,7 @@ Knows exit statuses and the restart policy. Must not know clocks or processes: t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
-
+from .lean import Final, dataclass
 from .lifecycle import Event
 from .spec import RestartPolicy
 

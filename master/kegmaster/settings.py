@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
-from typing import Any, Final
 
+from .lean import Any, Final, fields, is_dataclass
 from .spec import App
 
 ARGV: Final = "argv"
 OWN: Final = frozenset({
     "_enabled", "_after", "_requires", "_wait_for", "_restart", "_restart_sec", "_restart_max_delay_sec",
     "_start_limit_burst", "_success_exit_status", "_timeout_start_sec", "_timeout_stop_sec", "_kill_signal",
-    "_on_failure", "_on_change",
 })  # fmt: skip
 """The launcher's own policy: taken over without a restart. All others were given to the process when it was made."""
 _NOT_OURS: Final = frozenset({"name", ARGV, "pidfile", "logfile"})

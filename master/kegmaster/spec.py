@@ -6,9 +6,8 @@ Knows names and units. Must not know INI, the disk or processes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
 
+from .lean import Literal, dataclass, field
 from .problems import Problem
 
 Type = Literal["forking", "simple", "notify", "oneshot"]
@@ -63,8 +62,6 @@ class App:
     log_max_bytes: int = 1 << 20
     log_backups: int = 5
     context: Context = field(default_factory=Context)
-    on_failure: tuple[str, ...] = ()
-    on_change: tuple[str, ...] = ()
 
     @property
     def program(self) -> str:

@@ -12,7 +12,8 @@ import os
 import select
 import stat
 import struct
-from typing import Final
+
+from .lean import Final
 
 _PAGE: Final = os.sysconf("SC_PAGESIZE")
 _KEEP_SIZE, _PUNCH_HOLE = 0x1, 0x2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from kegmaster.changes import Running, decide, details, headline, row, withheld
 from kegmaster.config import Directories, configure
+from kegmaster.lean import replace
 from kegmaster.settings import OWN, changed, checksums, settings
 from kegmaster.spec import App, Config, Context
 
