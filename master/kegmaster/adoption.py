@@ -84,7 +84,10 @@ def _go_on(crew: Crew, life: Life, record: Record) -> None:
         if record.pid:
             pidfiles.remove(record.pidfile, record.pid)
         if same_boot:
+            # What it printed last is still there if something that it left behind holds it.
+            crew.output.adopt(life.app, 0, lambda pid: proc.stems_from(pid, record.cookie))
             _end_rest(crew, record)
+            crew.output.close(record.app)
     elif same_boot and record.state in _OVER:
         life.state = State(record.state)
         life.reason = str(life.last_exit)

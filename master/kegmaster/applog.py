@@ -96,11 +96,14 @@ class AppLog:
         self.path = path
         self.in_line = False
         """The last byte written ends no line."""
-        self._cap = cap
-        self._backups = backups
+        self.limit(cap, backups)
         self._uid, self._gid = uid, gid
         self._complain = complain
         self._stuck = False
+
+    def limit(self, cap: int, backups: int) -> None:
+        """Heed these limits from now on."""
+        self._cap, self._backups = cap, backups
 
     def append(self, text: bytes) -> tuple[int, OSError | None]:
         """Write `text`, rotating as need be: how many bytes got there, and why not all."""

@@ -27,6 +27,8 @@ LINE_BYTES: Final = 64 << 10
 RETRY_S: Final = 1.0
 TURN_BYTES: Final = 1 << 20
 """At most so much of one app at a time: others have their turn before the rest."""
+ROUND_BYTES: Final = 4 << 20
+"""The same of all apps together."""
 FLOOD_BYTES: Final = 8 << 20
 STUCK_BYTES: Final = 256 << 10
 """More than this is kept for no app: that prints faster than its log takes it, or whose log takes nothing."""
@@ -116,9 +118,10 @@ class _Channel:
         self.spool.look()
         return last_lines((self._tail + self.spool.last(_TAIL_BYTES, self._since))[-_TAIL_BYTES:])
 
-    def forward(self, now_s: float, *, all_of_it: bool = False) -> None:
-        """Write what is ripe, drop what is too much, and note when to come again."""
+    def forward(self, now_s: float, *, all_of_it: bool = False) -> int:
+        """Write what is ripe, drop what is too much, and note when to come again; how many bytes that were."""
         self.due_s = None
+        before = self.spool.position
         if not self.spool.look():
             self._line_s = None
         elif all_of_it or now_s >= self._retry_s:
@@ -126,6 +129,7 @@ class _Channel:
         self._drop(STUCK_BYTES if self.trouble else FLOOD_BYTES)
         if self.trouble and self.spool.waiting:
             self.due_s = self._retry_s
+        return self.spool.position - before
 
     def drain(self, now_s: float) -> None:
         """Write all that is there."""
@@ -263,6 +267,11 @@ class Output:
             channel.log.end_line()
         channel.due_s = 0.0
 
+    def follow(self, app: App) -> None:
+        """The file has other limits for its log now."""
+        if channel := self._channels.get(app.name):
+            channel.log.limit(*_limits(app))
+
     def drain(self, name: str) -> tuple[str, ...]:
         """The app has ended: write down all it has printed; its last lines, if it printed to us."""
         channel = self._channels.get(name)
@@ -298,15 +307,23 @@ class Output:
         return min(times, default=None)
 
     def on_time(self, now_s: float) -> None:
-        """Write what is due."""
-        for channel in list(self._channels.values()):
-            if channel.due_s is not None and channel.due_s <= now_s:
-                # Asked first, so that what is printed from here on is told.
-                told = channel.over or self._ask(channel, now_s)
-                channel.forward(now_s, all_of_it=channel.over)
-                if not told:
-                    channel.due_s = min(channel.due_s or now_s + RETRY_S, now_s + RETRY_S)
-                self._end(channel)
+        """Write what is due, the longest due first, and no more than is well for the rest of the watchdog."""
+        due = [
+            (channel.due_s, name)
+            for name, channel in self._channels.items()
+            if channel.due_s is not None and channel.due_s <= now_s
+        ]
+        budget = ROUND_BYTES
+        for _, name in sorted(due):
+            channel = self._channels[name]
+            # Asked first, so that what is printed from here on is told.
+            told = channel.over or self._ask(channel, now_s)
+            budget -= channel.forward(now_s, all_of_it=channel.over)
+            if not told:
+                channel.due_s = min(channel.due_s or now_s + RETRY_S, now_s + RETRY_S)
+            self._end(channel)
+            if budget <= 0:
+                return
 
     def lost(self, name: str) -> Loss | None:
         """What was lost of its output since this watchdog began; None if nothing."""
@@ -323,8 +340,9 @@ class Output:
         return channel
 
     def _log(self, app: App, uid: int | None, gid: int | None) -> AppLog:
+        cap, backups = _limits(app)
         return AppLog(
-            app.logfile, cap=0 if app.keeps_log else app.log_max_bytes, backups=app.log_backups, uid=uid, gid=gid,
+            app.logfile, cap=cap, backups=backups, uid=uid, gid=gid,
             complain=lambda text: self._journal.warning(f"{app.name}: {text}"),
         )  # fmt: skip
 
@@ -351,3 +369,8 @@ class Output:
             self._watch.forget(channel.spool)
             channel.spool.close()
             del self._channels[channel.name]
+
+
+def _limits(app: App) -> tuple[int, int]:
+    """(most bytes, backups) of its log; no limit for one that the app itself holds open."""
+    return 0 if app.keeps_log else app.log_max_bytes, app.log_backups

@@ -68,6 +68,7 @@ def carry_out(watchdog: Watchdog, plan: Plan) -> tuple[list[str], list[str]]:
             life.app = replace(life.app, after=change.new.after, requires=change.new.requires)
         if change.kind == "update" and (instance := watchdog.crew.instances.get(change.name)):
             instance.app = change.new
+            watchdog.crew.output.follow(change.new)
             sums = checksums(change.new)
             instance.started_with |= {key: sums[key] for key in OWN if key in sums}
             watchdog.crew.register.write(life, instance)

@@ -16,6 +16,8 @@ import struct
 from .lean import Final
 
 _PAGE: Final = os.sysconf("SC_PAGESIZE")
+_ZEROS_BYTES: Final = 64 << 10
+_LARGEST_PAGE: Final = 4 << 20
 _KEEP_SIZE, _PUNCH_HOLE = 0x1, 0x2
 _MODIFY, _ONESHOT = 0x2, 0x80000000
 _EVENT: Final = struct.Struct("iIII")
@@ -82,16 +84,20 @@ class Spool:
     def look(self) -> int:
         """How many bytes wait now."""
         self.end = os.fstat(self.fd).st_size
-        if self._holes:
-            try:
-                data = os.lseek(self.fd, 0, os.SEEK_DATA)
-            except OSError:
-                data = self.end
-            # `echo text > /dev/stdout` truncates it, and begins again at 0.
-            if data < self.position - self.position % _PAGE:
-                self.position = data
-        self.position = min(self.position, self.end)
+        # `echo text > /dev/stdout` truncates it and begins again: what was consumed is not a hole any more.
+        if self.end < self.position or (self._holes and self._rewritten()):
+            self.position = _first_unread(self.fd)
+            self.end = os.fstat(self.fd).st_size
+            self.position = min(self.position, self.end)
         return self.waiting
+
+    def _rewritten(self) -> bool:
+        try:
+            data = os.lseek(self.fd, 0, os.SEEK_DATA)
+        except OSError:
+            return False
+        # There may be zeros: the last page is kept, or several, where the kernel could not part a large one.
+        return any(os.pread(self.fd, min(max(0, self.position - data), _ZEROS_BYTES), data))
 
     def read(self, at_most: int) -> bytes:
         """What comes next, left where it is."""
@@ -204,8 +210,13 @@ def _first_unread(fd: int) -> int:
         start = os.lseek(fd, 0, os.SEEK_DATA)
     except OSError:
         return os.fstat(fd).st_size
-    page = os.pread(fd, _PAGE, start)
-    return start + len(page) - len(page.lstrip(b"\0"))
+    for place in range(start, start + _LARGEST_PAGE, _ZEROS_BYTES):
+        text = os.pread(fd, _ZEROS_BYTES, place)
+        if printed := text.lstrip(b"\0"):
+            return place + len(text) - len(printed)
+        if len(text) < _ZEROS_BYTES:
+            return place + len(text)
+    return start
 
 
 def _punch(fd: int, start: int, length: int) -> bool:

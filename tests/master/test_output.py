@@ -14,6 +14,7 @@ import pytest
 from kegmaster.applog import parts
 from kegmaster.keys import size
 from kegmaster.output import LINE_BYTES, last_lines, ripe
+from kegmaster.spool import Spool
 
 from .conftest import Box, eventually, living, proc_status, wait_for_end
 
@@ -404,6 +405,81 @@ def test_a_flood_delays_no_other_app_and_its_memory_is_bounded(box: Box) -> None
     for path in logs_of(box, "flood")[:-1]:
         assert path.stat().st_size <= 1 << 20
         assert path.read_bytes().endswith(b"\n")
+
+
+def test_another_cap_is_heeded_after_a_reload_and_restarts_nothing(box: Box) -> None:
+    speaker = Speaker(box, "_log_max_bytes = 0")
+    box.master("start")
+    pid = box.pid("app")
+    box.config.write_text(box.config.read_text().replace("_log_max_bytes = 0", "_log_max_bytes = 20"))
+    assert "app: no restart needed" in box.master("reload").stdout
+    speaker.say(b"".join(b"line %d\n" % number for number in range(10)))
+    eventually(lambda: (box.log / "app.log.3").exists())
+    assert box.pid("app") == pid
+
+
+def test_what_a_dead_app_printed_last_is_saved_while_a_child_of_it_holds_it(box: Box) -> None:
+    gate = box.directory / "gate"
+    os.mkfifo(gate)
+    box.write(
+        f"[app]\n_enabled = True\n_command = sh -c 'sleep 1000 & read x <{gate}; echo farewell; exit 3'\n_restart = no\n"
+    )
+    box.master("start")
+    app, watchdog = box.pid("app"), box.master_pid()
+    keeper = int(proc_status(watchdog)["PPid"])
+    for pid in (keeper, watchdog):
+        os.kill(pid, signal.SIGKILL)
+        wait_for_end(pid)
+    gate.write_text("\n")
+    wait_for_end(app)
+    box.master("start", expect=None)
+    eventually(lambda: (box.log / "app.log").read_bytes() == b"farewell\n")
+
+
+def test_a_program_may_open_dev_stdout_and_even_truncate_it(box: Box) -> None:
+    box.write(
+        """
+        [app]
+        _enabled = True
+        _command = sh -c 'echo one; sleep 0.5; echo two >>/dev/stdout; sleep 0.5; echo three >/dev/stdout; exec sleep 1000'
+        """
+    )
+    box.master("start")
+    eventually(lambda: (box.log / "app.log").read_bytes() == b"one\ntwo\nthree\n")
+
+
+def test_a_spool_gives_back_the_memory_of_what_was_consumed_and_is_found_where_it_was_left() -> None:
+    spool = Spool.make("app", None)
+    fd = spool.open()
+    try:
+        for number in range(100):
+            os.write(fd, b"%d" % number * 50_000)
+            spool.look()
+            spool.consume(spool.waiting - 5)
+        assert os.fstat(fd).st_blocks * 512 <= 2 * os.sysconf("SC_PAGESIZE")
+        with_stdout = subprocess.Popen(["sleep", "1000"], stdout=fd)
+        found = Spool.find("app", with_stdout.pid)
+        with_stdout.kill()
+        with_stdout.wait()
+        assert found is not None
+        assert (found.position, found.look(), found.read(100)) == (spool.position, 5, b"99999")
+        found.close()
+    finally:
+        os.close(fd)
+        spool.close()
+
+
+def test_a_file_of_any_size_in_place_of_output_holds_nobody_up(box: Box) -> None:
+    box.write(
+        f"""
+        [app]
+        _enabled = True
+        _command = {sys.executable} -ISc 'import os; os.truncate("/dev/stdout", 1 << 50); os.write(2, b"end"); __import__("signal").pause()'
+        """
+    )
+    box.master("start", expect=None)
+    row = eventually(lambda: (row := box.app("app"))["output_lost"] and row)
+    assert row["output_lost"]["bytes"] > 1 << 49
 
 
 def test_a_log_that_the_app_writes_itself_is_never_moved_away(box: Box) -> None:
