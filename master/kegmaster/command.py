@@ -44,7 +44,12 @@ class Command:
         self.config_file, pidfile_dir, logfile_dir = (
             os.path.abspath(os.path.expanduser(path)) for path in given
         )
-        self.run_directory = RunDirectory(path=pidfile_dir)
+        state_dir = options.state_dir or (
+            pidfile_dir if options.pidfile_dir is not None else fallback.state_dir
+        )
+        self.run_directory = RunDirectory(
+            path=pidfile_dir, state=os.path.abspath(os.path.expanduser(state_dir))
+        )
         self.logfile = f"{logfile_dir}/{paths.NAME}.log"
         self.terminal = Terminal(self.program, options.verb, json=options.json)
         self.dispatch = Dispatch(self.terminal, self.run_directory, self.logfile, options.timeout)
@@ -114,7 +119,7 @@ class Command:
         sock = client.connect(self.run_directory.socket)
         if sock is None:
             return self._nothing_runs("restart")
-        return self.dispatch.follow(sock, "restart", self.options.names)
+        return self.dispatch.follow(sock, "restart", self.options.names, sparing=True)
 
     def reload(self) -> int:
         """Have the master read the configuration again."""
@@ -138,7 +143,7 @@ class Command:
             if not unreadable and (unknown := self._unknown(config)):
                 return self.terminal.fail(f"{config.file}: there is no section [{unknown[0]}]", Verb.USAGE)
             if not self.dispatch.leftovers():
-                return self._nothing_runs("stop")
+                return self._nothing_runs("stop", noting=() if unreadable else self.options.names)
             if unreadable:
                 self.terminal.error(unreadable, bare=True)
             sock = self._make_master(config, revive=False)
@@ -232,8 +237,19 @@ class Command:
 
     # Their parts
 
-    def _nothing_runs(self, verb: str) -> int:
-        nothing = {"verb": verb, "apps": [], "problems": [], "exit": 0}
+    def _nothing_runs(self, verb: str, *, noting: Sequence[str] = ()) -> int:
+        """`noting`: apps that are to stay stopped all the same when a master is made."""
+        problems = []
+        if noting:
+            from .intent import Intent
+
+            intent = Intent(self.run_directory.stopped)
+            problems += [intent.problem] if intent.problem else []
+            if lost := intent.add(noting):
+                problems.append(f"{lost}; the next start will start {', '.join(noting)}")
+        for problem in problems:
+            self.terminal.error(problem, bare=True)
+        nothing = {"verb": verb, "apps": [], "problems": problems, "exit": 0}
         print(json.dumps(nothing, indent=2) if self.options.json else "nothing is running")
         return Verb.DONE
 

@@ -84,7 +84,8 @@ class Desk:
         elif verb == "reload":
             self._reload(talk, dry_run=request.get("dry_run") is True)
         else:
-            self._start(verb, names, talk, fresh=request.get("fresh") is True)
+            fresh, sparing = request.get("fresh") is True, request.get("sparing") is True
+            self._start(verb, names, talk, fresh=fresh, sparing=sparing)
 
     def look(self, now_s: float) -> float | None:
         """Tell of what has settled; returns when to look again, if only time must pass."""
@@ -95,7 +96,10 @@ class Desk:
         """Start these apps (none named: all enabled ones) and call `done` once all have settled."""
         self._start("start", names, _Startup(done), fresh=True)
 
-    def _start(self, verb: str, names: list[str], talk: Listener, *, fresh: bool) -> None:
+    def _start(
+        self, verb: str, names: list[str], talk: Listener, *, fresh: bool, sparing: bool = False
+    ) -> None:
+        """`fresh`: nobody but boot or cron may have asked for it; `sparing`: what people stopped stays stopped."""
         watchdog = self.watchdog
         try:
             # The master has just read the file when the very first command comes.
@@ -113,12 +117,21 @@ class Desk:
             return
         # An app whose section is broken is left as it is, running or not: there is nothing to start it by.
         sound = [app.name for app in config.apps if (app.name in names if names else app.enabled)]
+        if (fresh or sparing) and not names:
+            held = changes.withheld(config.apps, watchdog.intent.stopped)
+            self._tell_of_stopped([name for name in sound if name in held], talk)
+            sound = [name for name in sound if name not in held]
         command = watchdog.start if verb == "start" else watchdog.restart
         before = {name: life.deaths for name, life in watchdog.lives.items()}
         job = Job(verb, talk, {name: before.get(name, 0) for name in command(sound)})
-        watchdog.held.difference_update(job.pending)
         job.problems = [str(problem) for problem in problems]
         job.failed = bool(job.problems)
+        started_all = not (names or fresh or sparing)
+        lost = watchdog.intent.clear() if started_all else watchdog.intent.discard(job.pending)
+        if lost:
+            job.problems.append(f"{lost}; what was stopped by hand before may be left stopped after a reboot")
+        if fresh and watchdog.intent.problem:
+            job.problems.append(watchdog.intent.problem)
         if verb == "restart" and not names:
             running = [name for name, life in watchdog.lives.items() if life.state in ALIVE]
             note = "any more; it runs on as before, stop ends it"
@@ -138,9 +151,17 @@ class Desk:
         # So that the client can wait for our own end too.
         talk.send(master=self.watchdog.crew.parents)
         stopped = self.watchdog.stop(names) if names else self.watchdog.leave()
-        if names:
-            self.watchdog.held.update(names, stopped)
-        self._jobs.append(Job("stop", talk, dict.fromkeys(stopped or names, 0)))
+        job = Job("stop", talk, dict.fromkeys(stopped or names, 0))
+        # Noted before the first signal is sent, which comes with the next turn.
+        if names and (lost := self.watchdog.intent.add({*names, *stopped})):
+            job.problems.append(f"{lost}; that it was stopped by hand is forgotten when the master ends")
+        self._jobs.append(job)
+
+    def _tell_of_stopped(self, names: Iterable[str], talk: Listener) -> None:
+        for name in names:
+            text = f"left stopped, as you asked; master.py start {name} starts it"
+            self.watchdog.journal.info(f"{name}: {text}")
+            talk.send(app=name, ok=True, state=State.STOPPED.value, pid=None, text=text)
 
     def _reload(self, listener: Listener, *, dry_run: bool = False) -> None:
         watchdog = self.watchdog
@@ -149,7 +170,7 @@ class Desk:
             talk.finish(error="the master is stopping everything", exit=Verb.NOT_RUNNING)
             return
         try:
-            plan = reloading.plan(watchdog, watchdog.held)
+            plan = reloading.plan(watchdog, watchdog.intent.stopped)
         except UnreadableError as error:
             talk.finish(error=str(error), exit=Verb.NO_RIGHTS if error.rights else Verb.NOT_CONFIGURED)
             return
@@ -244,6 +265,8 @@ def status(watchdog: Watchdog, names: Iterable[str]) -> tuple[dict[str, Any], in
             continue
         instance = watchdog.crew.instances.get(name)
         rows.append(_row(life, instance.main_pid if instance else 0, now_s, watchdog.crew.output))
+        if life.state is State.STOPPED and name in watchdog.intent.stopped:
+            rows[-1]["reason"] = "; ".join(text for text in ("stopped by hand", life.reason) if text)
         wanted |= life.wanted
         fine &= not life.wanted or _as_wanted(life)
     master = {

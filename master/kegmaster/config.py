@@ -36,6 +36,11 @@ class Directories:
     logfile_dir: str
 
 
+def sound_name(name: str) -> bool:
+    """An app may bear this name."""
+    return _NAME.match(name) is not None and name != RESERVED
+
+
 def configure(text: str, file: str, directories: Directories) -> Config:
     """Read a configuration. Apps with a problem are left out of `apps`; the problems are in the file's order."""
     document = ini.read(text, file)
@@ -94,7 +99,7 @@ class _SectionReader:
 
     def read(self) -> None:
         name = self.section.name
-        if not _NAME.match(name) or name == RESERVED:
+        if not sound_name(name):
             if name == RESERVED:
                 self._wrong(None, "this name is the launcher's own", "take another")
             else:

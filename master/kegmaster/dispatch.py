@@ -56,19 +56,11 @@ class Dispatch:
         self._masters: list[int] = []
         """Pidfds of watchdog and keeper, for a stop that ends them too."""
 
-    def follow(
-        self,
-        sock: socket.socket | None,
-        verb: str,
-        names: Sequence[str],
-        *,
-        fresh: bool = False,
-        dry_run: bool = False,
-    ) -> int:
-        """Show how a command goes; its exit status. `sock`: None if the master was gone before we reached it.
+    def follow(self, sock: socket.socket | None, verb: str, names: Sequence[str], **how: bool) -> int:
+        """Show how a command goes; its exit status.
 
-        A watchdog that dies meanwhile is soon followed by another, which is asked again: every command may be
-        repeated.
+        `sock`: None if the master was gone before we reached it. `how`: what the request says besides. A watchdog
+        that dies meanwhile is soon followed by another, which is asked again: every command may be repeated.
         """
         rows: dict[str, dict[str, Any]] = {}
         everything = verb == "stop" and not names
@@ -77,14 +69,14 @@ class Dispatch:
             sock = sock or self.reconnect()
             if sock is None:
                 break
-            request = {"verb": verb, "names": names, "fresh": fresh, "dry_run": dry_run}
+            request = {"verb": verb, "names": names, **how}
             for answer in client.ask(sock, max(0.0, until_s - time.monotonic()), **request):
                 if "error" in answer:
                     return self._terminal.fail(answer["error"], int(answer.get("exit", Verb.FAILED)))
                 if "master" in answer:
                     self._masters = _hold(answer["master"])
                 elif "change" in answer:
-                    self._show_change(answer["change"], detailed=dry_run)
+                    self._show_change(answer["change"], detailed=how.get("dry_run", False))
                 elif "app" in answer:
                     if rows.get(answer["app"]) != answer:
                         self._show(answer)
@@ -154,7 +146,11 @@ class Dispatch:
             )
             return
         pid = f", process {answer['pid']}" if answer["pid"] else ""
-        told = text if text.startswith(state) else f"{state}{pid}{': ' + text if text else ''}"
+        told = (
+            text
+            if text.startswith((state, f"left {state}"))
+            else f"{state}{pid}{': ' + text if text else ''}"
+        )
         print(f"{name}: {told}", flush=True)
 
     def leftovers(self) -> bool:

@@ -48,6 +48,11 @@ def parse(argv: Sequence[str], program: str) -> argparse.Namespace:
     add("--master_config", "--config", metavar="FILE", help="the configuration")
     add("--pidfile_dir", metavar="DIR", help="pidfiles, socket and records")
     add("--logfile_dir", metavar="DIR", help="logs")
+    add(
+        "--state_dir",
+        metavar="DIR",
+        help="what must outlive a reboot; default: --pidfile_dir if that is given",
+    )
     add("--verbose", action="store_true", help="tell more, here and in the log")
     add("--noverbose", dest="verbose", action="store_false", help=argparse.SUPPRESS)
     add("--dry_run", action="store_true", help="reload: only show what would change")

@@ -18,20 +18,23 @@ class Defaults:
     config: str
     pidfile_dir: str
     logfile_dir: str
+    state_dir: str
 
 
 def defaults(environment: dict[str, str], uid: int) -> Defaults:
     """The default places of user `uid`. Raises NoHomeError."""
     if uid == 0:
         return Defaults(
-            config="/etc/kegbot/kegbot_master.cfg", pidfile_dir="/run/kegbot", logfile_dir="/var/log/kegbot"
-        )
+            config="/etc/kegbot/kegbot_master.cfg", pidfile_dir="/run/kegbot", logfile_dir="/var/log/kegbot",
+            state_dir="/var/lib/kegbot",
+        )  # fmt: skip
     state = _base(environment, "XDG_STATE_HOME", ".local/state")
     runtime = environment.get("XDG_RUNTIME_DIR") or ""
     return Defaults(
         config=f"{_base(environment, 'XDG_CONFIG_HOME', '.config')}/kegbot/kegbot_master.cfg",
         pidfile_dir=f"{runtime}/kegbot" if runtime.startswith("/") else f"{state}/kegbot/run",
         logfile_dir=f"{state}/kegbot/log",
+        state_dir=f"{state}/kegbot",
     )
 
 
@@ -46,9 +49,11 @@ def _base(environment: dict[str, str], variable: str, below_home: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunDirectory:
-    """The files of one master, all in --pidfile_dir."""
+    """The files of one master: those in --pidfile_dir (`path`), which a reboot may take, and in --state_dir."""
 
     path: str
+    state: str = ""
+    """Empty: the same as `path`."""
 
     @property
     def pidfile(self) -> str:
@@ -64,6 +69,11 @@ class RunDirectory:
     def notify(self) -> str:
         """Where apps report (sd_notify)."""
         return f"{self.path}/{NAME}.notify"
+
+    @property
+    def stopped(self) -> str:
+        """The apps that people stopped by name."""
+        return f"{self.state or self.path}/{NAME}.stopped"
 
     @property
     def records(self) -> str:

@@ -20,6 +20,7 @@ from .deaths import Keeper
 from .eventlog import EventLog, path_beside
 from .history import History
 from .inotify import COME, GONE, Inotify, existing
+from .intent import Intent
 from .journal import Journal
 from .lean import dataclass, field
 from .life import Life
@@ -68,8 +69,7 @@ class Watchdog:
         self.on_request: Callable[[Request, Conversation], None] = lambda _, talk: talk.close()
         self.on_hangup: Callable[[], None] = lambda: None
         """Called on SIGHUP."""
-        self.held: set[str] = set()
-        """Apps that a person stopped by name."""
+        self.intent = Intent(setup.run.stopped)
         self._selector = selectors.DefaultSelector()
         self._to_spawn: list[Life] = []
         self._changed = True
@@ -84,7 +84,11 @@ class Watchdog:
         self.history = History(EventLog(path_beside(setup.journal.path), setup.journal))
         adoption.adopt_all(self.crew, config, revive=revive)
         self._tell_of_birth()
+        if self.intent.problem:
+            self.journal.error(self.intent.problem)
         for life in self.lives.values():
+            # A stop that was noted but not begun when everything was killed.
+            life.wanted &= life.app.name not in self.intent.stopped
             if life.wanted and life.state is State.STOPPED:
                 self.handle(life, Event.START)
         self.leaving = self.crew.records.leaving
@@ -191,6 +195,7 @@ class Watchdog:
         self._inotify.take()
         self._changed = True
         run = self.setup.run
+        self.intent.restore()
         if self.setup.lock.held and os.path.lexists(run.socket) and self.crew.complete:
             return
         self.journal.warning(f"{run.path}: files of the running master were removed, making them anew")

@@ -146,7 +146,7 @@ class World:
             if all(witness.masters(self.box)):
                 self.must("reload")
         if not all(witness.masters(self.box)) or len(witness.seen(self.box)) < len(APPS):
-            self.must("start")
+            self.must("start", *APPS)
 
     def down(self) -> None:
         """Nothing does."""
