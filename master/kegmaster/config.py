@@ -25,7 +25,7 @@ _CONTEXT = ("user", "group", "umask", "nice", "limit_nofile", "working_directory
             "environment", "environment_file", "pass_environment")  # fmt: skip
 _POLICY = ("restart", "restart_sec", "restart_max_delay_sec", "start_limit_burst", "success_exit_status")
 _PLAIN = ("after", "requires", "wait_for", "timeout_start_sec", "timeout_stop_sec", "kill_signal",
-          "log_max_bytes", "log_backups")  # fmt: skip
+          "log_max_bytes", "log_backups", "on_failure", "on_change")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import select
 import selectors
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from . import pidfiles, proc
 from . import spawn as making
@@ -63,6 +63,8 @@ class Crew:
         self.register = Register(self.records, journal)
         self.deaths = Deaths(keeper)
         self.output = Output(selector, journal)
+        self.on_orphan: Callable[[int, int], None] = lambda _pid, _status: None
+        """Called with pid and wait status of each child that ended and belongs to no app."""
         self.run = run.path
         self._notify = NotifySocket(run.notify)
         selector.register(self._notify, selectors.EVENT_READ, lambda _: self._on_reports())
@@ -276,8 +278,7 @@ class Crew:
             return
         if instance is not None:
             if not (instance.made or instance.main):
-                known = {process.pid for other in self.instances.values() for process in other.processes()}
-                instance.look_for_rest(self.parents, known)
+                instance.look_for_rest(self.parents, self.pids())
                 self._watch_all(life, instance)
             if instance.alive:
                 if life.stuck:
@@ -289,6 +290,10 @@ class Crew:
             if instance.main_pid:
                 pidfiles.remove(instance.app.pidfile, instance.main_pid)
         self._emit(life, Event.CLEARED)
+
+    def pids(self) -> set[int]:
+        """The processes of all apps whose end is awaited."""
+        return {process.pid for instance in self.instances.values() for process in instance.processes()}
 
     def reap(self) -> None:
         """Take leave of children that ended: apps' own processes, and orphans that came to us."""
@@ -303,7 +308,7 @@ class Crew:
             if owner is not None:
                 self._on_end(*owner)
             else:
-                os.waitpid(info.si_pid, os.WNOHANG)
+                self.on_orphan(*os.waitpid(info.si_pid, os.WNOHANG))
 
     def _owner(self, pid: int) -> tuple[Life, Instance, Process] | None:
         for name, instance in self.instances.items():

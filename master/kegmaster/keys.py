@@ -214,5 +214,7 @@ KEYS: Final[Mapping[str, Key]] = _table(
     Key("_memory_max", text, "", "restart it when it uses more memory", planned=True),
     Key("_log_max_bytes", size, "1MB", "rotate its log before it exceeds this size; 0: never"),
     Key("_log_backups", count, "5", "old logs to keep, as LOG.1 (the newest), LOG.2 ..."),
-    Key("_on_failure", words, "", "a command to run when it fails", raw=True, planned=True),
+    Key("_on_failure", words, "", "a command to run each time it fails", raw=True),
+    Key("_on_change", words, "", "a command to run when it runs, waits to be restarted, is given up, ended or stopped",
+        raw=True),
 )  # fmt: skip

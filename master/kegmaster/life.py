@@ -61,6 +61,11 @@ class Life:
         """Its last end was no failure."""
         return self.last_exit is not None and self.last_exit.succeeded(self.app.policy)
 
+    @property
+    def failed(self) -> bool:
+        """Its last end was a failure, or it never became ready."""
+        return bool(self._bad_start) or not self.succeeded
+
     def on(
         self, event: Event, now_s: float, *, exit: Exit | None = None, reason: str = ""
     ) -> tuple[Action, ...]:
@@ -77,7 +82,6 @@ class Life:
     def cleared(self, now_s: float, jitter: float) -> tuple[Action, ...]:
         """No process of it is left: go where policy leads. `jitter` is a random number from 0 to 1."""
         policy = self.app.policy
-        failed = bool(self._bad_start) or not self.succeeded
         if not self.wanted or self.again or self._done:
             self.failures, self.delay_s = 0, 0.0
         else:
@@ -91,7 +95,7 @@ class Life:
             wanted=self.wanted,
             again=self.again,
             done=self._done,
-            failed=failed,
+            failed=self.failed,
             failures=self.failures,
         )
         if self.again:

@@ -59,6 +59,8 @@ class Source:
                             wrong=str(error), cure=error.cure,
                         )
                     )  # fmt: skip
+                    if check is _hooks:
+                        continue  # nobody is served if an app stands still because its alarm is missing
                     broken.add(app.name)
                     if error.missing:
                         missing.add(app.name)
@@ -220,4 +222,14 @@ def read_environment_file(path: str) -> dict[str, str]:
     return values
 
 
-_CHECKS: Final = (_program, _directories, _user, _environment_file)
+def _hooks(app: App, search: Search) -> Iterator[tuple[str, ProgramError]]:
+    own_path = dict(app.context.environment).get("PATH", "")
+    for key, argv in (("_on_failure", app.on_failure), ("_on_change", app.on_change)):
+        try:
+            if argv:
+                search.find(argv[0], own_path)
+        except ProgramError as error:
+            yield key, error
+
+
+_CHECKS: Final = (_program, _directories, _user, _environment_file, _hooks)

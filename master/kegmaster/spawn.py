@@ -23,12 +23,16 @@ EXEC_FAILED = 127
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """One process to make. `output` becomes its stdout and stderr; `groups` are set if `uid` is."""
+    """One process to make. `output` becomes its stdout and stderr; `groups` are set if `uid` is.
+
+    `given` becomes its stdin; -1: it has nothing to read. `tag` 0: it gets none.
+    """
 
     path: str
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     output: int
+    given: int = -1
     umask: int = 0o022
     nice: int = 0
     limit_nofile: int = 0
@@ -114,18 +118,19 @@ def _in_child(body: Callable[[], object]) -> None:
 
 def _become(launch: Launch, hold_r: int, report_w: int) -> None:
     os.setsid()
-    close_all_but(hold_r, report_w, launch.output)
+    close_all_but(hold_r, report_w, launch.output, launch.given)
     if not os.read(hold_r, 1):
         os._exit(0)
     stage = "cannot prepare"
     try:
         _plain_signals()
-        null = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(null, 0)
+        given = launch.given if launch.given >= 0 else os.open(os.devnull, os.O_RDONLY)
+        os.dup2(given, 0)
         os.dup2(launch.output, 1)
         os.dup2(launch.output, 2)
         os.umask(launch.umask)
-        _set_tag(launch.tag)
+        if launch.tag:
+            _set_tag(launch.tag)
         if launch.limit_nofile or _soft_limit:
             stage = "cannot set _limit_nofile"
             _limit_files(launch.limit_nofile or _soft_limit)

@@ -62,6 +62,8 @@ class App:
     log_max_bytes: int = 1 << 20
     log_backups: int = 5
     context: Context = field(default_factory=Context)
+    on_failure: tuple[str, ...] = ()
+    on_change: tuple[str, ...] = ()
 
     @property
     def program(self) -> str:

@@ -22,13 +22,16 @@ from .history import History
 from .inotify import COME, GONE, Inotify, existing
 from .intent import Intent
 from .journal import Journal
-from .lean import dataclass, field
+from .lean import TYPE_CHECKING, dataclass, field
 from .life import Life
 from .lifecycle import ALIVE, Action, Event, State
 from .loading import Source
 from .paths import RunDirectory
 from .restart import Exit
 from .spec import App, Config
+
+if TYPE_CHECKING:
+    from .hookrun import Hooks
 
 _LONGEST_WAIT_S = 86400.0
 _SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -81,7 +84,9 @@ class Watchdog:
             selector=self._selector, emit=self.handle,
         )  # fmt: skip
         self.lives = self.crew.lives
-        self.history = History(EventLog(path_beside(setup.journal.path), setup.journal))
+        self.history = History(EventLog(path_beside(setup.journal.path), setup.journal), self._make_hooks)
+        if any(app.on_failure or app.on_change for app in config.apps):
+            self.history.watch_hooks()
         adoption.adopt_all(self.crew, config, revive=revive)
         self._tell_of_birth()
         if self.intent.problem:
@@ -112,12 +117,13 @@ class Watchdog:
             self._settle()
             due_s = self.at_each_turn(time.monotonic())
             self.history.log.flush()
-            if (
-                self.leaving
-                and not self.stopping
-                and not any(life.state in ALIVE for life in self.lives.values())
-            ):
+            leaving = self.leaving and not self.stopping
+            gone = leaving and not any(life.state in ALIVE for life in self.lives.values())
+            if self.history.over(time.monotonic(), leaving=gone):
                 return True
+            if self._wait_s(due_s) != 0.0:  # no app is waiting for us
+                times = (due_s, self.history.call_hooks(time.monotonic()))
+                due_s = min((time_s for time_s in times if time_s is not None), default=None)
             for key, mask in self._selector.select(self._wait_s(due_s)):
                 # An earlier callback of this batch may have let go of this one.
                 if self._selector.get_map().get(key.fd) is key:
@@ -320,6 +326,16 @@ class Watchdog:
             self.journal.info(text)
         else:
             self.journal.debug(text)
+
+    def _make_hooks(self) -> Hooks:
+        from .hookrun import Hooks
+
+        hooks = Hooks(
+            search=self.setup.source.search, run=self.setup.run.path, journal=self.journal,
+            selector=self._selector, apps=self.config.apps, known=self.crew.pids,
+        )  # fmt: skip
+        self.crew.on_orphan = hooks.ended
+        return hooks
 
     def _tell_of_birth(self) -> None:
         for life in self.lives.values():
