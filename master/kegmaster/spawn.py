@@ -85,7 +85,9 @@ def hold(launches: Sequence[Launch]) -> Batch:
     """Make a held process for each launch. Raises OSError when not even the pipe can be made."""
     _handled()  # once, and not in each process that we make
     hold_r, hold_w = os.pipe()
+    own = resource.getrlimit(resource.RLIMIT_MSGQUEUE)
     held = [_fork(launch, hold_r) for launch in launches]
+    resource.setrlimit(resource.RLIMIT_MSGQUEUE, own)
     os.close(hold_r)
     return Batch(held, hold_w)
 
@@ -96,6 +98,10 @@ def _fork(launch: Launch, hold_r: int) -> Held | OSError:
     except OSError as error:
         return error
     try:
+        # Before the fork, so that the process bears it from its birth: should we be killed between release and exec,
+        # whoever comes next must see that it is there.
+        if launch.tag:
+            _set_tag(launch.tag)
         pid = os.fork()
         if pid == 0:
             _in_child(lambda: _become(launch, hold_r, report_w))
@@ -129,8 +135,6 @@ def _become(launch: Launch, hold_r: int, report_w: int) -> None:
         os.dup2(launch.output, 1)
         os.dup2(launch.output, 2)
         os.umask(launch.umask)
-        if launch.tag:
-            _set_tag(launch.tag)
         if launch.limit_nofile or _soft_limit:
             stage = "cannot set _limit_nofile"
             _limit_files(launch.limit_nofile or _soft_limit)
