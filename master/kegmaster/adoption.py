@@ -11,19 +11,17 @@ import time
 from collections.abc import Collection, Iterator
 
 from . import pidfiles, proc
-from .crew import Crew, end_at_once
+from .crew import Crew
 from .environment import credentials
 from .instance import Instance
 from .lean import replace
 from .life import Life
 from .lifecycle import State
-from .proc import Process
 from .records import Record, sound_cookie
 from .restart import Exit
 from .settings import changed
 from .spec import App, Config
 
-_KILL_WAIT_S = 2.0
 _OVER = (State.EXITED.value, State.FATAL.value)
 
 
@@ -64,33 +62,41 @@ def _adopt(crew: Crew, config: Config, record: Record, *, revive: bool) -> None:
         crew.take_over(life, instance)
         crew.journal.info(f"{record.app}: adopted, process {instance.main_pid}")
     else:
-        _go_on(crew, life, record)
-        if app is not None and revive and record.wanted:
+        wanted = app is not None and revive and record.wanted
+        if _go_on(crew, life, record, wanted=wanted):
             crew.lives[record.app] = life
         else:
             crew.records.remove(record.app)
 
 
-def _go_on(crew: Crew, life: Life, record: Record) -> None:
-    """No main process of it lives: take up its story where the record leaves it."""
+def _go_on(crew: Crew, life: Life, record: Record, *, wanted: bool) -> bool:
+    """No main process of it lives: take up its story where the record leaves it; False if it is over."""
     same_boot = record.boot_id == proc.boot_id()
-    life.wanted = True
+    life.wanted = wanted
     life.last_exit = Exit(status=record.exit_status, signal=record.exit_signal)
     if record.cookie:
         life.last_exit = (crew.deaths.of(record.pid) if record.pid and same_boot else None) or Exit()
         life.reason = f"{life.last_exit} while no watchdog was there"
-        life.restarts += 1
         crew.journal.warning(f"{record.app}: {life.reason}")
         if record.pid:
             pidfiles.remove(record.pidfile, record.pid)
-        if same_boot:
-            # What it printed last is still there if something that it left behind holds it.
-            crew.output.adopt(life.app, 0, lambda pid: proc.stems_from(pid, record.cookie))
-            _end_rest(crew, record)
-            crew.output.close(record.app)
+        if same_boot and proc.kin(record.cookie):
+            _clear(crew, life, record)
+            return True
+        life.restarts += 1
     elif same_boot and record.state in _OVER:
         life.state = State(record.state)
         life.reason = str(life.last_exit)
+    return wanted
+
+
+def _clear(crew: Crew, life: Life, record: Record) -> None:
+    """End what a dead app left behind: a worker that holds its port would keep the new one from starting."""
+    instance = Instance(life.app, record.cookie)
+    instance.session, instance.parent = record.session, 0
+    life.state = State.STOPPING
+    life.started_s = life.ended_s = life.deadline_s = time.monotonic()  # SIGKILL is due at once
+    crew.take_over(life, instance)
 
 
 def _living(app: App, record: Record) -> Instance | None:
@@ -106,17 +112,6 @@ def _living(app: App, record: Record) -> Instance | None:
         return Instance.adopt(app, record)
     except OSError:
         return None
-
-
-def _end_rest(crew: Crew, record: Record) -> None:
-    """End what a dead app left behind: a worker that holds its port would keep the new one from starting."""
-    for seen in proc.kin(record.cookie):
-        try:
-            process = Process(seen.pid, seen.start_ticks)
-        except OSError:
-            continue
-        if not end_at_once(process, _KILL_WAIT_S):
-            crew.journal.error(f"{record.app}: process {seen.pid} of it cannot be ended")
 
 
 def _unrecorded(crew: Crew, config: Config, known: Collection[str]) -> Iterator[Record]:

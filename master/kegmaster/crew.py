@@ -7,9 +7,7 @@ of the lifecycle table (`emit`) and carries out its actions.
 from __future__ import annotations
 
 import os
-import select
 import selectors
-import signal
 import time
 from collections.abc import Callable, Sequence
 
@@ -344,11 +342,3 @@ class Crew:
         ]
         gone = proc.stat(report.pid) is None and report.uid in (0, os.geteuid())
         return awaited[0] if gone and report.ready and len(awaited) == 1 else None
-
-
-def end_at_once(process: Process, within_s: float) -> bool:
-    """SIGKILL, and wait until it is gone; False if it is not within `within_s` seconds."""
-    process.signal(signal.SIGKILL)
-    gone = bool(select.select([process], [], [], within_s)[0])
-    process.close()
-    return gone

@@ -173,7 +173,10 @@ class Instance:
         for seen in candidates:
             if seen.zombie or seen.pid in self.left:
                 continue
-            if seen.session == self.session or proc.stems_from(seen.pid, self.cookie):
+            # A launch that failed before it had a process has no session; 0 is that of whoever came from outside a
+            # container.
+            ours = self.session != 0 and seen.session == self.session
+            if ours or proc.stems_from(seen.pid, self.cookie):
                 self._hold(seen)
 
     def _hold(self, seen: proc.Stat) -> None:
