@@ -70,7 +70,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], tuple[State, tuple[Action, ...]]
     (S.WAITING,  E.TIMER):           (S.WAITING,  (A.CHECK,)),
     (S.STARTING, E.START):           (S.STARTING, ()),
     (S.STARTING, E.READY):           (S.RUNNING,  (A.NO_TIMER,)),
-    (S.STARTING, E.DONE):            (S.STOPPING, (A.NO_TIMER, A.CLEAR)),
+    (S.STARTING, E.DONE):            (S.STOPPING, (A.ALLOW_STOP_TIME, A.CLEAR)),
     (S.STARTING, E.ENDED):           (S.STOPPING, (A.NO_TIMER, A.KILL, A.CLEAR)),
     (S.STARTING, E.TIMER):           (S.STOPPING, (A.TERMINATE, A.ALLOW_STOP_TIME)),
     (S.STARTING, E.STOP):            (S.STOPPING, (A.TERMINATE, A.ALLOW_STOP_TIME)),

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from kegmaster import proc, spawn
+
 from .conftest import DETACHER, Box, eventually, living, proc_stat, proc_status, wait_for_end
 
 
@@ -234,3 +236,29 @@ def test_the_master_keeps_no_descriptor_of_whoever_started_it(box: Box) -> None:
     os.close(write_end)
     assert os.read(read_end, 1) == b"", "nobody else holds the pipe"
     os.close(read_end)
+
+
+def test_what_a_oneshot_leaves_behind_is_ended_though_it_ignores_it(box: Box) -> None:
+    box.write(
+        "[once]\n_enabled = True\n_type = oneshot\n_timeout_stop_sec = 0.5\n"
+        f"_command = sh -c 'trap \"\" TERM; sleep 1000 & echo > {box.directory}/ready'\n"
+    )
+    box.master("start")
+    assert box.app("once")["state"] == "exited"
+    assert len(box.processes()) == 2, "the watchdog and its keeper"
+
+
+def test_a_process_bears_the_mark_of_its_launch_before_it_is_let_loose() -> None:
+    null = os.open(os.devnull, os.O_WRONLY)
+    mark = proc.tag("abcd" * 8)
+    launch = spawn.Launch(path="/bin/true", argv=("true",), environment={}, output=null, tag=mark)
+    batch = spawn.hold([launch])
+    held = batch.held[0]
+    assert isinstance(held, spawn.Held)
+    try:
+        assert proc.tag_of(held.pid) == mark
+    finally:
+        batch.release()
+        wait_for_end(held.pid)
+        os.close(held.report)
+        os.close(null)
