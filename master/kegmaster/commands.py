@@ -196,8 +196,9 @@ class Desk:
                 continue
             settled = self._settled(job, life, now_s)
             if settled is None:
-                if life.state is State.RUNNING:
-                    soonest_s = min(soonest_s or now_s + START_GRACE_S, life.started_s + START_GRACE_S)
+                grown_s = life.started_s + START_GRACE_S
+                if life.state is State.RUNNING and now_s < grown_s:
+                    soonest_s = min(soonest_s or grown_s, grown_s)
                 continue
             del job.pending[name]
             job.failed |= not settled[0]
@@ -215,13 +216,15 @@ class Desk:
         if job.verb == "stop" or name in job.ending:
             if life.stuck:
                 return False, life.reason
+            if life.wanted and name not in self.watchdog.stopping:
+                return False, "started meanwhile by another command"
             return None if state in ALIVE or name in self.watchdog.stopping else (True, life.reason)
         if name in self.watchdog.stopping or life.again:
             return None
         if life.deaths > job.pending[name] or state in (State.BACKOFF, State.FATAL):
             return False, life.reason
         if state is State.RUNNING:
-            young = life.app.type == "simple" and now_s - life.started_s < START_GRACE_S
+            young = life.app.type == "simple" and now_s < life.started_s + START_GRACE_S
             return None if young else (True, "")
         if state is State.EXITED:
             return life.succeeded, life.reason

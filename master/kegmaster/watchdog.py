@@ -91,12 +91,14 @@ class Watchdog:
         self._tell_of_birth()
         if self.intent.problem:
             self.journal.error(self.intent.problem)
+        self.leaving = self.crew.records.leaving
+        if self.leaving:
+            self.stop(list(self.lives))
         for life in self.lives.values():
             # A stop that was noted but not begun when everything was killed.
             life.wanted &= life.app.name not in self.intent.stopped
             if life.wanted and life.state is State.STOPPED:
                 self.handle(life, Event.START)
-        self.leaving = self.crew.records.leaving
         self.stopping.update(life.app.name for life in self.lives.values() if not life.wanted)
         self._inotify = Inotify()
         self._selector.register(self._inotify, selectors.EVENT_READ, lambda _: self._on_files())
@@ -157,7 +159,8 @@ class Watchdog:
                 self.stopping.discard(name)
                 self._stop(self.lives[name])
             for life in self.lives.values():
-                if life.state is State.WAITING:
+                # One that is to be stopped, once those that come after it are, does not come back in the meantime.
+                if life.state is State.WAITING and life.app.name not in self.stopping:
                     first, life.blocked = not life.blocked, self._held_up_by(life.app)
                     if not life.blocked:
                         self.handle(life, Event.UNBLOCKED)
@@ -241,22 +244,24 @@ class Watchdog:
         for name in wanted:
             if name not in self.lives:
                 self.lives[name] = Life(app=self._find(name))
-            self.stopping.discard(name)
+            if not self.lives[name].again:  # a restart that waits for its turn is a start too
+                self.stopping.discard(name)
             self.handle(self.lives[name], Event.START)
+            self._write_down(name)
         return wanted
 
     def stop(self, names: Iterable[str]) -> list[str]:
         """Want these apps, and those that require them, no more; returns all of them."""
         needed_by: dict[str, list[str]] = {}
-        for life in self.lives.values():
-            for other in life.app.requires:
-                needed_by.setdefault(other, []).append(life.app.name)
+        # By way of an app that has never been started here, too.
+        for app in (*self.config.apps, *(life.app for life in self.lives.values())):
+            for other in app.requires:
+                needed_by.setdefault(other, []).append(app.name)
         unwanted = [name for name in order.closure(names, needed_by) if name in self.lives]
         for name in unwanted:
             # At once, so that a crash on the way down leads to no restart.
             self.lives[name].wanted = self.lives[name].again = False
-            if name in self.crew.instances:
-                self.crew.register.write(self.lives[name], self.crew.instances[name])
+            self._write_down(name)
         self.stopping.update(unwanted)
         self._changed = True
         return unwanted
@@ -266,7 +271,8 @@ class Watchdog:
         names = list(names)
         running = [name for name in names if name in self.lives and self.lives[name].state in ALIVE]
         for name in running:
-            self.lives[name].again = True
+            self.lives[name].wanted = self.lives[name].again = True
+            self._write_down(name)
         self.stopping.update(running)
         for name in set(names) - set(running):
             if name in self.lives:
@@ -289,6 +295,11 @@ class Watchdog:
             self.crew.records.leaving = leaving
         except OSError as error:
             self.journal.error(f"cannot be written down: {error}")
+
+    def _write_down(self, name: str) -> None:
+        """Whether a running app is wanted, for whoever comes after us; `Register.update` sees to the others."""
+        if name in self.crew.instances:
+            self.crew.register.write(self.lives[name], self.crew.instances[name])
 
     def _find(self, name: str) -> App:
         app = self.config.find(name)
@@ -352,9 +363,9 @@ class Watchdog:
         return instance.main_pid if instance else 0
 
     def _stop(self, life: Life) -> None:
-        again = life.again
+        wanted = life.wanted  # after all: it is to be restarted
         self.handle(life, Event.STOP)
-        if again:
+        if wanted:
             self.handle(life, Event.START)
 
     def _held_up_by(self, app: App) -> str:

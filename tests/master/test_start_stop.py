@@ -243,3 +243,19 @@ def test_stop_tells_a_wrong_name_from_nothing_to_do(box: Box) -> None:
     assert json.loads(box.master("stop", "--json").stdout)["exit"] == 0
     box.config.unlink()
     assert box.master("stop").stdout == "nothing is running\n"
+
+
+def test_a_stop_that_a_start_overtakes_is_answered_and_costs_nothing(box: Box) -> None:
+    deaf = box.program("deaf", '#!/bin/sh\ntrap : TERM\necho >> "$0.ready"\nwhile :; do sleep 0.1; done\n')
+    box.write(
+        f"[base]\n_enabled = True\n_command = {box.program('probe')}\n"
+        f"[upper]\n_enabled = True\n_requires = base\n_timeout_stop_sec = 1\n_command = {deaf}\n"
+    )
+    box.master("start")
+    eventually(deaf.with_suffix(".ready").exists)
+    base = box.pid("base")
+    stopping = subprocess.Popen(box.command("stop", "base"), stderr=subprocess.PIPE, text=True)
+    eventually(lambda: box.app("upper")["state"] == "stopping")
+    box.master("start", "base")
+    assert "started meanwhile by another command" in stopping.communicate(timeout=20)[1]
+    assert box.pid("base") == base, "its stop had not begun yet"
