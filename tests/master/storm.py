@@ -117,7 +117,9 @@ class Storm:
         self._fell(fault)
         command.wait(timeout=20)
         what = f"round {number}: {verb} {' '.join(names)}, {fault}"
-        eventually(lambda: self.box.master("start", *self.apps, expect=None).returncode == 0, what, within_s=60)
+        eventually(
+            lambda: self.box.master("start", *self.apps, expect=None).returncode == 0, what, within_s=60
+        )
         seen = {name: len(pids) for name, pids in self.processes().items()}
         wrong = {name: seen.get(name, 0) for name in self.apps if seen.get(name, 0) != 1}
         if wrong.get("worker") == 2:  # it and its child, unless that child is what was killed in some round
