@@ -110,6 +110,8 @@ class EventLog:
             follower.send_lines(lines)
             follower.finish(exit=Verb.DONE)
             return
+        # Those who hung up while nothing happened must not pile up.
+        self._followers = {other: None for other in self._followers if not other.closed}
         self._followers[follower] = None
         self._send(follower, lines)
 

@@ -76,22 +76,11 @@ class Hooks:
         self._clearing: dict[int, str] = {}
         """Session and mark of hooks that have ended, but left processes behind."""
         self._leave_s: float | None = None
-        owners = {os.geteuid()}
-        for app in apps:
-            with contextlib.suppress(KeyError):
-                owners.add(credentials(app.context)[0] or os.geteuid())
-        _kill_trees(
-            pid
-            for pid in proc.all_pids()
-            if proc.marks_of(pid).get(MARK, "").endswith(f" {run}")
-            and proc.owner(pid) in owners
-            and pid not in (os.getpid(), os.getppid())  # a hook may have started us
-        )
+        _kill_trees(_left_behind(run, apps))
 
     def put(self, call: Call) -> None:
         """Have a hook called as soon as it may."""
-        if not self._queue.put(call):
-            self._journal.debug(f"{call.app.name}: _on_{call.kind}: too many events, one is left out")
+        self._queue.put(call)
 
     def turn(self, now_s: float) -> float | None:
         """End hooks that take too long, begin those that may; returns when to come again."""
@@ -159,6 +148,8 @@ class Hooks:
                 continue
             run = _Run(call, mark, Process(held.pid), held.report, output, now_s, now_s + TIMEOUT_S)
             self._runs[held.pid] = run
+            if call.suppressed:
+                self._journal.warning(f"{run.title}: {call.suppressed} calls left out, there were too many")
             self._selector.register(output, selectors.EVENT_READ, lambda _, run=run: self._read(run))
         batch.release()
 
@@ -240,6 +231,24 @@ class Hooks:
             seen = proc.stat(pid)
             if seen and not seen.zombie and (seen.session == session or proc.marks_of(pid).get(MARK) == mark):
                 yield pid
+
+
+def _left_behind(run: str, apps: Collection[App]) -> Iterator[int]:
+    """Hooks of an earlier watchdog: orphans that bear our mark, and belong to a user who may have hooks here.
+
+    Anybody can give a process that mark; who does so with his own, and leaves it an orphan, has himself to thank.
+    """
+    owners = {os.geteuid()}
+    for app in apps:
+        with contextlib.suppress(KeyError):
+            owners.add(credentials(app.context)[0] or os.geteuid())
+    parents = (1, os.getpid(), os.getppid())
+    for pid in proc.all_pids():
+        if pid in parents or not proc.marks_of(pid).get(MARK, "").endswith(f" {run}"):
+            continue  # a hook may have started us
+        seen = proc.stat(pid)
+        if seen and seen.parent in parents and proc.owner(pid) in owners:
+            yield pid
 
 
 def _kill_trees(roots: Iterable[int]) -> bool:

@@ -123,8 +123,12 @@ class Watchdog:
             gone = leaving and not any(life.state in ALIVE for life in self.lives.values())
             if self.history.over(time.monotonic(), leaving=gone):
                 return True
-            if self._wait_s(due_s) != 0.0:  # no app is waiting for us
-                times = (due_s, self.history.call_hooks(time.monotonic()))
+            now_s = time.monotonic()
+            if not any(
+                life.deadline_s is not None and life.deadline_s <= now_s for life in self.lives.values()
+            ):
+                # No app is waiting for us.
+                times = (due_s, self.history.call_hooks(now_s))
                 due_s = min((time_s for time_s in times if time_s is not None), default=None)
             for key, mask in self._selector.select(self._wait_s(due_s)):
                 # An earlier callback of this batch may have let go of this one.

@@ -386,3 +386,35 @@ def test_a_hook_is_changed_by_reload_without_a_restart_of_its_app(box: Box) -> N
     box.master("stop", "app")
     [[_, own, _, _]] = eventually(lambda: notes(told))
     assert own["KEGMASTER_STATE"] == "stopped"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_hook_runs_as_its_apps_user(box: Box) -> None:
+    box.write("""
+        [app]
+        _enabled = True
+        _user = nobody
+        _command = sleep 1000
+        _on_failure = sh -c 'echo "$(id -un) $USER $(id -G)"'
+    """)
+    box.master("start")
+    crash(box)
+    eventually(lambda: "_on_failure: exited 0: nobody nobody" in journal(box))
+
+
+def test_calls_that_are_left_out_are_counted_and_told(box: Box) -> None:
+    told, gate = box.directory / "told", box.directory / "gate"
+    os.mkfifo(gate)
+    note = box.program("note", NOTE)
+    hook = box.program("hook", f"#!/bin/sh\nread line < {gate}\nexec {note} {told}\n")
+    box.write(f"[app]\n_enabled = True\n_command = {box.program('probe')}\n_on_change = {hook}\n")
+    box.master("start")
+    for _ in range(3):
+        box.master("stop", "app")
+        box.master("start", "app")  # seven events: one hook waits at the gate, four are kept
+    for count in range(1, 6):
+        gate.write_text("go\n")
+        eventually(lambda: len(notes(told)) == count)  # noqa: B023
+    assert [own["KEGMASTER_SUPPRESSED"] for _, own, _, _ in notes(told)] == ["0", "2", "0", "0", "0"]
+    assert notes(told)[-1][1]["KEGMASTER_STATE"] == "running"
+    assert "app: _on_change: 2 calls left out" in journal(box)
