@@ -94,8 +94,7 @@ def _clear(crew: Crew, life: Life, record: Record) -> None:
     """End what a dead app left behind: a worker that holds its port would keep the new one from starting."""
     instance = Instance(life.app, record.cookie)
     instance.session, instance.parent = record.session, 0
-    life.state = State.STOPPING
-    life.started_s = life.ended_s = life.deadline_s = time.monotonic()  # SIGKILL is due at once
+    life.left_behind(time.monotonic())
     crew.take_over(life, instance)
 
 

@@ -48,6 +48,7 @@ class Life:
     note: str = ""
     """What the app says of itself (sd_notify's STATUS=)."""
     _bad_start: str = ""
+    _unwatched: bool = False
     _done: bool = False
     _ended: bool = False
 
@@ -82,7 +83,7 @@ class Life:
     def cleared(self, now_s: float, jitter: float) -> tuple[Action, ...]:
         """No process of it is left: go where policy leads. `jitter` is a random number from 0 to 1."""
         policy = self.app.policy
-        if not self.wanted or self.again or self._done:
+        if not self.wanted or self.again or self._unwatched or self._done:
             self.failures, self.delay_s = 0, 0.0
         else:
             self.deaths += 1
@@ -93,16 +94,18 @@ class Life:
         event = restart.after_end(
             policy,
             wanted=self.wanted,
-            again=self.again,
+            again=self.again or self._unwatched,
             done=self._done,
             failed=self.failed,
             failures=self.failures,
         )
         if self.again:
             self.restarts = 0
+        elif self._unwatched:
+            self.restarts += 1
         if event is Event.CLEARED_FATAL:
             self.reason += f"; given up after {self.failures} failures in a row, start it to try again"
-        self.again = False
+        self.again = self._unwatched = False
         self.kills = 0
         return self.on(event, now_s)
 
@@ -112,6 +115,11 @@ class Life:
         self.started_s = now_s - uptime_s
         if not ready:
             self._set_timer(Action.ALLOW_START_TIME, now_s)
+
+    def left_behind(self, now_s: float) -> None:
+        """It ended while nobody watched, and something of it still lives: that is to be killed at once."""
+        self.state, self._unwatched = State.STOPPING, True
+        self.started_s = self.ended_s = self.deadline_s = now_s
 
     def _note(self, event: Event, state: State, now_s: float, ended: Exit | None, reason: str) -> None:
         if event is Event.START:

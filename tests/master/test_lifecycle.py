@@ -158,6 +158,15 @@ def test_a_start_that_takes_too_long_fails_and_is_tried_again() -> None:
     assert (life.state, life.reason) == (S.BACKOFF, "no pidfile /p within 2 s")
 
 
+def test_what_died_unwatched_comes_back_once_nothing_of_it_is_left_and_counts_as_no_failure() -> None:
+    life = Life(app=app(), wanted=True, restarts=4)
+    life.left_behind(7.0)
+    assert (life.state, life.deadline_s) == (S.STOPPING, 7.0)
+    assert life.on(E.TIMER, 7.0) == (A.KILL, A.CLEAR)
+    life.cleared(7.1, 0.0)
+    assert (life.state, life.restarts, life.failures, life.deaths) == (S.WAITING, 5, 0, 0)
+
+
 def test_a_oneshot_that_did_its_work_rests() -> None:
     life = Life(app=app(type="oneshot"))
     life.on(E.START, 0.0)
