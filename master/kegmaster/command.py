@@ -14,7 +14,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 
-from . import client, flags, paths
+from . import client, flags, paths, pidfiles
 from .config import Directories
 from .dispatch import Dispatch, Terminal
 from .exit_codes import Status, Verb
@@ -23,6 +23,9 @@ from .loading import Source, UnreadableError
 from .paths import NoHomeError, RunDirectory
 from .programs import Search
 from .spec import App, Config
+
+_BIRTHS = 3
+"""How often a master is made, if others get in the way and are gone before they answer."""
 
 
 class Command:
@@ -257,26 +260,23 @@ class Command:
         """Make a master and connect to it; None if it is gone already, having carried a stop on to its end."""
         from . import birth
 
-        try:
-            birth.detach(
-                self.source,
-                self.run_directory,
-                config,
-                self.logfile,
-                verbose=self.options.verbose,
-                revive=revive,
-            )
-        except birth.LockedError:
-            # Somebody else is just doing the same, or a master hangs.
-            if sock := self.dispatch.reconnect():
-                return sock
-            raise client.NoAnswerError(
-                f"a master holds {self.run_directory.pidfile} but does not answer;"
-                f" see {self.logfile}, kill -TERM {self.dispatch.claimed()} ends it and its apps"
-            ) from None
-        except birth.BirthError as error:
-            raise client.NoAnswerError(str(error)) from None
-        return client.connect(self.run_directory.socket)
+        files = (self.source, self.run_directory, config, self.logfile)
+        for _ in range(_BIRTHS):
+            try:
+                birth.detach(*files, verbose=self.options.verbose, revive=revive)
+                return client.connect(self.run_directory.socket)
+            except birth.LockedError:
+                # Somebody else is just doing the same, or a master hangs; or one was just about to end.
+                if sock := self.dispatch.reconnect():
+                    return sock
+                if pidfiles.locked(self.run_directory.pidfile):
+                    break
+            except birth.BirthError as error:
+                raise client.NoAnswerError(str(error)) from None
+        raise client.NoAnswerError(
+            f"a master holds {self.run_directory.pidfile} but does not answer;"
+            f" see {self.logfile}, kill -TERM {self.dispatch.claimed()} ends it and its apps"
+        )
 
     def _startable(self, config: Config, missing: frozenset[str], *, say: bool = True) -> int | None:
         """The exit status if there is nothing that could be started; None if there is."""
