@@ -6,6 +6,7 @@ must have its boot id, pid and start time.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Collection, Iterator
@@ -17,6 +18,7 @@ from .instance import Instance
 from .lean import replace
 from .life import Life
 from .lifecycle import State
+from .proc import Process
 from .records import Record, sound_cookie
 from .restart import Exit
 from .settings import changed
@@ -56,11 +58,13 @@ def _adopt(crew: Crew, config: Config, record: Record, *, revive: bool) -> None:
     if instance is not None:
         crew.lives[record.app] = life
         # READY=1 may have been told to nobody. To end a sound app for that would be worse than to believe in it.
-        ready = record.state != State.STARTING.value or life.app.type != "oneshot"
-        life.adopted(time.monotonic(), proc.age_s(instance.start_ticks), ready=ready)
+        half_made = instance.main is None
+        ready = not half_made and (record.state != State.STARTING.value or life.app.type != "oneshot")
+        age_s = 0.0 if half_made else proc.age_s(instance.start_ticks)
+        life.adopted(time.monotonic(), age_s, ready=ready)
         life.wanted = record.wanted
         crew.take_over(life, instance)
-        crew.journal.info(f"{record.app}: adopted, process {instance.main_pid}")
+        crew.journal.info(f"{record.app}: adopted, process {instance.main_pid or 'not known yet'}")
     else:
         wanted = app is not None and revive and record.wanted
         if _go_on(crew, life, record, wanted=wanted):
@@ -102,15 +106,29 @@ def _living(app: App, record: Record) -> Instance | None:
     if record.boot_id != proc.boot_id() or not record.cookie:
         return None
     if not record.pid:
-        # The watchdog died between making the starter and learning which daemon it left.
-        instance = Instance(app, record.cookie)
-        instance.session = record.session
-        instance.parent = 0
-        return instance if instance.find_main() else None
+        return _half_made(app, record)
     try:
         return Instance.adopt(app, record)
     except OSError:
         return None
+
+
+def _half_made(app: App, record: Record) -> Instance | None:
+    """The watchdog died between making the starter and learning which daemon it left: take up that search."""
+    instance = Instance(app, record.cookie)
+    instance.session = record.session
+    instance.parent = 0
+    if instance.find_main():
+        return instance
+    if record.state != State.STARTING.value or not app.detaches:
+        return None
+    alive = proc.kin(record.cookie)
+    with contextlib.suppress(OSError):
+        starter = next((seen for seen in alive if seen.pid == record.session), None)
+        instance.made = Process(starter.pid, starter.start_ticks) if starter else None
+    if instance.made is None:
+        instance.probe_s = time.monotonic()
+    return instance if alive else None
 
 
 def _unrecorded(crew: Crew, config: Config, known: Collection[str]) -> Iterator[Record]:

@@ -229,7 +229,9 @@ class Crew:
                 self._clear(life, instance)
         elif process is instance.made:
             instance.made = None
-            if ended and ended.status == 0 and life.state is State.STARTING:
+            ended = ended or self.deaths.of(process.pid)
+            # A starter whose end nobody saw may well have left its daemon.
+            if (ended is None or ended.status == 0) and life.state is State.STARTING:
                 self._probe(life, instance)
             elif instance.main is None:
                 self._main_ended(life, instance, ended)
@@ -265,6 +267,9 @@ class Crew:
         if instance.find_main():
             self._watch_all(life, instance)
             self._ready(life, instance)
+            return
+        if not instance.parent and not proc.kin(instance.cookie):
+            self._main_ended(life, instance, None)  # adopted half made, it has come to nothing
             return
         # Only while an app starts, and ever more rarely: its pidfile is not there yet.
         instance.probes += 1

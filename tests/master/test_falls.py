@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -375,3 +376,32 @@ def test_a_notify_app_whose_readiness_nobody_heard_is_not_ended_for_that(box: Bo
     box.master("start")
     assert box.app("app")["state"] == "running"
     assert box.pid("app") == app
+
+
+LATE = DETACHER.replace(
+    "with open", 'import time\nwhile not os.path.exists(__file__ + ".go"):\n    time.sleep(0.01)\nwith open'
+)
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_a_daemon_that_was_starting_when_its_watchdog_was_killed_is_not_started_twice(
+    box: Box, both: bool
+) -> None:
+    program = box.program("app.py", LATE)
+    box.write(f"[app]\n_enabled = True\n_program_name = {program}\n")
+    quiet: dict[str, Any] = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    quiet["env"] = {"HOME": str(box.home), "PATH": os.environ["PATH"]}
+    starting = subprocess.Popen(box.command("start"), **quiet)
+    eventually(lambda: [row["state"] for row in box.status()["apps"]] == ["starting"])
+    watchdog = box.master_pid()
+    for pid in [int(proc_stat(watchdog)[1])] * both + [watchdog]:
+        kill(pid)
+    if both:
+        starting.wait(timeout=20)
+        starting = subprocess.Popen(box.command("start"), **quiet)
+    eventually(lambda: box.status()["master"]["state"] == "running")
+    assert box.app("app")["state"] == "starting"
+    program.with_suffix(".py.go").touch()
+    assert starting.wait(timeout=20) == 0
+    assert box.app("app")["restarts"] == 0
+    assert len(box.processes()) == 3
