@@ -230,16 +230,8 @@ def try_point(world: World, scenario: Scenario, at: int, *, both: bool) -> Outco
             return Outcome(
                 fall, f"given again, it ends with {code}: {world.call.said.read_text()} (first: {first})"
             )
-    elif (
-        both
-        and fall.killed
-        and (not scenario.gone or scenario.recover)
-        and not all(witness.masters(world.box))
-    ):
-        # They fell when the verb was done.
-        world.must("start")
-    elif both and fall.killed and scenario.kept and not all(witness.masters(world.box)):
-        world.must("start", *scenario.kept)
+    elif both and fall.killed and len(scenario.gone) < len(APPS) and not all(witness.masters(world.box)):
+        world.must("start")  # they fell when the verb was done
     fault = world.fault(scenario, before, well=first_code == 0)
     if not fall.killed and first_code:
         fault = f"nobody fell, and it ends with {first_code}: {world.call.said.read_text()}; {fault}"

@@ -1,213 +1,321 @@
-"""Random faults in random moments: whatever falls, each app is there exactly once afterwards, and nothing else is.
+"""Random faults in random moments, several at once: whatever falls, each wanted app is there once, and nothing else.
 
-    python -m tests.master.storm --rounds=200 --seed=1
+    python -m tests.master.storm --faults=1000 --apps=30 --seed=1
 
-The truth is not asked of the launcher: each app takes a lock of its own and writes to a ledger that it found it
-taken, so a double is recorded by the apps themselves; and what runs is looked up in /proc.
+The truth is not asked of the launcher: see `witness`. Between settling points a burst of faults and commands goes
+over the apps and their masters. A burst with commands ends with a `start`; after one without, the apps must come back
+by themselves, those stopped by hand must not, and only if watchdog and keeper both fell is a `start` given.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
-from .conftest import Box, eventually, living, proc_stat, wait_for_end
+from . import witness
+from .conftest import Box, eventually, proc_stat
 
-KINDS = ("simple", "forking", "clean", "notify", "slow", "worker")
-CANARY = ["sleep", "100000"]
-
-APP = f"""#!{sys.executable} -IS
-import fcntl, os, signal, socket, sys, time
-name, kind, directory = sys.argv[1:4]
-
-def settle():
-    global held
-    held = open(f"{{directory}}/{{name}}.lock", "a")
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        with open(f"{{directory}}/ledger", "a") as ledger:
-            ledger.write(f"{{name}} is there already\\n")
-        sys.exit(1)
-
-def wait():
-    while True:
-        signal.pause()
-
-if kind in ("forking", "clean"):
-    ready_r, ready_w = os.pipe()
-    if os.fork():
-        os.close(ready_w)
-        sys.exit(0 if os.read(ready_r, 1) else 1)
-    os.setsid()
-    if os.fork():
-        os._exit(0)
-    os.set_inheritable(ready_w, True)
-    if kind == "clean":
-        os.execve(sys.executable, [sys.executable, "-IS", __file__, name, "cleaned", directory, str(ready_w)], {{}})
-    sys.argv.append(str(ready_w))
-settle()
-if kind in ("forking", "cleaned"):
-    with open(f"{{directory}}/run/{{name}}.pid", "w") as pidfile:
-        pidfile.write(f"{{os.getpid()}}\\n")
-    os.write(int(sys.argv[4]), b".")
-    os.close(int(sys.argv[4]))
-elif kind == "notify":
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        address = os.environ["NOTIFY_SOCKET"]
-        sock.sendto(b"READY=1", "\\0" + address[1:] if address[0] == "@" else address)
-elif kind == "worker" and os.fork() == 0:
-    os.setsid()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-elif kind == "slow":
-    signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.15), sys.exit(0)))
-wait()
+KINDS: Final = ("simple", "forking", "clean", "notify", "slow", "worker", "printing", "oneshot")
+CANARY: Final = ["sleep", "100000"]
+BURST: Final = 20
+FULL_STOP_EVERY: Final = 10
+"""After so many bursts everything is stopped, and nothing may be left."""
+HEAD: Final = """[DEFAULT]
+_enabled = True
+_timeout_start_sec = 8
+_timeout_stop_sec = 1
+_restart_max_delay_sec = 2
 """
 
 
 class Storm:
-    """One directory, one master, one app of each kind."""
+    """One directory, one master, apps of each kind."""
 
-    def __init__(self, directory: Path, seed: int) -> None:
+    def __init__(self, directory: Path, seed: int, apps: int) -> None:
         self.box = Box(directory)
+        self.box.program("app", witness.APP)
         self.chance = random.Random(seed)
         self.violations: list[str] = []
-        program = self.box.program("app", APP)
-        lines = ["[DEFAULT]", "_enabled = True", "_timeout_start_sec = 20", "_timeout_stop_sec = 3"]
-        for kind in KINDS:
-            app_type = {"forking": "forking", "clean": "forking", "notify": "notify"}.get(kind, "simple")
-            lines += [f"[{kind}]", f"_type = {app_type}", f"_command = {program} {kind} {kind} {directory}"]
-        self.box.write(
-            "\n".join(
-                [*lines, "[after]", "_after = forking", f"_command = {program} after simple {directory}"]
-            )
-        )
-        self.apps = [*KINDS, "after"]
+        self.done: Counter[str] = Counter()
+        self.canary = subprocess.Popen(CANARY)
+        self._apps = {f"{KINDS[n % len(KINDS)]}{n // len(KINDS)}": KINDS[n % len(KINDS)] for n in range(apps)}
+        names = list(self._apps)
+        # Every third comes after its predecessor, every ninth requires it.
+        self._extra = {
+            name: f"{'_requires' if n % 9 == 8 else '_after'} = {names[n - 1]}"
+            for n, name in enumerate(names)
+            if n % 3 == 2
+        }
+        self._required = {line.split()[-1] for line in self._extra.values() if line.startswith("_requires")}
+        self._generation = dict.fromkeys(names, 0)
+        self._held: set[str] = set()
+        self._halted: list[int] = []
+        self._ledger = witness.Ledger(self.box)
+        self._callers = [witness.Caller(self.box) for _ in range(4)]
+        self._busy: list[witness.Caller] = []
+        self._history: list[str] = []
+        self._write()
+        self._must("start")
 
-    def processes(self) -> dict[str, list[int]]:
-        """The apps' processes by name, as /proc has them."""
-        found: dict[str, list[int]] = {}
-        mark = str(self.box.directory / "app").encode()
-        for entry in Path("/proc").iterdir():
-            try:
-                words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
-            except OSError:
-                continue
-            if mark in words and living(int(entry.name)):
-                found.setdefault(words[words.index(mark) + 1].decode(), []).append(int(entry.name))
-        return found
+    # What can happen
 
-    def round(self, number: int) -> None:
-        """One command, one fault in its middle; then everything must be as wanted."""
-        chance = self.chance
-        verb = chance.choice(["start", "stop", "restart"])
-        names = [] if chance.random() < 0.5 else chance.sample(self.apps, 2)
-        fault = chance.choice(["watchdog", "keeper", "both", "twice", "app", "term", "stopped", "none"])
-        command = subprocess.Popen(
-            self.box.command(verb, *names), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        time.sleep(chance.random() * 0.3)  # the moment is what is tried
-        self._fell(fault)
-        command.wait(timeout=20)
-        what = f"round {number}: {verb} {' '.join(names)}, {fault}"
-        eventually(
-            lambda: self.box.master("start", *self.apps, expect=None).returncode == 0, what, within_s=60
-        )
-        seen = {name: len(pids) for name, pids in self.processes().items()}
-        wrong = {name: seen.get(name, 0) for name in self.apps if seen.get(name, 0) != 1}
-        if wrong.get("worker") == 2:  # it and its child, unless that child is what was killed in some round
-            del wrong["worker"]
-        if wrong:
-            self.violations.append(f"{what}: {wrong}")
-        self._read_ledger(what)
+    def burst(self, faults: int, *, commands: bool) -> None:
+        """So many faults, hardly a pause between them; then everything must be as wanted."""
+        falls: dict[str, Callable[[], None]] = {
+            "app killed": self._kill_app, "watchdog killed": self._kill_watchdog,
+            "keeper killed": self._kill_keeper, "both killed": self._kill_both, "app halted": self._halt_app,
+            "watchdog halted": self._halt_watchdog, "keeper halted": self._halt_keeper,
+            "socket removed": self._remove_socket, "pidfile removed": self._remove_pidfile,
+            "pidfile of the master removed": self._remove_master_pidfile, "pidfile lies": self._lie,
+            "logs removed": self._remove_logs, "records removed": self._remove_records,
+        }  # fmt: skip
+        orders: dict[str, Callable[[], None]] = {
+            "restart": lambda: self._command("restart"), "restart of some": lambda: self._command("restart", *self._some()),
+            "stop of some": lambda: self._command("stop", *self._some()),
+            "start of some": lambda: self._command("start", *self._some()),
+            "reload, changed": self._reload_changed, "reload, unchanged": lambda: self._command("reload"),
+            "reload, broken": self._reload_broken,
+        }  # fmt: skip
+        weights = {"app killed": 4, "watchdog killed": 2, "restart": 0.4}
+        choice = {**falls, **(orders if commands else {})}
+        self._history = []
+        for _ in range(faults):
+            name = self.chance.choices(list(choice), [weights.get(name, 1) for name in choice])[0]
+            self._history.append(name)
+            self.done[name] += 1
+            with contextlib.suppress(ProcessLookupError):
+                choice[name]()
+            time.sleep(self.chance.random() ** 3 * 0.2)
+        self._settle(commands=commands)
 
-    def end(self) -> None:
-        """Stop; nothing may be left."""
-        if self.box.master("stop", expect=None).returncode or self.processes() or self.box.processes():
-            self.violations.append(f"left after stop: {self.processes()} {self.box.processes()}")
+    def _kill_app(self) -> None:
+        pids = [pid for pids in witness.seen(self.box).values() for pid in pids]
+        if pids:
+            os.kill(self.chance.choice(pids), signal.SIGKILL)
 
-    def _fell(self, fault: str) -> None:
-        watchdog, keeper = self._masters()
-        if fault in ("keeper", "both"):
-            _kill(keeper)
-        if fault in ("watchdog", "both", "twice"):
-            _kill(watchdog)
-        if fault == "twice":
-            _kill(self._masters()[0])
-        if fault == "term" and watchdog:
-            os.kill(watchdog, signal.SIGTERM)
-        if fault == "stopped" and watchdog:
-            os.kill(watchdog, signal.SIGSTOP)
-            time.sleep(0.05)
+    def _kill_watchdog(self) -> None:
+        if watchdog := witness.masters(self.box)[0]:
+            os.kill(watchdog, signal.SIGKILL)
+
+    def _kill_keeper(self) -> None:
+        if keeper := witness.masters(self.box)[1]:
+            os.kill(keeper, signal.SIGKILL)
+
+    def _kill_both(self) -> None:
+        pair = witness.masters(self.box)
+        if all(pair):
+            for pid in self.chance.sample(pair, 2):
+                os.kill(pid, signal.SIGKILL)
+
+    def _halt(self, pid: int) -> None:
+        os.kill(pid, signal.SIGSTOP)
+        self._halted.append(pid)
+
+    def _halt_app(self) -> None:
+        pids = [pid for pids in witness.seen(self.box).values() for pid in pids]
+        if pids:
+            self._halt(self.chance.choice(pids))
+
+    def _halt_watchdog(self) -> None:
+        if watchdog := witness.masters(self.box)[0]:
+            self._halt(watchdog)
+            time.sleep(self.chance.random() * 0.1)
             os.kill(watchdog, signal.SIGCONT)
-        if fault == "app":
-            for pids in self.processes().values():
-                _kill(self.chance.choice(pids))
 
-    def _masters(self) -> tuple[int, int]:
-        try:
-            watchdog = int((self.box.run / "kegbot_master.pid").read_text())
-            keeper = int(proc_stat(watchdog)[1])
-        except (OSError, ValueError):
-            return 0, 0
-        ours = self.box.processes()
-        return watchdog if watchdog in ours else 0, keeper if keeper in ours else 0
+    def _halt_keeper(self) -> None:
+        if keeper := witness.masters(self.box)[1]:
+            self._halt(keeper)
 
-    def _read_ledger(self, what: str) -> None:
-        ledger = self.box.directory / "ledger"
-        if ledger.exists():
-            self.violations.append(f"{what}: {ledger.read_text()}")
-            ledger.unlink()
+    def _remove_socket(self) -> None:
+        (self.box.run / "kegbot_master.sock").unlink(missing_ok=True)
 
+    def _remove_pidfile(self) -> None:
+        (self.box.run / f"{self._any()}.pid").unlink(missing_ok=True)
 
-def _kill(pid: int) -> None:
-    if pid:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
+    def _remove_master_pidfile(self) -> None:
+        (self.box.run / "kegbot_master.pid").unlink(missing_ok=True)
+
+    def _lie(self) -> None:
+        """A pidfile names a stranger."""
+        (self.box.run / f"{self._any()}.pid").write_text(f"{self.canary.pid}\n")
+
+    def _remove_logs(self) -> None:
+        for path in self.box.log.iterdir():
+            path.unlink(missing_ok=True)
+
+    def _remove_records(self) -> None:
+        # Of an app that has cleared its environment too, nobody could tell any more whose it is: so a watchdog must
+        # be there to write them anew.
+        records = self.box.run / "kegbot_master.records"
+        if not all(witness.masters(self.box)) or not records.exists():
             return
-        wait_for_end(pid)
+        count = len(list(records.glob("*.run")))
+        shutil.rmtree(records, ignore_errors=True)
+        with contextlib.suppress(AssertionError):
+            eventually(lambda: len(list(records.glob("*.run"))) >= count, within_s=2)
+
+    def _reload_changed(self) -> None:
+        self._generation[self._any()] += 1
+        self._write()
+        self._command("reload")
+
+    def _reload_broken(self) -> None:
+        self.box.config.write_text(self.box.config.read_text() + "_no_such_key = 1\n")
+        self._command("reload")
+
+    # How it is done
+
+    def _any(self) -> str:
+        return self.chance.choice(list(self._apps))
+
+    def _some(self) -> list[str]:
+        return self.chance.sample(list(self._apps), self.chance.randint(1, 3))
+
+    def _write(self) -> None:
+        text = HEAD
+        for name, kind in self._apps.items():
+            text += witness.sections(self.box.directory, {name: kind}, self._extra, self._generation[name])
+        self.box.config.write_text(text)
+
+    def _command(self, *words: str) -> None:
+        """Give a command and do not wait for it, unless too many are under way."""
+        if len(self._busy) == len(self._callers):
+            self._busy.pop(0).end()
+        free = next(caller for caller in self._callers if caller not in self._busy)
+        free.begin(*words)
+        self._busy.append(free)
+
+    def _must(self, *words: str) -> None:
+        """Give a command until it succeeds: an app that has just been killed makes a start fail."""
+        call = self._callers[0]
+        until_s = time.monotonic() + 90
+        while code := call(*words):
+            if time.monotonic() > until_s:
+                self._blame(f"{words} gives {code} for 90 s: {call.said.read_text()}")
+                return
+            time.sleep(0.1)
+
+    def _settle(self, *, commands: bool) -> None:
+        for pid in self._halted:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        self._halted = []
+        while self._busy:
+            self._busy.pop().end()
+        if commands:
+            self._write()
+            self._held.clear()
+            self._must("start", *self._apps)
+        elif not self._somebody_comes():
+            self._must("start")
+        self._look("")
+        if commands:
+            some = [name for name in self._some() if name not in self._required]
+            if some:
+                self._must("stop", *some)
+                self._held.update(some)
+                self._look(f", then stop {' '.join(some)}")
+
+    def _somebody_comes(self) -> bool:
+        """A watchdog is there, or will be: one of the two lives."""
+        until_s = time.monotonic() + 5
+        while not all(witness.masters(self.box)):
+            apps = {pid for pids in witness.seen(self.box).values() for pid in pids}
+            if set(self.box.processes()) <= apps | {caller.pid for caller in self._callers}:
+                return False
+            if time.monotonic() > until_s:
+                return True
+            time.sleep(0.05)
+        return True
+
+    def _look(self, after: str) -> None:
+        wanted = {name: kind for name, kind in self._apps.items() if name not in self._held}
+        others = [caller.pid for caller in self._callers]
+        if text := witness.settle(self.box, wanted, others, within_s=60):
+            self._blame(f"{text}{after}")
+        for line in self._ledger.doubles():
+            self._blame(f"{line}{after}")
+        if self.canary.poll() is not None or proc_stat(self.canary.pid)[0] == "T":
+            self._blame("a stranger was signalled")
+
+    def _blame(self, text: str) -> None:
+        log = self.box.log / "kegbot_master.log"
+        lines = log.read_text().splitlines()[-30:] if log.exists() else []
+        self.violations.append(f"{text}\n  burst: {', '.join(self._history)}\n    " + "\n    ".join(lines))
+
+    def stop(self) -> None:
+        """Stop everything; nothing may be left."""
+        self._must("stop")
+        if text := witness.settle(self.box, {}, [caller.pid for caller in self._callers]):
+            self._blame(f"after stop: {text}")
+        self._held.clear()
+
+    def start(self) -> None:
+        """Start everything again."""
+        self._must("start", *self._apps)
+
+    def close(self) -> None:
+        self.canary.kill()
+        self.canary.wait()
+        for caller in self._callers:
+            caller.close()
+        self.box.close()
 
 
-def run(directory: Path, rounds: int, seed: int, *, say: bool = False) -> list[str]:
-    """So many rounds; what went wrong."""
-    storm = Storm(directory, seed)
-    canary = subprocess.Popen(CANARY)
+def run(
+    directory: Path, faults: int, seed: int, apps: int, *, say: bool = False
+) -> tuple[list[str], Counter[str]]:
+    """So many faults; what went wrong, and how often what was done."""
+    storm = Storm(directory, seed, apps)
+    left, number = faults, 0
     try:
-        for number in range(rounds):
-            storm.round(number)
-            if number % 10 == 9:
-                storm.end()
-            if say and sys.stderr.isatty():
-                print(f"\r{number + 1} rounds, {len(storm.violations)} violations", end="", file=sys.stderr)
-        storm.end()
-        if canary.poll() is not None:
-            storm.violations.append("a stranger was signalled")
+        while left > 0:
+            size = min(left, BURST)
+            storm.burst(size, commands=number % 2 == 0)
+            left -= size
+            number += 1
+            if number % FULL_STOP_EVERY == 0:
+                storm.stop()
+                storm.start()
+            if say:
+                print(
+                    f"{faults - left} faults, {len(storm.violations)} violations", file=sys.stderr, flush=True
+                )
+        storm.stop()
     finally:
-        storm.box.close()
-        canary.kill()
-        canary.wait()
-    return storm.violations
+        storm.close()
+    return storm.violations, storm.done
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--faults", type=int, default=1000)
+    parser.add_argument("--apps", type=int, default=30)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     options = parser.parse_args()
+    began_s = time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
-        violations = run(Path(directory), options.rounds, options.seed, say=True)
+        violations, done = run(Path(directory), options.faults, options.seed, options.apps, say=True)
     print("\n".join(violations))
-    print(f"{options.rounds} rounds with seed {options.seed}, {len(violations)} violations")
+    print("\n".join(f"{count:6}  {name}" for name, count in sorted(done.items())))
+    print(
+        f"{sum(done.values())} faults over {options.apps} apps with seed {options.seed}, {len(violations)} violations,"
+        f" {time.monotonic() - began_s:.0f} s"
+    )
     return 1 if violations else 0
 
 

@@ -12,4 +12,5 @@ from . import storm
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_after_any_fault_each_app_is_there_exactly_once(tmp_path: Path, seed: int) -> None:
-    assert storm.run(tmp_path, rounds=10, seed=seed) == []
+    violations, _ = storm.run(tmp_path, faults=40, seed=seed, apps=8)
+    assert violations == []
