@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import selectors
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from . import pidfiles, proc
 from . import spawn as making
@@ -17,7 +17,7 @@ from .deaths import Deaths, Keeper
 from .instance import Instance
 from .journal import Journal
 from .launching import prepare
-from .lean import Protocol
+from .lean import TYPE_CHECKING, Protocol
 from .life import Life
 from .lifecycle import Action, Event, State
 from .notify import NotifySocket, Report
@@ -28,6 +28,10 @@ from .programs import ProgramError, Search
 from .records import Records
 from .register import Register
 from .restart import Exit
+from .spec import App
+
+if TYPE_CHECKING:
+    from .hookrun import Hooks
 
 _FIRST_PROBE_S = 0.005
 _LONGEST_PROBE_S = 0.25
@@ -297,6 +301,17 @@ class Crew:
     def pids(self) -> set[int]:
         """The processes of all apps whose end is awaited."""
         return {process.pid for instance in self.instances.values() for process in instance.processes()}
+
+    def make_hooks(self, apps: Collection[App]) -> Hooks:
+        """Take up work for the hooks of these apps too."""
+        from .hookrun import Hooks
+
+        hooks = Hooks(
+            search=self._search, run=self.run, journal=self.journal, selector=self._selector, apps=apps,
+            known=self.pids,
+        )  # fmt: skip
+        self.on_orphan = hooks.ended
+        return hooks
 
     def reap(self) -> None:
         """Take leave of children that ended: apps' own processes, and orphans that came to us."""

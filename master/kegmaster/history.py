@@ -5,7 +5,7 @@ Knows lives and the lifecycle. Must not know files, sockets or processes: the ev
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from .eventlog import EventLog
 from .events import MASTER, Entry
@@ -47,11 +47,19 @@ class History:
         """The app's start waits for something, which was not known when it began to wait."""
         self._add(life, life.state, reason=life.blocked)
 
-    def adopted(self, life: Life, pid: int) -> None:
-        """The app was taken over from an earlier watchdog, alive; or it died while there was none."""
-        if life.state is not State.STOPPED:
-            self._pids[life.app.name] = pid
-        elif life.reason:
+    def adopted(self, lives: Iterable[Life], pid_of: Callable[[Life], int]) -> str:
+        """These were taken over from an earlier watchdog, alive or dead; returns how many live, in words."""
+        alive = 0
+        for life in lives:
+            alive += life.state in (State.STARTING, State.RUNNING)
+            if pid := pid_of(life):
+                self._pids[life.app.name] = pid
+            elif life.state is State.STOPPED:
+                self._died_unwatched(life)
+        return f", adopted {alive} app{'s' if alive > 1 else ''}" if alive else ""
+
+    def _died_unwatched(self, life: Life) -> None:
+        if life.reason:
             entry = self._add(life, State.RUNNING, ended=life.last_exit, reason=life.reason)
             # After a reboot, nobody knows how it ended: that is no failure of its own.
             if life.app.on_failure and life.last_exit != Exit() and life.failed:

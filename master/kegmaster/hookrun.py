@@ -146,7 +146,15 @@ class Hooks:
                 os.close(output)
                 self._fail(call, held)
                 continue
-            run = _Run(call, mark, Process(held.pid), held.report, output, now_s, now_s + TIMEOUT_S)
+            try:
+                process = Process(held.pid)
+            except OSError as error:  # no descriptor left: it is our child and not let loose yet
+                os.kill(held.pid, signal.SIGKILL)
+                os.close(output)
+                os.close(held.report)
+                self._fail(call, error)
+                continue
+            run = _Run(call, mark, process, held.report, output, now_s, now_s + TIMEOUT_S)
             self._runs[held.pid] = run
             if call.suppressed:
                 self._journal.warning(f"{run.title}: {call.suppressed} calls left out, there were too many")

@@ -22,16 +22,13 @@ from .history import History
 from .inotify import COME, GONE, Inotify, existing
 from .intent import Intent
 from .journal import Journal
-from .lean import TYPE_CHECKING, dataclass, field
+from .lean import dataclass, field
 from .life import Life
 from .lifecycle import ALIVE, Action, Event, State
 from .loading import Source
 from .paths import RunDirectory
 from .restart import Exit
 from .spec import App, Config
-
-if TYPE_CHECKING:
-    from .hookrun import Hooks
 
 _LONGEST_WAIT_S = 86400.0
 _SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -84,11 +81,13 @@ class Watchdog:
             selector=self._selector, emit=self.handle,
         )  # fmt: skip
         self.lives = self.crew.lives
-        self.history = History(EventLog(path_beside(setup.journal.path), setup.journal), self._make_hooks)
+        log = EventLog(path_beside(setup.journal.path), setup.journal)
+        self.history = History(log, lambda: self.crew.make_hooks(self.config.apps))
         if any(app.on_failure or app.on_change for app in config.apps):
             self.history.watch_hooks()
         adoption.adopt_all(self.crew, config, revive=revive)
-        self._tell_of_birth()
+        adopted = self.history.adopted(self.lives.values(), self._pid)
+        self._tell_of_master("stopped", "running", f"started{adopted}")
         if self.intent.problem:
             self.journal.error(self.intent.problem)
         self.leaving = self.crew.records.leaving
@@ -341,23 +340,6 @@ class Watchdog:
             self.journal.info(text)
         else:
             self.journal.debug(text)
-
-    def _make_hooks(self) -> Hooks:
-        from .hookrun import Hooks
-
-        hooks = Hooks(
-            search=self.setup.source.search, run=self.setup.run.path, journal=self.journal,
-            selector=self._selector, apps=self.config.apps, known=self.crew.pids,
-        )  # fmt: skip
-        self.crew.on_orphan = hooks.ended
-        return hooks
-
-    def _tell_of_birth(self) -> None:
-        for life in self.lives.values():
-            self.history.adopted(life, self._pid(life))
-        alive = sum(life.state in ALIVE for life in self.lives.values())
-        adopted = f", adopted {alive} app{'s' if alive > 1 else ''}" if alive else ""
-        self._tell_of_master("stopped", "running", f"started{adopted}")
 
     def _tell_of_master(self, before: str, after: str, reason: str) -> None:
         self.history.master(before, after, reason, os.getpid())
