@@ -29,6 +29,9 @@ DECIDING = {
         "render",
         "settings",
         "changes",
+        "checks",
+        "liveness",
+        "lateness",
     ),
     APPS: (
         "kbsp/messages",
