@@ -59,7 +59,8 @@ def _adopt(crew: Crew, config: Config, record: Record, *, revive: bool) -> None:
         crew.lives[record.app] = life
         # READY=1 may have been told to nobody. To end a sound app for that would be worse than to believe in it.
         half_made = instance.main is None
-        ready = not half_made and (record.state != State.STARTING.value or life.app.type != "oneshot")
+        believed = life.app.type != "oneshot" and life.app.ready is None
+        ready = not half_made and (record.state != State.STARTING.value or believed)
         age_s = 0.0 if half_made else proc.age_s(instance.start_ticks)
         life.adopted(time.monotonic(), age_s, ready=ready)
         life.wanted = record.wanted

@@ -8,12 +8,10 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal
 
 from .keys import count, seconds, words
-
-Kind = Literal["tcp", "unix", "http", "kegnet", "file", "command"]
+from .lean import Any, Final
+from .spec import Check
 
 KINDS: Final = (
     "tcp://HOST:PORT, unix:///PATH, http://HOST:PORT/PATH, kegnet://HOST:PORT, file:/PATH or a command"
@@ -26,36 +24,6 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _OPTION = re.compile(r"(every|timeout|failures|grace|max_age)=(.*)\Z", re.DOTALL)
 _PLACE = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:/]*))(?::(?P<port>[^:/]*))?\Z")
 _NUMBERS = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(?:\.(?!\Z)|\Z)){4}\Z")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One question to an app, and its terms. Times are seconds.
-
-    text         the question as people read it
-    written      all of it, as the configuration has it
-    host, port   of tcp, http and kegnet; `host` is a numeric address or `localhost`
-    path         of unix, http (what is asked for) and file
-    argv         of a command
-    grace_s      None: as long as the app may take to start
-    """
-
-    kind: Kind
-    text: str
-    written: str = ""
-    host: str = ""
-    port: int = 0
-    path: str = ""
-    argv: tuple[str, ...] = ()
-    every_s: float = 10.0
-    timeout_s: float = 3.0
-    failures: int = 3
-    grace_s: float | None = None
-    max_age_s: float = 60.0
-
-    def __str__(self) -> str:
-        """As the configuration has it."""
-        return self.written
 
 
 def health(text: str) -> Check:

@@ -319,6 +319,7 @@ def _row(life: Life, pid: int, now_s: float, output: Output) -> dict[str, Any]:
 def _reason(life: Life) -> str:
     if life.state is State.WAITING:
         return life.blocked
-    if life.state is State.RUNNING and life.reason:
-        return "; ".join(text for text in (life.note, f"last time: {life.reason}") if text)
-    return life.note if life.state is State.RUNNING else life.reason
+    if life.state is not State.RUNNING:
+        return life.reason
+    last_time = f"last time: {life.reason}" if life.reason else ""
+    return "; ".join(text for text in (life.note, life.ailment, last_time) if text)

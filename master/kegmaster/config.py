@@ -25,7 +25,7 @@ _CONTEXT = ("user", "group", "umask", "nice", "limit_nofile", "working_directory
             "environment", "environment_file", "pass_environment")  # fmt: skip
 _POLICY = ("restart", "restart_sec", "restart_max_delay_sec", "start_limit_burst", "success_exit_status")
 _PLAIN = ("after", "requires", "wait_for", "timeout_start_sec", "timeout_stop_sec", "kill_signal",
-          "log_max_bytes", "log_backups", "on_failure", "on_change")  # fmt: skip
+          "log_max_bytes", "log_backups", "on_failure", "on_change", "watchdog_sec", "memory_max")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,11 +113,17 @@ class _SectionReader:
         flags = self._flags()
         app_type = self._type(values, flags)
         argv = self._argv(values, flags, app_type)
+        if app_type == "oneshot":
+            for key in ("_ready", "_health"):
+                if values[key]:
+                    wrong = "means nothing to a oneshot, which is ready when its work is done"
+                    self._wrong(self.entries[key], wrong, "take it out")
         if argv is None:
             return
         if any("\0" in word for word in argv):
             self._wrong(None, "a word of its command line holds a NUL character", "take it out")
             return
+        checks = _pick(values, ("ready", "health"))
         self.app = App(
             name=name,
             line=self.section.line,
@@ -133,6 +139,8 @@ class _SectionReader:
             ),
             policy=RestartPolicy(**_pick(values, _POLICY)),
             context=Context(**_pick(values, _CONTEXT)),
+            ready=checks["ready"] or None,
+            health=checks["health"] or None,
             **_pick(values, _PLAIN),
         )
 

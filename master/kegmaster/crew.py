@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 import time
 from collections.abc import Callable, Collection, Sequence
 
@@ -28,13 +29,16 @@ from .programs import ProgramError, Search
 from .records import Records
 from .register import Register
 from .restart import Exit
+from .senders import sender
 from .spec import App
 
 if TYPE_CHECKING:
     from .hookrun import Hooks
+    from .vigil import Vigil
 
 _FIRST_PROBE_S = 0.005
 _LONGEST_PROBE_S = 0.25
+_MOST_BATCHES = 64  # of reports; more than the kernel keeps for us
 _BATCH = 64  # each process of a batch costs three descriptors until it is made
 
 
@@ -68,6 +72,7 @@ class Crew:
         self.on_orphan: Callable[[int, int], None] = lambda _pid, _status: None
         """Called with pid and wait status of each child that ended and belongs to no app."""
         self.run = run.path
+        self._vigil: Vigil | None = None
         self._notify = NotifySocket(run.notify)
         selector.register(self._notify, selectors.EVENT_READ, lambda _: self._on_reports())
         if keeper.deaths_r >= 0:
@@ -103,23 +108,38 @@ class Crew:
 
     def let_go(self) -> None:
         """Leave the notify socket's file, and all processes, to whoever comes next."""
+        if self._vigil is not None:
+            self._vigil.close()
         self.output.close_all()
         self._notify.let_go()
 
     def next_probe_s(self) -> float | None:
-        """When a pidfile, or what an app printed, is to be looked at next (monotonic)."""
+        """When something is to be looked at next: a pidfile, an app's health, what it printed (monotonic)."""
         times = [self.output.due_s, *(instance.probe_s for instance in self.instances.values())]
+        times.append(self._vigil.next_s() if self._vigil is not None else None)
         return min((time_s for time_s in times if time_s is not None), default=None)
 
     def on_time(self, now_s: float) -> None:
-        """Look at the pidfiles and the output that are due."""
+        """Look at the pidfiles, the output and the apps that are due."""
         self.output.on_time(now_s)
         for name, instance in list(self.instances.items()):
             if instance.probe_s is not None and instance.probe_s <= now_s:
                 self._probe(self.lives[name], instance)
+        if self._vigil is not None:
+            self._vigil.on_time(now_s)
+
+    def on_lost_time(self, lost_s: float) -> None:
+        """The watchdog has not looked for so long: no app is late because of that."""
+        for life in self.lives.values():
+            if life.state is State.STARTING and life.deadline_s is not None:
+                life.deadline_s += lost_s
+        if self._vigil is not None:
+            self._vigil.shift(lost_s)
 
     def why_not_ready(self, life: Life) -> str:
         """Why an app did not become ready in time."""
+        if self._vigil is not None and (reason := self._vigil.why_not_ready(life.app.name)):
+            return reason
         instance = self.instances.get(life.app.name)
         return instance.why_not_ready() if instance else ""
 
@@ -128,8 +148,11 @@ class Crew:
     def perform(self, life: Life, action: Action) -> None:
         """Carry out one action of the table."""
         instance = self.instances.get(life.app.name)
-        if action is Action.TERMINATE:
-            if instance is None or not instance.terminate(life.app.kill_signal):
+        if self._vigil is not None:
+            self._vigil.forget(life.app.name)  # whatever is to be done with it, it does not run any more
+        if action in (Action.TERMINATE, Action.ABORT):
+            number = life.app.kill_signal if action is Action.TERMINATE else signal.SIGABRT
+            if instance is None or not instance.terminate(number):
                 self._emit(life, Event.ENDED)
         elif action is Action.KILL and instance is not None:
             instance.kill = True
@@ -201,6 +224,24 @@ class Crew:
         self.instances[life.app.name] = instance
         self.output.adopt(life.app, instance.main_pid, lambda pid: proc.stems_from(pid, instance.cookie))
         self._watch_all(life, instance)
+        if instance.main is not None:
+            self.attend(life, instance)
+
+    def attend(self, life: Life, instance: Instance) -> None:
+        """Ask the app how it is from now on, if it has such keys."""
+        if self._vigil is not None:
+            self._vigil.forget(life.app.name)
+        if not (instance.app.ready or instance.app.watched):
+            return
+        if self._vigil is None:
+            # Imported and made for the first app that needs it: most configurations have none.
+            from .vigil import Vigil
+
+            self._vigil = Vigil(
+                selector=self._selector, search=self._search, journal=self.journal, emit=self._emit,
+                on_ready=self._ready, drain=self._read_all_reports, known=self.pids,
+            )  # fmt: skip
+        self._vigil.attend(life, instance)
 
     def _watch_all(self, life: Life, instance: Instance) -> None:
         for process in instance.processes():
@@ -217,7 +258,7 @@ class Crew:
             return
         self._selector.unregister(fd)
         if not instance.failure and instance.app.type == "simple":
-            self._ready(life, instance)
+            self._work_begun(life, instance)
 
     def _on_end(self, life: Life, instance: Instance, process: Process) -> None:
         ended = process.reap()
@@ -246,6 +287,15 @@ class Crew:
     def _ready(self, life: Life, instance: Instance) -> None:
         self._emit(life, Event.READY)
         self.register.write(life, instance)
+        self.attend(life, instance)
+
+    def _work_begun(self, life: Life, instance: Instance) -> None:
+        """By the rules of its type it is ready; if it has a `_ready` check, that decides."""
+        if instance.app.ready is None:
+            self._ready(life, instance)
+        else:
+            self.register.write(life, instance)
+            self.attend(life, instance)
 
     def _main_ended(self, life: Life, instance: Instance, ended: Exit | None) -> None:
         instance.printed = self.output.drain(life.app.name)
@@ -270,7 +320,7 @@ class Crew:
             return
         if instance.find_main():
             self._watch_all(life, instance)
-            self._ready(life, instance)
+            self._work_begun(life, instance)
             return
         if not instance.parent and not proc.kin(instance.cookie):
             self._main_ended(life, instance, None)  # adopted half made, it has come to nothing
@@ -325,7 +375,7 @@ class Crew:
             owner = self._owner(info.si_pid)
             if owner is not None:
                 self._on_end(*owner)
-            else:
+            elif self._vigil is None or not self._vigil.on_child(info.si_pid):
                 self.on_orphan(*os.waitpid(info.si_pid, os.WNOHANG))
 
     def _owner(self, pid: int) -> tuple[Life, Instance, Process] | None:
@@ -335,30 +385,29 @@ class Crew:
                     return self.lives[name], instance, process
         return None
 
-    def _on_reports(self) -> None:
-        for report in self._notify.receive():
-            sender = self._sender(report)
-            if sender is None:
+    def _read_all_reports(self) -> None:
+        """All that have come by now; bounded, should somebody send without end."""
+        any(not self._on_reports() for _ in range(_MOST_BATCHES))
+
+    def _on_reports(self) -> bool:
+        """Take a batch; False if there was nothing."""
+        reports = self._notify.receive()
+        for report in reports:
+            name = sender(report, self.instances, lambda report=report: self._awaited(report))  # type: ignore[misc]
+            if name is None:
                 continue
-            life, instance = sender
+            life, instance = self.lives[name], self.instances[name]
             if report.status is not None:
                 life.note = report.status
             if report.ready and instance.app.type == "notify" and life.state is State.STARTING:
-                self._ready(life, instance)
+                self._work_begun(life, instance)
+            if self._vigil is not None:
+                self._vigil.take(name, report, time.monotonic())
+        return bool(reports)
 
-    def _sender(self, report: Report) -> tuple[Life, Instance] | None:
-        for name, instance in self.instances.items():
-            if report.pid == instance.main_pid:
-                return self.lives[name], instance
-        for name, instance in self.instances.items():
-            if proc.stems_from(report.pid, instance.cookie):
-                return self.lives[name], instance
-        # A helper of the app (systemd-notify in a script) may be gone before its report is read. If only one app is
-        # waiting to be ready, it is the one that is meant.
-        awaited = [
-            (self.lives[name], instance)
-            for name, instance in self.instances.items()
-            if instance.app.type == "notify" and self.lives[name].state is State.STARTING
-        ]
-        gone = proc.stat(report.pid) is None and report.uid in (0, os.geteuid())
-        return awaited[0] if gone and report.ready and len(awaited) == 1 else None
+    def _awaited(self, report: Report) -> list[str]:
+        """The apps that are to send what `report` says."""
+        if report.alive and self._vigil is not None:
+            return self._vigil.awaiting_beat()
+        notifying = [name for name, instance in self.instances.items() if instance.app.type == "notify"]
+        return [name for name in notifying if report.ready and self.lives[name].state is State.STARTING]

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Callable, Mapping
 
 from .lean import Final, dataclass
+from .spec import Check
 
 TYPES: Final = ("forking", "simple", "notify", "oneshot")
 RESTARTS: Final = ("always", "on-failure", "no")
@@ -157,7 +158,21 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return choose
 
 
-Value = bool | int | float | str | tuple[str, ...] | tuple[tuple[str, str], ...] | frozenset[int]
+def ready_check(text: str) -> Check:
+    """What tells that an app is ready."""
+    from .checks import ready
+
+    return ready(text)
+
+
+def health_check(text: str) -> Check:
+    """What tells that an app is well."""
+    from .checks import health
+
+    return health(text)
+
+
+Value = bool | int | float | str | tuple[str, ...] | tuple[tuple[str, str], ...] | frozenset[int] | Check
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +223,12 @@ KEYS: Final[Mapping[str, Key]] = _table(
     Key("_environment", assignments, "", "NAME=value words for its environment", raw=True),
     Key("_environment_file", absolute, "", "file of NAME=value lines, for secrets: readable by its owner only"),
     Key("_pass_environment", variables, "", "variables handed on from the launcher's own environment"),
-    Key("_ready", text, "", "tcp://, unix://, http://, file: or a command that tells when it is ready", planned=True),
-    Key("_health", text, "", "the same, asked again and again while it runs", planned=True),
-    Key("_watchdog_sec", seconds, "", "restart it when it sends no WATCHDOG=1 for so long", planned=True),
-    Key("_memory_max", text, "", "restart it when it uses more memory", planned=True),
+    Key("_ready", ready_check, "", "tcp://, unix://, http://, kegnet://, file: or a command that tells when "
+        "it is ready", raw=True),
+    Key("_health", health_check, "", "the same, asked again and again while it runs; an unwell app is replaced",
+        raw=True),
+    Key("_watchdog_sec", seconds, "0", "replace it when it sends no WATCHDOG=1 for so long; 0: it need not"),
+    Key("_memory_max", size, "0", "replace it when it uses more memory than this, such as 64M; 0: no limit"),
     Key("_log_max_bytes", size, "1MB", "rotate its log before it exceeds this size; 0: never"),
     Key("_log_backups", count, "5", "old logs to keep, as LOG.1 (the newest), LOG.2 ..."),
     Key("_on_failure", words, "", "a command to run each time it fails", raw=True),

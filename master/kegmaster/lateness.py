@@ -5,7 +5,7 @@ Who is late itself must not call others late: deadlines of others are moved on b
 
 from __future__ import annotations
 
-from typing import Final
+from .lean import Final
 
 TOLERABLE_S: Final = 1.0
 

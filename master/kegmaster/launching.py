@@ -22,6 +22,9 @@ def prepare(app: App, search: Search, output: Output, *, cookie: str, run: str, 
     """
     variables = environment(app, search, os.environ)
     variables |= {proc.COOKIE: cookie, proc.APP: app.name, proc.RUN: run, "NOTIFY_SOCKET": notify_socket}
+    if app.watchdog_sec:
+        # No WATCHDOG_PID: a program that makes a daemon of itself has another number in the end.
+        variables["WATCHDOG_USEC"] = str(round(app.watchdog_sec * 1e6))
     path = search.find(app.program, dict(app.context.environment).get("PATH", ""))
     uid, gid, groups = credentials(app.context)
     for file in (app.pidfile, app.logfile):

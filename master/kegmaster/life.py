@@ -47,7 +47,10 @@ class Life:
     """The last lines it printed before it last ended."""
     note: str = ""
     """What the app says of itself (sd_notify's STATUS=)."""
-    _bad_start: str = ""
+    ailment: str = ""
+    """What its checks find wrong, while that is no reason yet to replace it."""
+    _fault: str = ""
+    """Why this run of it counts as a failure, whatever its exit status will be."""
     _unwatched: bool = False
     _done: bool = False
     _ended: bool = False
@@ -65,7 +68,7 @@ class Life:
     @property
     def failed(self) -> bool:
         """Its last end was a failure, or it never became ready."""
-        return bool(self._bad_start) or not self.succeeded
+        return bool(self._fault) or not self.succeeded
 
     def on(
         self, event: Event, now_s: float, *, exit: Exit | None = None, reason: str = ""
@@ -136,7 +139,9 @@ class Life:
             self._done, self._ended, self.last_exit, self.reason = True, True, ended, reason or "done"
             self.ended_s = now_s
         elif event is Event.TIMER and state is State.STARTING:
-            self._bad_start = self.reason = reason or f"not ready within {self.app.timeout_start_sec:g} s"
+            self._fault = self.reason = reason or f"not ready within {self.app.timeout_start_sec:g} s"
+        elif event in (Event.UNHEALTHY, Event.HUNG) and state is State.RUNNING:
+            self._fault = self.reason = reason
         elif event is Event.TIMER and state is State.STOPPING:
             self.kills += 1
         elif event is Event.ENDED and not self._ended:
@@ -145,11 +150,11 @@ class Life:
     def _take_end(self, state: State, now_s: float, ended: Exit | None, reason: str) -> None:
         self._ended = True
         self.ended_s, self.last_exit = now_s, ended
-        if state is State.STARTING and not self._bad_start and not (ended and ended.status == 0):
-            self._bad_start = reason or str(ended)
+        if state is State.STARTING and not self._fault and not (ended and ended.status == 0):
+            self._fault = reason or str(ended)
         if state is not State.STOPPING:
             self.reason = reason or f"{ended} after {now_s - self.started_s:.1f} s"
-        elif not self._bad_start and not self.wanted and self.kills:
+        elif not self._fault and not self.wanted and self.kills:
             self.reason = f"did not end within {self.app.timeout_stop_sec:g} s, killed"
 
     def _begin(self, now_s: float) -> None:
@@ -157,7 +162,7 @@ class Life:
             self.restarts += 1
         self.started_s = now_s
         self.kills = 0
-        self.note = self.blocked = self._bad_start = ""
+        self.note = self.blocked = self._fault = ""
         self._done = self._ended = False
 
     def _set_timer(self, action: Action, now_s: float) -> None:

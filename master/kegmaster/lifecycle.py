@@ -35,6 +35,8 @@ class Event(Enum):
     UNBLOCKED = auto()  # nothing holds its start up any more
     READY = auto()  # it does its work
     DONE = auto()  # a oneshot has done its work
+    UNHEALTHY = auto()  # it runs, but is unwell or too large, and must be replaced
+    HUNG = auto()  # it runs, but gives no sign of life, and must be replaced
     ENDED = auto()  # its main process is gone, or could not be made
     TIMER = auto()  # the time that the state allows is over
     CLEARED = auto()  # no process of it is left: one of the following, as `restart.after_end` decides
@@ -52,6 +54,7 @@ class Action(Enum):
     SPAWN = auto()
     ALLOW_START_TIME = auto()
     TERMINATE = auto()  # send _kill_signal to its main process
+    ABORT = auto()  # send SIGABRT to its main process, which may leave a core or a traceback
     ALLOW_STOP_TIME = auto()
     KILL = auto()  # send SIGKILL to all that is left
     CLEAR = auto()  # see to it that nothing is left; once so, CLEARED_*
@@ -76,6 +79,8 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], tuple[State, tuple[Action, ...]]
     (S.STARTING, E.STOP):            (S.STOPPING, (A.TERMINATE, A.ALLOW_STOP_TIME)),
     (S.RUNNING,  E.START):           (S.RUNNING,  ()),
     (S.RUNNING,  E.ENDED):           (S.STOPPING, (A.NO_TIMER, A.KILL, A.CLEAR)),
+    (S.RUNNING,  E.UNHEALTHY):       (S.STOPPING, (A.TERMINATE, A.ALLOW_STOP_TIME)),
+    (S.RUNNING,  E.HUNG):            (S.STOPPING, (A.ABORT, A.ALLOW_STOP_TIME)),
     (S.RUNNING,  E.STOP):            (S.STOPPING, (A.TERMINATE, A.ALLOW_STOP_TIME)),
     (S.STOPPING, E.START):           (S.STOPPING, ()),
     (S.STOPPING, E.STOP):            (S.STOPPING, ()),

@@ -8,10 +8,8 @@ time that the watchdog itself has lost (`shift`) counts for nobody.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
-
-from .checks import Check
+from .lean import Final, dataclass
+from .spec import Check
 
 STALL_S: Final = 3.0
 """So long anything may stall without being hung: a slow card, a page from swap, a loaded machine."""

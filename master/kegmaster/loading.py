@@ -232,4 +232,15 @@ def _hooks(app: App, search: Search) -> Iterator[tuple[str, ProgramError]]:
             yield key, error
 
 
-_CHECKS: Final = (_program, _directories, _user, _environment_file, _hooks)
+def _asking(app: App, search: Search) -> Iterator[tuple[str, ProgramError]]:
+    """The programs that its checks run."""
+    own_path = dict(app.context.environment).get("PATH", "")
+    for key, check in (("_ready", app.ready), ("_health", app.health)):
+        try:
+            if check is not None and check.argv:
+                search.find(check.argv[0], own_path)
+        except ProgramError as error:
+            yield key, ProgramError(str(error), error.cure)
+
+
+_CHECKS: Final = (_program, _directories, _user, _environment_file, _hooks, _asking)

@@ -34,6 +34,16 @@ class Report:
         return self.fields.get("READY") == "1"
 
     @property
+    def alive(self) -> bool:
+        """The app gives a sign of life."""
+        return self.fields.get("WATCHDOG") == "1"
+
+    @property
+    def trigger(self) -> bool:
+        """The app asks to be taken for hung."""
+        return self.fields.get("WATCHDOG") == "trigger"
+
+    @property
     def status(self) -> str | None:
         """What the app says of itself, fit for one line on a terminal."""
         text = self.fields.get("STATUS")

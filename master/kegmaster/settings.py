@@ -16,8 +16,10 @@ OWN: Final = frozenset({
     "_enabled", "_after", "_requires", "_wait_for", "_restart", "_restart_sec", "_restart_max_delay_sec",
     "_start_limit_burst", "_success_exit_status", "_timeout_start_sec", "_timeout_stop_sec", "_kill_signal",
     "_log_max_bytes", "_log_backups", "_on_failure", "_on_change",
+    "_ready", "_health", "_memory_max",
 })  # fmt: skip
 """The launcher's own policy: taken over without a restart. All others were given to the process when it was made."""
+_PARTS: Final = frozenset({"policy", "context"})
 _NOT_OURS: Final = frozenset({"name", ARGV, "pidfile", "logfile"})
 
 
@@ -41,7 +43,7 @@ def _flat(part: Any) -> Iterator[tuple[str, Any]]:
         if not field.compare:
             continue
         value = getattr(part, field.name)
-        if is_dataclass(value):
+        if is_dataclass(value) and not isinstance(value, type) and field.name in _PARTS:
             yield from _flat(value)
         else:
             yield field.name, value

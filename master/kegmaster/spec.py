@@ -12,6 +12,7 @@ from .problems import Problem
 
 Type = Literal["forking", "simple", "notify", "oneshot"]
 Restart = Literal["always", "on-failure", "no"]
+Kind = Literal["tcp", "unix", "http", "kegnet", "file", "command"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,36 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One question to an app, and its terms. Times are seconds.
+
+    text         the question as people read it
+    written      all of it, as the configuration has it
+    host, port   of tcp, http and kegnet; `host` is a numeric address or `localhost`
+    path         of unix, http (what is asked for) and file
+    argv         of a command
+    grace_s      None: as long as the app may take to start
+    """
+
+    kind: Kind
+    text: str
+    written: str = ""
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    argv: tuple[str, ...] = ()
+    every_s: float = 10.0
+    timeout_s: float = 3.0
+    failures: int = 3
+    grace_s: float | None = None
+    max_age_s: float = 60.0
+
+    def __str__(self) -> str:
+        """As the configuration has it."""
+        return self.written
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class App:
     """One section. `argv[0]` is the program as written; where it lies on disk is found when it is started."""
 
@@ -64,6 +95,15 @@ class App:
     context: Context = field(default_factory=Context)
     on_failure: tuple[str, ...] = ()
     on_change: tuple[str, ...] = ()
+    ready: Check | None = None
+    health: Check | None = None
+    watchdog_sec: float = 0.0
+    memory_max: int = 0
+
+    @property
+    def watched(self) -> bool:
+        """While it runs, it must give signs of life."""
+        return bool(self.health or self.watchdog_sec or self.memory_max)
 
     @property
     def program(self) -> str:

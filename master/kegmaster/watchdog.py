@@ -22,6 +22,7 @@ from .history import History
 from .inotify import COME, GONE, Inotify, existing
 from .intent import Intent
 from .journal import Journal
+from .lateness import Lateness
 from .lean import dataclass, field
 from .life import Life
 from .lifecycle import ALIVE, Action, Event, State
@@ -73,6 +74,7 @@ class Watchdog:
         self._selector = selectors.DefaultSelector()
         self._to_spawn: list[Life] = []
         self._changed = True
+        self._lateness = Lateness()
         proc.become_subreaper()
         spawn.raise_file_limit()
         self._listen_to_signals()
@@ -129,11 +131,19 @@ class Watchdog:
                 # No app is waiting for us.
                 times = (due_s, self.history.call_hooks(now_s))
                 due_s = min((time_s for time_s in times if time_s is not None), default=None)
-            for key, mask in self._selector.select(self._wait_s(due_s)):
+            wait_s = self._wait_s(due_s)
+            self._lateness.going_to_wait(time.monotonic(), wait_s)
+            ready = self._selector.select(wait_s)
+            now_s = time.monotonic()
+            if lost_s := self._lateness.woken(now_s):
+                self.crew.on_lost_time(lost_s)
+            # All that came before `now_s` is read before anybody is judged by it: a select whose time ran out while we
+            # were stopped returns without a look.
+            for key, mask in ready if ready and not lost_s else self._selector.select(0):
                 # An earlier callback of this batch may have let go of this one.
                 if self._selector.get_map().get(key.fd) is key:
                     key.data(mask)
-            self._on_time(time.monotonic())
+            self._on_time(now_s)
 
     def close(self) -> None:
         """Leave nothing behind: sockets, records, the lock."""

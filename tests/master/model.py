@@ -497,6 +497,11 @@ class World:
         elif what == 7:
             kernel.devices ^= {"/dev/tap"}
             self.made["inotify"].flag.readable = True
+        elif what == 8 and self.watchdog:
+            lives = [life for life in self.watchdog.lives.values() if life.state is State.RUNNING]
+            for life in lives[:1]:  # as its checks find out
+                event = self.chance.choice([Event.HUNG, Event.UNHEALTHY])
+                self.watchdog.handle(life, event, reason="gives no sign of life")
         else:
             kernel.faults = self.chance.choice([0.0, 0.1, 0.5])
         return []

@@ -153,7 +153,9 @@ def test_pidfile_and_log_may_be_named_directly_or_by_directory() -> None:
         ("[a]\nlogfile = x.log", "f.cfg:2: [a] logfile: 'x.log' is relative; give an absolute path"),
         ("[a]\n_command = 'open", "f.cfg:2: [a] _command: \"'open\" is no good; cannot be split into words (no closing quotation), close the quote"),
         ("[a]\n_command = x\nport = 1", "f.cfg:3: [a] port: is not used: _command passes no flags; write it into _command"),
-        ("[a]\n_health = tcp://x:1", "f.cfg:2: [a] _health: is not built yet in this version; take it out"),
+        ("[a]\n_health = tcp://x:1", "f.cfg:2: [a] _health: 'tcp://x:1' is no good; expected localhost or an address in numbers, names are not looked up"),
+        ("[a]\n_type = oneshot\n_command = x\n_ready = tcp://:1", "f.cfg:4: [a] _ready: means nothing to a oneshot, which is ready when its work is done; take it out"),
+        ("[a]\n_memory_max = much", "f.cfg:2: [a] _memory_max: 'much' is no good; expected a size, such as 500k, 1MB or 10M"),
         (
             "[a]\n_enabled=1\npidfile = /x\n[b]\n_enabled=1\npidfile = //./x",
             "f.cfg:4: [b]: its pidfile //./x is that of [a] too; give each its own, such as %(__name__)s in pidfile",

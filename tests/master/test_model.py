@@ -53,7 +53,7 @@ def test_a_launcher_that_forgets_something_is_found_out(
     monkeypatch: pytest.MonkeyPatch, owner: type, method: str, found: str
 ) -> None:
     monkeypatch.setattr(owner, method, lambda *_: None)
-    assert any(found in text for text in model.explore(20_000, seed=1)[3])
+    assert any(found in text for seed in (1, 2, 3) for text in model.explore(20_000, seed=seed)[3])
 
 
 class Lifecycle(RuleBasedStateMachine):
