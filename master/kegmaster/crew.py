@@ -319,6 +319,8 @@ class Crew:
         if life.state is not State.STARTING:
             return
         if instance.find_main():
+            if caveat := pidfiles.caveat(instance.app.pidfile):
+                self.journal.warning(f"{life.app.name}: {caveat}")
             self._watch_all(life, instance)
             self._work_begun(life, instance)
             return

@@ -130,11 +130,13 @@ class Instance:
         try:
             process = Process(pid)
         except (ProcessLookupError, OSError):
-            self.doubt = f"pidfile {self.app.pidfile} names process {pid}, which does not exist"
+            self.doubt = f"pidfile {self.app.pidfile} names process {pid}, which does not exist; remove it"
             return False
         if not proc.stems_from(pid, self.cookie):
             process.close()
-            self.doubt = f"pidfile {self.app.pidfile} names process {pid}, which is not of this app"
+            self.doubt = (
+                f"pidfile {self.app.pidfile} names process {pid}, which is not of this app; remove it"
+            )
             return False
         self.main, self.main_pid = process, pid
         return True

@@ -128,11 +128,44 @@ def _directories(app: App, search: Search) -> Iterator[tuple[str, ProgramError]]
                 shown,
                 ProgramError(f"its {key} directory {directory} {reason}", "mend that or name another"),
             )
+        elif owners := _strangers(directory, app.context.user, group=key == "pidfile"):
+            yield (
+                key if key in app.key_lines else f"_{key}_dir",
+                ProgramError(
+                    f"its {key} directory {directory} can be written by others than {owners}",
+                    f"chown root {directory} and chmod go-w {directory}, or name another",
+                ),
+            )
         elif wrong := _no_plain_file(path):
             yield key, ProgramError(f"its {key} {path} {wrong}", "name a plain file")
     work = app.context.working_directory
     if not os.path.isdir(work):
         yield "_working_directory", ProgramError(f"there is no directory {work}", "make it or name another")
+
+
+def _strangers(directory: str, user: str, *, group: bool) -> str:
+    """Who alone should write there when root starts the app, if others can too; empty if all is well.
+
+    `group`: nor may a group; /var/log belongs to one on many systems. A sticky directory such as /tmp is no better:
+    anybody may lay a file of his own in the app's way before it starts.
+    """
+    if os.geteuid() != 0:
+        return ""
+    owners = {0}
+    if user:
+        import pwd
+
+        try:
+            owners.add(pwd.getpwnam(user).pw_uid)
+        except KeyError:
+            return ""  # told of elsewhere
+    try:
+        seen = os.stat(directory)
+    except OSError:
+        return ""
+    if seen.st_uid in owners and not seen.st_mode & (0o022 if group else 0o002):
+        return ""
+    return f"root and {user}" if user else "root"
 
 
 def _no_plain_file(path: str) -> str:

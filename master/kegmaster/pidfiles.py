@@ -13,6 +13,7 @@ import stat
 from .lean import Final
 
 _MAX_BYTES: Final = 64
+_MODE: Final = 0o644
 MAX_PID: Final = 1 << 22  # the kernel's own limit, PID_MAX_LIMIT
 
 
@@ -26,32 +27,53 @@ def read(path: str) -> int | None:
     Raises PidfileError for anything but a plain file with one number.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     except OSError as error:
-        what = "is a symlink" if os.path.islink(path) else f"cannot be read ({error.strerror})"
-        raise PidfileError(f"pidfile {path} {what}") from None
+        if os.path.islink(path):
+            raise PidfileError(f"pidfile {path} is a symlink; remove it") from None
+        raise PidfileError(
+            f"pidfile {path} cannot be read ({error.strerror}); remove it, or mend its rights"
+        ) from None
     try:
-        seen = os.fstat(fd)
-        if not stat.S_ISREG(seen.st_mode):
-            raise PidfileError(f"pidfile {path} is no plain file")
-        if seen.st_nlink > 1:
-            raise PidfileError(f"pidfile {path} has {seen.st_nlink} hard links")
+        _check(path, os.fstat(fd))
         text = os.read(fd, _MAX_BYTES + 1).strip()
     finally:
         os.close(fd)
     if not text:
         return None
     if not text.isdigit() or len(text) > 10 or not 1 < int(text) <= MAX_PID:
-        raise PidfileError(f"pidfile {path} holds no pid but {text[:20].decode('ascii', 'replace')!r}")
+        found = text[:20].decode("ascii", "replace")
+        raise PidfileError(f"pidfile {path} holds no pid but {found!r}; remove it")
     return int(text)
+
+
+def _check(path: str, seen: os.stat_result) -> None:
+    if not stat.S_ISREG(seen.st_mode):
+        raise PidfileError(f"pidfile {path} is no plain file; remove it")
+    if seen.st_nlink > 1:
+        raise PidfileError(f"pidfile {path} has {seen.st_nlink} hard links; remove it")
+
+
+def caveat(path: str) -> str:
+    """What a person should know of a pidfile though the number in it was proven; empty if nothing."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return ""
+    return f"pidfile {path} can be written by anybody; chmod o-w {path}" if mode & stat.S_IWOTH else ""
 
 
 def write(path: str, pid: int) -> None:
     """Put `pid` into `path` in one step; whatever was there (a symlink too) is replaced. Raises OSError."""
     new = f"{path}.{os.getpid()}.new"
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        fd = os.open(new, flags, 0o644)
+    except FileExistsError:  # left by a process that had our pid, or laid there to harm us
+        os.unlink(new)
+        fd = os.open(new, flags, 0o644)
     try:
         os.write(fd, b"%d\n" % pid)
     finally:
@@ -83,12 +105,14 @@ class Lock:
     def acquire(self) -> bool:
         """Take the lock without waiting; False if somebody has it. Raises OSError, PidfileError."""
         while True:
-            fd = os.open(
-                self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644
-            )
+            fd = self._open()
             try:
-                if not stat.S_ISREG(os.fstat(fd).st_mode):
-                    raise PidfileError(f"pidfile {self.path} is no plain file")
+                seen = os.fstat(fd)
+                _check(self.path, seen)
+                if seen.st_uid not in (os.geteuid(), 0):
+                    raise PidfileError(f"pidfile {self.path} belongs to user {seen.st_uid}; remove it")
+                if seen.st_mode & 0o777 != _MODE:
+                    os.fchmod(fd, _MODE)
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if self._is_at_path(fd):
                     self.fd = fd
@@ -100,6 +124,20 @@ class Lock:
                 os.close(fd)
                 raise
             os.close(fd)  # it was unlinked between open and flock: once more
+
+    def _open(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        try:
+            return os.open(self.path, flags, _MODE)
+        except OSError:
+            try:
+                mode = os.lstat(self.path).st_mode
+            except OSError:
+                mode = stat.S_IFREG
+            if stat.S_ISREG(mode):
+                raise
+        what = "is a symlink" if stat.S_ISLNK(mode) else "is no plain file"
+        raise PidfileError(f"pidfile {self.path} {what}; remove it")
 
     @property
     def held(self) -> bool:

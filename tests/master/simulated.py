@@ -663,7 +663,7 @@ def inside(
                 (kernel.now_s - p.born_s for p in kernel.processes.values() if p.ticks == ticks), 0.0
             ),
         },
-        "pidfiles": {"read": read, "write": write, "remove": remove},
+        "pidfiles": {"read": read, "write": write, "remove": remove, "caveat": lambda _: ""},
         "spawn": {"hold": kernel.hold, "raise_file_limit": lambda: None},
         "crew": {"Records": lambda _: Records(kernel), "NotifySocket": lambda _: keep("notify"), "prepare": prepare,
                  "Output": lambda *_: Quiet(drain=(), due_s=None)},
