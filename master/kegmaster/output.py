@@ -32,7 +32,8 @@ ROUND_BYTES: Final = 4 << 20
 FLOOD_BYTES: Final = 8 << 20
 STUCK_BYTES: Final = 256 << 10
 """More than this is kept for no app: that prints faster than its log takes it, or whose log takes nothing."""
-_COUNTED_BYTES: Final = 64 << 20
+_COUNTED_BYTES: Final = 16 << 20
+"""Of so much that is dropped at a time the lines are counted; of the rest, the bytes."""
 _TAIL_BYTES: Final = 4096
 _TAIL_LINES: Final = 5
 _TAIL_CHARS: Final = 200
@@ -127,6 +128,7 @@ class _Channel:
         elif all_of_it or now_s >= self._retry_s:
             self._write(now_s, all_of_it=all_of_it)
         self._drop(STUCK_BYTES if self.trouble else FLOOD_BYTES)
+        self.spool.release()
         if self.trouble and self.spool.waiting:
             self.due_s = self._retry_s
         return self.spool.position - before
@@ -187,7 +189,6 @@ class _Channel:
         if excess <= 0:
             return
         self._cause = self.trouble or "printed faster than the log takes it"
-        # A sparse spool may claim to hold any size; so many lines are counted, and bytes beyond.
         if excess > _COUNTED_BYTES:
             self._lose(b"", excess - _COUNTED_BYTES)
             excess = _COUNTED_BYTES

@@ -32,6 +32,7 @@ class Spool:
         self.fd = fd
         self.position = position
         self.end = position
+        self._released = position
         self._holes = True
 
     @classmethod
@@ -88,7 +89,7 @@ class Spool:
         if self.end < self.position or (self._holes and self._rewritten()):
             self.position = _first_unread(self.fd)
             self.end = os.fstat(self.fd).st_size
-            self.position = min(self.position, self.end)
+            self.position = self._released = min(self.position, self.end)
         return self.waiting
 
     def _rewritten(self) -> bool:
@@ -97,7 +98,7 @@ class Spool:
         except OSError:
             return False
         # There may be zeros: the last page is kept, or several, where the kernel could not part a large one.
-        return any(os.pread(self.fd, min(max(0, self.position - data), _ZEROS_BYTES), data))
+        return any(os.pread(self.fd, min(max(0, self._released - data), _ZEROS_BYTES), data))
 
     def read(self, at_most: int) -> bytes:
         """What comes next, left where it is."""
@@ -109,11 +110,18 @@ class Spool:
         return os.pread(self.fd, max(0, self.end - start), start)
 
     def consume(self, count: int) -> None:
-        """The next `count` bytes are done with: their memory is given back."""
-        start = self.position - self.position % _PAGE  # a page consumed in part before goes with the rest
+        """The next `count` bytes are done with, once `release` is called."""
         self.position += count
-        if count and self._holes:
+
+    def release(self) -> None:
+        """Give back the memory of what was consumed; a successor begins behind it."""
+        # Not for each piece: whoever prints in a tight loop holds the file's lock, and lets go of it after 4 ms.
+        if self.position > self._released and self._holes:
+            start = (
+                self._released - self._released % _PAGE
+            )  # a page consumed in part before goes with the rest
             self._holes = _punch(self.fd, start, self.position - start)
+        self._released = self.position
 
     def close(self) -> None:
         """Let go of it; it goes with the last process that prints to it."""

@@ -456,6 +456,7 @@ def test_a_spool_gives_back_the_memory_of_what_was_consumed_and_is_found_where_i
             os.write(fd, b"%d" % number * 50_000)
             spool.look()
             spool.consume(spool.waiting - 5)
+            spool.release()
         assert os.fstat(fd).st_blocks * 512 <= 2 * os.sysconf("SC_PAGESIZE")
         with_stdout = subprocess.Popen(["sleep", "1000"], stdout=fd)
         found = Spool.find("app", with_stdout.pid)
