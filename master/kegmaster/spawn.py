@@ -86,9 +86,12 @@ def hold(launches: Sequence[Launch]) -> Batch:
     _handled()  # once, and not in each process that we make
     hold_r, hold_w = os.pipe()
     own = resource.getrlimit(resource.RLIMIT_MSGQUEUE)
-    held = [_fork(launch, hold_r) for launch in launches]
-    resource.setrlimit(resource.RLIMIT_MSGQUEUE, own)
-    os.close(hold_r)
+    try:
+        held = [_fork(launch, hold_r) for launch in launches]
+    finally:
+        # With an app's mark left on us, we would be ended with that app.
+        resource.setrlimit(resource.RLIMIT_MSGQUEUE, own)
+        os.close(hold_r)
     return Batch(held, hold_w)
 
 
