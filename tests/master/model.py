@@ -69,6 +69,8 @@ class Talk:
     def send(self, **fields: Any) -> None:
         if self.verb == "stop" and fields.get("ok"):
             self.world.stopped(self, fields["app"])
+        elif self.verb != "stop" and "stopped meanwhile" in str(fields.get("text")):
+            self.world.said_to_be_stopped(fields["app"])
 
     def finish(self, **fields: Any) -> None:
         self.answered = True
@@ -261,6 +263,11 @@ class World:
         self.counts["stops completed"] += 1
         if self.wanted[name] is False and (left := self.kernel.of(name)):
             self._violation(f"{name} is said to be stopped, but {len(left)} processes of it live")
+
+    def said_to_be_stopped(self, name: str) -> None:
+        """Whoever wanted it started was told that somebody stopped it."""
+        if self.wanted[name]:
+            self._violation(f"{name} is said to be stopped by another command, and there was none")
 
     def _may_start(self, name: str) -> str:
         if self.wanted[name] is False:
