@@ -193,13 +193,17 @@ class Crew:
                 self._emit(life, Event.ENDED, reason=f"cannot be started: {error}")
             return
         failed = []
-        for (life, instance, launch), held in zip(launches, batch.held, strict=True):
-            os.close(launch.output)
+        for (life, instance, _), held in zip(launches, batch.held, strict=True):
             if isinstance(held, OSError):
                 failed.append((life, held))
             else:
                 self._take_on(life, instance, held)
         batch.release()
+        # Whatever can wait until they are on their way.
+        for life, instance, launch in launches:
+            os.close(launch.output)
+            if instance.report is not None:
+                self._attend(life, instance)
         for life, refusal in failed:
             self._emit(life, Event.ENDED, reason=str(refusal))
 
@@ -213,9 +217,15 @@ class Crew:
         else:
             instance.main, instance.main_pid = process, held.pid
         self.register.write(life, instance)
-        self._selector.register(held.report, selectors.EVENT_READ, lambda _: self._on_report(life, instance))
+
+    def _attend(self, life: Life, instance: Instance) -> None:
+        """Hear of what becomes of it."""
+        assert instance.report is not None
+        self._selector.register(
+            instance.report, selectors.EVENT_READ, lambda _: self._on_report(life, instance)
+        )
         self._watch_all(life, instance)
-        self.journal.info(f"{life.app.name}: starting, process {held.pid}")
+        self.journal.info(f"{life.app.name}: starting, process {instance.session}")
 
     # Events
 

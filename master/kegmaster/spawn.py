@@ -126,12 +126,11 @@ def _in_child(body: Callable[[], object]) -> None:
 
 
 def _become(launch: Launch, hold_r: int, report_w: int) -> None:
-    os.setsid()
-    close_all_but(hold_r, report_w, launch.output, launch.given)
-    if not os.read(hold_r, 1):
-        os._exit(0)
+    """Prepare all while our maker writes down who we are, and exec when it has."""
     stage = "cannot prepare"
     try:
+        os.setsid()
+        close_all_but(hold_r, report_w, launch.output, launch.given)
         _plain_signals()
         given = launch.given if launch.given >= 0 else os.open(os.devnull, os.O_RDONLY)
         os.dup2(given, 0)
@@ -152,6 +151,8 @@ def _become(launch: Launch, hold_r: int, report_w: int) -> None:
             os.setuid(launch.uid)
         stage = f"cannot enter {launch.working_directory}"
         os.chdir(launch.working_directory)
+        if not os.read(hold_r, 1):
+            os._exit(0)
         stage = f"cannot run {launch.path}"
         os.execve(launch.path, launch.argv, launch.environment)
     except (OSError, ValueError) as error:
