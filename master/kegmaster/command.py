@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import sys
-from argparse import Namespace
 from collections.abc import Callable, Sequence
 
 from . import client, flags, paths, pidfiles
@@ -31,7 +30,7 @@ _BIRTHS = 3
 class Command:
     """One invocation."""
 
-    def __init__(self, options: Namespace, program: str) -> None:
+    def __init__(self, options: flags.Options, program: str) -> None:
         """Find out where everything is. Raises NoHomeError."""
         self.options = options
         self.program = os.path.basename(program)

@@ -5,6 +5,7 @@ Knows specs. Must not know files or processes. A setting that the launcher alone
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Iterator, Mapping
 
@@ -21,16 +22,27 @@ OWN: Final = frozenset({
 """The launcher's own policy: taken over without a restart. All others were given to the process when it was made."""
 _PARTS: Final = frozenset({"policy", "context"})
 _NOT_OURS: Final = frozenset({"name", ARGV, "pidfile", "logfile"})
+_known: dict[int, int] = {}
+"""Checksums, each by itself, so that equal ones are one object; cleared before it grows for ever."""
+_MOST_KNOWN: Final = 4096
 
 
 def settings(app: App) -> dict[str, Any]:
     """Every setting of the app: `_keys` by their name, `pidfile` and `logfile`, and the command line as `argv`."""
-    return {name if name in _NOT_OURS else f"_{name}": value for name, value in _flat(app) if name != "name"}
+    return {
+        name if name in _NOT_OURS else sys.intern(f"_{name}"): value
+        for name, value in _flat(app)
+        if name != "name"
+    }
 
 
 def checksums(app: App) -> dict[str, int]:
     """A CRC-32 of each setting: tells whether one changed, and nothing of what it was."""
-    return {key: zlib.crc32(_plain(value).encode()) for key, value in settings(app).items()}
+    sums = {key: zlib.crc32(_plain(value).encode()) for key, value in settings(app).items()}
+    if len(_known) > _MOST_KNOWN:
+        _known.clear()
+    # Each app keeps its own; most settings of most apps are the same, and so are their sums.
+    return {key: _known.setdefault(number, number) for key, number in sums.items()}
 
 
 def changed(app: App, sums: Mapping[str, int]) -> frozenset[str]:

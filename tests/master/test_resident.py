@@ -13,8 +13,8 @@ from .conftest import TWO, Box, proc_stat
 
 MASTER = Path(__file__).resolve().parent.parent.parent / "master"
 UNWANTED = {
-    "absl", "asyncio", "concurrent", "email", "html", "http", "inspect", "logging", "multiprocessing", "psutil",
-    "sqlite3", "ssl", "subprocess", "tempfile", "threading", "typing", "urllib", "xml",
+    "absl", "argparse", "ast", "asyncio", "concurrent", "dataclasses", "email", "html", "http", "inspect", "logging", "multiprocessing", "psutil",
+    "random", "sqlite3", "ssl", "subprocess", "tempfile", "threading", "traceback", "typing", "urllib", "xml",
 }  # fmt: skip
 UNWANTED_EXTENSIONS = ("_asyncio", "psutil", "_ssl", "_hashlib", "_sqlite3", "_multiprocessing", "_queue")
 
