@@ -20,7 +20,7 @@ from .life import Life
 from .lifecycle import State
 from .proc import Process
 from .records import Record, sound_cookie
-from .restart import Exit
+from .restart import Exit, from_wait_status
 from .settings import changed
 from .spec import App, Config
 
@@ -80,7 +80,7 @@ def _go_on(crew: Crew, life: Life, record: Record, *, wanted: bool) -> bool:
     life.wanted = wanted
     life.last_exit = Exit(status=record.exit_status, signal=record.exit_signal)
     if record.cookie:
-        life.last_exit = (crew.deaths.of(record.pid) if record.pid and same_boot else None) or Exit()
+        life.last_exit = (_how_it_ended(crew, record) if record.pid and same_boot else None) or Exit()
         life.reason = f"{life.last_exit} while no watchdog was there"
         crew.journal.warning(f"{record.app}: {life.reason}")
         if record.pid:
@@ -93,6 +93,14 @@ def _go_on(crew: Crew, life: Life, record: Record, *, wanted: bool) -> bool:
         life.state = State(record.state)
         life.reason = str(life.last_exit)
     return wanted
+
+
+def _how_it_ended(crew: Crew, record: Record) -> Exit | None:
+    seen = proc.stat(record.pid)
+    if seen and seen.zombie and seen.start_ticks == record.start_ticks and seen.parent == os.getpid():
+        # It was our child before we exec'ed, and died meanwhile.
+        return from_wait_status(os.waitpid(record.pid, os.WNOHANG)[1])
+    return crew.deaths.of(record.pid)
 
 
 def _clear(crew: Crew, life: Life, record: Record) -> None:

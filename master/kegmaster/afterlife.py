@@ -27,7 +27,7 @@ def status(run: RunDirectory, config_file: str) -> tuple[dict[str, Any], int]:
         state, code, pid = "dead", Status.DEAD, None
     else:
         state, code, pid = "stopped", Status.NOT_RUNNING, None
-    master = {"pid": pid, "state": state, "config": config_file, "started_s": None}
+    master = {"pid": pid, "state": state, "version": None, "config": config_file, "started_s": None}
     return {"master": master, "apps": [_row(record) for record in records]}, code
 
 

@@ -9,13 +9,14 @@ import gc
 import os
 import sys
 
-from . import keeper, notify, pidfiles, proc, spawn
+from . import __version__, keeper, notify, pidfiles, proc, reexec, spawn
 from .commands import Desk
 from .deaths import Keeper
 from .journal import Journal
 from .lean import dataclass
 from .loading import Source
 from .paths import RunDirectory
+from .reexec import Inheritance, Program
 from .spec import Config
 from .watchdog import Setup, Watchdog
 
@@ -40,11 +41,13 @@ class Birth:
     journal: Journal
     lock: pidfiles.Lock
     revive: bool = True
+    program: Program | None = None
 
 
 def detach(
-    source: Source, run: RunDirectory, config: Config, logfile: str, *, verbose: bool, revive: bool
-) -> None:
+    source: Source, run: RunDirectory, config: Config, logfile: str, *, verbose: bool, revive: bool,
+    program: Program | None = None,
+) -> None:  # fmt: skip
     """Make a master that outlives us, and return when it listens. `revive`: restart apps that died unwatched.
 
     Raises LockedError, BirthError.
@@ -52,7 +55,7 @@ def detach(
     _make_directories(run.path, os.path.dirname(logfile))
     birth = Birth(
         source=source, run=run, journal=Journal(logfile, verbose=verbose), lock=pidfiles.Lock(run.pidfile),
-        revive=revive,
+        revive=revive, program=program,
     )  # fmt: skip
     verdict_r, verdict_w = os.pipe()
     for stream in (sys.stdout, sys.stderr):
@@ -66,7 +69,7 @@ def detach(
             # A descriptor of whoever called us, kept open for ever, would hold up its lock or its pipe for ever.
             spawn.close_all_but(verdict_w)
             if os.fork() == 0:
-                os._exit(_begin(birth, config, verdict_w))
+                _begin(birth, config, verdict_w)
         except BaseException as error:  # noqa: BLE001  # told, not raised: the caller's code must not run twice
             _say(verdict_w, f"failed {_explain(error)}")
         finally:
@@ -81,29 +84,51 @@ def detach(
         raise BirthError(text or f"the master died before it was ready; see {logfile}")
 
 
-def _begin(birth: Birth, config: Config, verdict_w: int) -> int:
+def _begin(birth: Birth, config: Config, verdict_w: int) -> None:
     """Take the lock, leave the terminal and keep a watchdog; returns when the master is to end."""
     try:
         if not birth.lock.acquire():
             _say(verdict_w, "locked")
-            return 1
+            return
     except (OSError, pidfiles.PidfileError) as error:
         _say(verdict_w, f"failed {_explain(error)}")
-        return 1
+        return
     _leave_terminal()
-    return _keep(birth, config, verdict_w)
+    keep(birth, config, verdict_w=verdict_w)
 
 
-def _keep(birth: Birth, config: Config, verdict_w: int) -> int:
-    """Be the keeper: from now on, our children are the watchdog and the apps of watchdogs that died."""
+def keep(
+    birth: Birth, config: Config, *, verdict_w: int = -1, news: tuple[int, int] | None = None, watchdog: int = 0
+) -> None:  # fmt: skip
+    """Be the keeper: from now on, our children are the watchdog and the apps of watchdogs that died.
+
+    `news`, `watchdog`: the pipe and the child of the keeper that this process was before it exec'ed.
+    """
     proc.become_subreaper()
-    deaths_r, deaths_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    deaths_r, deaths_w = news or os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     keeper_pid = os.getpid()
     first = True
 
-    def watch() -> int:
-        news = Keeper(pid=keeper_pid, deaths_r=deaths_r, young=first and verdict_w >= 0)
-        return _watch(birth, config, news, verdict_w if first else -1)
+    def watch() -> None:
+        young = first and verdict_w >= 0
+        _watch(
+            birth, config, Keeper(pid=keeper_pid, deaths_r=deaths_r, deaths_w=deaths_w, young=young),
+            verdict_w if first else -1,
+        )  # fmt: skip
+
+    def replace(watchdog: int) -> None:
+        if birth.program is None:
+            return
+        try:
+            reexec.replace(
+                birth.program,
+                Inheritance(
+                    role="keeper", lock=birth.lock.fd, news_r=deaths_r, news_w=deaths_w, watchdog=watchdog,
+                    before=__version__,
+                ),
+            )  # fmt: skip
+        except OSError as error:
+            birth.journal.error(f"the keeper cannot follow, and runs on as it is: {error}")
 
     def born() -> None:
         nonlocal first
@@ -114,14 +139,16 @@ def _keep(birth: Birth, config: Config, verdict_w: int) -> int:
     # The memory that keeper and watchdog share is copied where it is written to, and a collection writes to all of it.
     gc.disable()
     gc.freeze()
-    return keeper.keep(watch, born, deaths_w)
+    keeper.keep(watch, born, deaths_w, replace=replace, watchdog=watchdog)
 
 
-def _watch(birth: Birth, config: Config, news: Keeper, verdict_w: int) -> int:
+def _watch(birth: Birth, config: Config, news: Keeper, verdict_w: int) -> None:
     """Be a watchdog; `verdict_w`: where the very first one says that it is ready, -1 for all others."""
     gc.enable()
     journal = birth.journal
-    setup = Setup(source=birth.source, run=birth.run, journal=journal, lock=birth.lock, keeper=news)
+    setup = Setup(
+        source=birth.source, run=birth.run, journal=journal, lock=birth.lock, keeper=news, program=birth.program
+    )  # fmt: skip
     try:
         birth.lock.renew()
         if verdict_w < 0:
@@ -131,21 +158,27 @@ def _watch(birth: Birth, config: Config, news: Keeper, verdict_w: int) -> int:
         if verdict_w < 0:
             raise
         _say(verdict_w, f"failed {_explain(error)}")
-        return 1
+        return
     Desk(watchdog)
     journal.info(f"watching, process {os.getpid()}")
     if verdict_w >= 0:
         _say(verdict_w, "ready")
         os.close(verdict_w)
+    go_on(birth, watchdog)
+
+
+def go_on(birth: Birth, watchdog: Watchdog) -> None:
+    """Watch until everything is stopped; a keeper that is killed meanwhile is succeeded by us."""
+    journal = birth.journal
     if _run(watchdog):
-        return 0
+        return
     # The keeper is gone. We become it: the apps are our children already, and stay so whatever happens to the
     # watchdog that we make now.
     journal.warning(f"the keeper was killed; process {os.getpid()} takes its place")
     watchdog.let_go()
     # What else a watchdog holds open, a keeper must not: its heirs would all inherit it.
     spawn.close_all_but(birth.lock.fd)
-    return _keep(birth, watchdog.config, -1)
+    keep(birth, watchdog.config)
 
 
 def _run(watchdog: Watchdog) -> bool:
@@ -164,8 +197,9 @@ def _run(watchdog: Watchdog) -> bool:
 
 
 def foreground(
-    source: Source, run: RunDirectory, config: Config, logfile: str, names: list[str], *, verbose: bool
-) -> int:
+    source: Source, run: RunDirectory, config: Config, logfile: str, names: list[str], *, verbose: bool,
+    program: Program | None = None,
+) -> int:  # fmt: skip
     """Be the master, in this process, until told to stop; returns the exit status. Raises LockedError, BirthError."""
     _make_directories(run.path, os.path.dirname(logfile))
     lock = pidfiles.Lock(run.pidfile)
@@ -174,7 +208,9 @@ def foreground(
         if not lock.acquire():
             raise LockedError
         journal = Journal(logfile, verbose=verbose, echo=True)
-        setup = Setup(source=source, run=run, journal=journal, lock=lock, notify_address=address)
+        setup = Setup(
+            source=source, run=run, journal=journal, lock=lock, notify_address=address, program=program
+        )
         watchdog = Watchdog(setup, config)
     except (OSError, pidfiles.PidfileError) as error:
         raise BirthError(_explain(error)) from None

@@ -21,6 +21,7 @@ from .lean import Any
 from .loading import Source, UnreadableError
 from .paths import NoHomeError, RunDirectory
 from .programs import Search
+from .reexec import CHECK, TAKE_OVER, Program, this_program
 from .spec import App, Config
 
 _BIRTHS = 3
@@ -34,6 +35,7 @@ class Command:
         """Find out where everything is. Raises NoHomeError."""
         self.options = options
         self.program = os.path.basename(program)
+        self._script = os.path.abspath(program)
         given: tuple[Any, ...] = (options.master_config, options.pidfile_dir, options.logfile_dir)
         if None in given:
             fallback = paths.defaults(dict(os.environ), os.geteuid())
@@ -70,6 +72,8 @@ class Command:
         verbs: dict[str, Callable[[], int]] = {
             "start": self.start, "restart": self.start, "stop": self.stop, "status": self.status,
             "configtest": self.configtest, "run": self.run, "logs": self.logs, "events": self.events,
+            "reexec": self.reexec,
+            CHECK: self.take_over, TAKE_OVER: self.take_over,
             "reload": self.reload, "force-reload": self.reload, "try-restart": self.try_restart,
         }  # fmt: skip
         return verbs[self.options.verb]()
@@ -133,6 +137,28 @@ class Command:
                 "no master runs, so there is nothing to reload; start reads the file", Verb.NOT_RUNNING
             )
         return self.dispatch.reload(sock, dry_run=self.options.dry_run)
+
+    def reexec(self) -> int:
+        """Have the master replaced by what is installed now."""
+        if self.options.names:
+            return self.terminal.fail("reexec takes no names: it replaces the master", Verb.USAGE)
+        sock = client.connect(self.run_directory.socket)
+        if sock is None:
+            return self.terminal.fail("no master runs, so there is nothing to replace", Verb.NOT_RUNNING)
+        return self.dispatch.reexec(sock)
+
+    def take_over(self) -> int:
+        """Be tried out by, or come after, the version before."""
+        from . import birth, takeover
+        from .journal import Journal
+
+        if self.options.verb == CHECK:
+            return takeover.check(self.source, self.run_directory, self.options.names)
+        origin = birth.Birth(
+            source=self.source, run=self.run_directory, lock=pidfiles.Lock(self.run_directory.pidfile),
+            journal=Journal(self.logfile, verbose=self.options.verbose), program=self._program(),
+        )  # fmt: skip
+        return takeover.take_over(origin, self.options.names, verbose=self.options.verbose)
 
     def stop(self) -> int:
         """Stop apps; without names the master too. After a crash of the master, what it left is found and ended."""
@@ -202,6 +228,7 @@ class Command:
                 self.logfile,
                 self.options.names,
                 verbose=self.options.verbose,
+                program=self._program(),
             )
         except birth.LockedError:
             return self.terminal.fail(f"a master runs already in {self.run_directory.path}", Verb.FAILED)
@@ -239,6 +266,16 @@ class Command:
 
     # Their parts
 
+    def _program(self) -> Program:
+        """What a later version of us is to be called with, from any directory."""
+        directories = self.source.directories
+        flags = [
+            f"--master_config={self.config_file}", f"--pidfile_dir={self.run_directory.path}",
+            f"--logfile_dir={directories.logfile_dir}", f"--state_dir={self.run_directory.state}",
+            *(["--verbose"] if self.options.verbose else []),
+        ]  # fmt: skip
+        return this_program(self._script, flags)
+
     def _nothing_runs(self, verb: str, *, noting: Sequence[str] = ()) -> int:
         """`noting`: apps that are to stay stopped all the same when a master is made."""
         problems = []
@@ -262,7 +299,7 @@ class Command:
         files = (self.source, self.run_directory, config, self.logfile)
         for _ in range(_BIRTHS):
             try:
-                birth.detach(*files, verbose=self.options.verbose, revive=revive)
+                birth.detach(*files, verbose=self.options.verbose, revive=revive, program=self._program())
                 return client.connect(self.run_directory.socket)
             except birth.LockedError:
                 # Somebody else is just doing the same, or a master hangs; or one was just about to end.

@@ -9,7 +9,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterable
 
-from . import changes, reloading
+from . import __version__, changes, reloading
 from .control import Conversation, Request
 from .exit_codes import Status, Verb
 from .lean import Any, Final, dataclass, field
@@ -18,12 +18,13 @@ from .lifecycle import ALIVE, State
 from .loading import UnreadableError
 from .output import Output
 from .reloading import Journalled, Listener
+from .succession import Succession
 from .watchdog import Watchdog
 
 START_GRACE_S: Final = 0.2
 """A program that cannot tell when it is ready counts as started once it has lived so long."""
 _MAX_NAMES: Final = 4096
-_VERBS: Final = ("start", "stop", "restart", "reload", "status", "events")
+_VERBS: Final = ("start", "stop", "restart", "reload", "reexec", "status", "events")
 
 
 class _Startup:
@@ -59,6 +60,7 @@ class Desk:
     def __init__(self, watchdog: Watchdog) -> None:
         self.watchdog = watchdog
         self._jobs: list[Job] = []
+        self.succession = Succession(watchdog, lambda: bool(self._jobs))
         watchdog.on_request = self.take
         watchdog.at_each_turn = self.look
         watchdog.on_hangup = lambda: self._reload(Journalled(watchdog.journal))
@@ -81,6 +83,8 @@ class Desk:
             talk.finish(status=report, exit=code)
         elif verb == "stop":
             self._stop(names, talk)
+        elif verb == "reexec":
+            self.succession.begin(talk)
         elif verb == "reload":
             self._reload(talk, dry_run=request.get("dry_run") is True)
         else:
@@ -89,7 +93,7 @@ class Desk:
 
     def look(self, now_s: float) -> float | None:
         """Tell of what has settled; returns when to look again, if only time must pass."""
-        due = [self._look_at(job, now_s) for job in list(self._jobs)]
+        due = [*(self._look_at(job, now_s) for job in list(self._jobs)), self.succession.look(now_s)]
         return min((time_s for time_s in due if time_s is not None), default=None)
 
     def start(self, names: list[str], done: Callable[[], None]) -> None:
@@ -274,7 +278,7 @@ def status(watchdog: Watchdog, names: Iterable[str]) -> tuple[dict[str, Any], in
         fine &= not life.wanted or _as_wanted(life)
     master = {
         "pid": watchdog.setup.lock.holder, "state": "stopping" if watchdog.leaving else "running",
-        "config": watchdog.config.file, "started_s": watchdog.started_unix,
+        "version": __version__, "config": watchdog.config.file, "started_s": watchdog.started_unix,
     }  # fmt: skip
     code = Status.RUNNING if fine else Status.SOME_NOT_RUNNING
     if unknown:

@@ -56,6 +56,10 @@ class Conversation:
             self._outbox += lines
             self._flush()
 
+    def fileno(self) -> int:
+        """The connection's descriptor."""
+        return self._connection.fileno()
+
     @property
     def unread(self) -> int:
         """Bytes that the client has left no room for."""
@@ -142,16 +146,28 @@ class ControlServer:
     """Listens at `path` and hands requests on."""
 
     def __init__(
-        self, path: str, selector: selectors.BaseSelector, on_request: Callable[[Request, Conversation], None]
-    ) -> None:
-        """Bind, replacing what an earlier master left at `path`. Raises OSError."""
+        self, path: str, selector: selectors.BaseSelector,
+        on_request: Callable[[Request, Conversation], None], *, inherited: int = -1,
+    ) -> None:  # fmt: skip
+        """Bind, replacing what an earlier master left at `path`. Raises OSError.
+
+        `inherited`: a socket that listens there already, with whoever waits at the door; -1: there is none.
+        """
         self.path = path
         self.on_request = on_request
         self._selector = selector
         self._conversations: dict[Conversation, None] = {}
         self.resume_s: float | None = None
         """No descriptor was free for another client: when to listen again (monotonic)."""
-        self._listen()
+        if inherited >= 0 and os.path.lexists(path):
+            self._socket = socket.socket(fileno=inherited)
+            self._selector.register(self._socket, selectors.EVENT_READ, self._accept)
+        else:
+            self._listen()
+
+    def fileno(self) -> int:
+        """The descriptor that listens."""
+        return self._socket.fileno()
 
     def _listen(self) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -191,6 +207,10 @@ class ControlServer:
             # Whoever has been silent the longest makes room: nobody can lock the others out by saying nothing.
             silent = next((talk for talk in self._conversations if not talk.asked), None)
             (silent or next(iter(self._conversations))).close()
+        self.converse(connection)
+
+    def converse(self, connection: socket.socket) -> Conversation:
+        """Take up a conversation; also one that an earlier watchdog of this process has begun."""
         conversation = Conversation(connection, self)
         self._conversations[conversation] = None
         self._selector.register(connection, selectors.EVENT_READ, conversation.ready)
@@ -198,6 +218,7 @@ class ControlServer:
         if uid not in (0, os.geteuid()):
             text = f"user {uid} may not command a master of user {os.geteuid()}"
             conversation.refusal = {"error": text, "rights": True}
+        return conversation
 
     def want(self, conversation: Conversation, connection: socket.socket, *, writing: bool) -> None:
         """Watch for room to write only while something waits to be written."""

@@ -54,7 +54,7 @@ class Crew:
 
     def __init__(
         self, *, search: Search, run: RunDirectory, journal: Journal, keeper: Keeper,
-        selector: selectors.BaseSelector, emit: Emit,
+        selector: selectors.BaseSelector, emit: Emit, inherited: int = -1,
     ) -> None:  # fmt: skip
         """Take up work: the notify socket and the record directory are made. Raises OSError."""
         self.instances: dict[str, Instance] = {}
@@ -73,8 +73,8 @@ class Crew:
         """Called with pid and wait status of each child that ended and belongs to no app."""
         self.run = run.path
         self._vigil: Vigil | None = None
-        self._notify = NotifySocket(run.notify)
-        selector.register(self._notify, selectors.EVENT_READ, lambda _: self._on_reports())
+        self.notify = NotifySocket(run.notify, inherited)
+        selector.register(self.notify, selectors.EVENT_READ, lambda _: self._on_reports())
         if keeper.deaths_r >= 0:
             selector.register(keeper.deaths_r, selectors.EVENT_READ, lambda _: self.deaths.take())
 
@@ -85,14 +85,14 @@ class Crew:
             instance for instance in self.instances.values() if instance.main and not instance.app.detaches
         ]
         kept = [self.records.directory, *(instance.app.pidfile for instance in ours)]
-        return not self._notify.missing and all(os.path.lexists(path) for path in kept)
+        return not self.notify.missing and all(os.path.lexists(path) for path in kept)
 
     def restore(self) -> None:
         """Make what somebody removed from the run directory anew. Raises OSError."""
-        if self._notify.missing:
-            self._selector.unregister(self._notify)
-            self._notify.restore()
-            self._selector.register(self._notify, selectors.EVENT_READ, lambda _: self._on_reports())
+        if self.notify.missing:
+            self._selector.unregister(self.notify)
+            self.notify.restore()
+            self._selector.register(self.notify, selectors.EVENT_READ, lambda _: self._on_reports())
         self.register.restore(self.lives, self.instances)
 
     @property
@@ -103,7 +103,7 @@ class Crew:
     def close(self) -> None:
         """All apps are gone: leave no file behind."""
         self.output.close_all()
-        self._notify.close()
+        self.notify.close()
         self.records.discard()
 
     def let_go(self) -> None:
@@ -111,7 +111,7 @@ class Crew:
         if self._vigil is not None:
             self._vigil.close()
         self.output.close_all()
-        self._notify.let_go()
+        self.notify.let_go()
 
     def next_probe_s(self) -> float | None:
         """When something is to be looked at next: a pidfile, an app's health, what it printed (monotonic)."""
@@ -174,7 +174,7 @@ class Crew:
                     self.output,
                     cookie=instance.cookie,
                     run=self.run,
-                    notify_socket=self._notify.address,
+                    notify_socket=self.notify.address,
                 )
                 launches.append((life, instance, launch))
             except ProgramError as error:
@@ -403,7 +403,7 @@ class Crew:
 
     def _on_reports(self) -> bool:
         """Take a batch; False if there was nothing."""
-        reports = self._notify.receive()
+        reports = self.notify.receive()
         for report in reports:
             name = sender(report, self.instances, lambda report=report: self._awaited(report))  # type: ignore[misc]
             if name is None:

@@ -27,6 +27,8 @@ class Keeper:
     pid: int = 0
     deaths_r: int = -1
     young: bool = True
+    deaths_w: int = -1
+    """Where it writes: to be handed on with the rest."""
 
     @property
     def alive(self) -> bool:
@@ -45,6 +47,8 @@ class Deaths:
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
         self._known: OrderedDict[int, Exit] = OrderedDict()
+        self.keeper_version = ""
+        """What a keeper that was replaced has said it is."""
 
     def take(self) -> None:
         """Take in what has been told."""
@@ -54,6 +58,9 @@ class Deaths:
             return
         for line in news.splitlines():
             pid, status = line.split()
+            if pid == b"keeper":
+                self.keeper_version = status.decode()
+                continue
             self._known[int(pid)] = from_wait_status(int(status))
         while len(self._known) > _MAX_KEPT:
             self._known.popitem(last=False)

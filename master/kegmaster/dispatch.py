@@ -90,6 +90,30 @@ class Dispatch:
             f"the master ended before it was done; see {self._logfile}, and try again", Verb.FAILED
         )
 
+    def reexec(self, sock: socket.socket) -> int:
+        """Have the master replaced by the version that is installed now; the exit status."""
+        for answer in client.ask(sock, self._timeout_s, verb="reexec"):
+            if "replaced" not in answer:
+                return self._terminal.fail(answer["error"], int(answer.get("exit", Verb.FAILED)))
+            told = answer["replaced"]
+            if self._terminal.json:
+                print(json.dumps({"verb": "reexec", "master": told, "exit": int(Verb.DONE)}, indent=2))
+            else:
+                print(
+                    f"master: replaced, version {told['before']} -> {told['version']},"
+                    f" {told['apps']} app{'' if told['apps'] == 1 else 's'} kept, control away {told['away_s']:.2f} s"
+                )
+            return Verb.DONE
+        following = self.reconnect()
+        if following is None:
+            return self._terminal.fail(f"the master has ended; see {self._logfile}", Verb.FAILED)
+        answer = next(client.ask(following, self._timeout_s, verb="status", names=[]), {})
+        version = answer.get("status", {}).get("master", {}).get("version", "unknown")
+        return self._terminal.fail(
+            f"the master fell while it was being replaced; version {version} runs now, see {self._logfile}",
+            Verb.FAILED,
+        )
+
     def reload(self, sock: socket.socket, *, dry_run: bool) -> int:
         """Have the file read again, or see what that would change; the exit status."""
         code = self.follow(sock, "reload", [], dry_run=dry_run)

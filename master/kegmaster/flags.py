@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from . import __version__
+from . import __version__, reexec
 from .exit_codes import HELP, Verb
 from .lean import Final, NoReturn, dataclass, field
 
@@ -20,6 +20,7 @@ VERBS: Final = {
     "try-restart": "restart, if a master runs; else do nothing",
     "reload": "read the configuration again, and start, stop or restart just the apps that it changes",
     "force-reload": "the same as reload",
+    "reexec": "replace the master by the version that is installed now, while the apps run",
     "status": "show what runs, what does not, and why",
     "configtest": "check the configuration, print the commands that start would run, and touch nothing",
     "run": "be the master in the foreground, for containers and init systems",
@@ -113,7 +114,7 @@ def parse(argv: Sequence[str], program: str) -> Options:
         raise SystemExit(Verb.DONE)
     if not options.verb:
         _fail(program, "no verb given")
-    if options.verb not in VERBS:
+    if options.verb not in (*VERBS, *reexec.VERBS):
         _fail(program, f"unknown verb {options.verb!r}; the verbs are {', '.join(VERBS)}")
     return options
 

@@ -55,22 +55,32 @@ class Report:
 class NotifySocket:
     """Receives reports. `address` goes into the apps' NOTIFY_SOCKET."""
 
-    def __init__(self, path: str) -> None:
-        """Bind at `path`, or at an abstract name where the path is too long for the apps' own call. Raises OSError."""
+    def __init__(self, path: str, inherited: int = -1) -> None:
+        """Bind at `path`, or at an abstract name where the path is too long for the apps' own call. Raises OSError.
+
+        `inherited`: a socket that is bound there already, with what came in meanwhile; -1: there is none.
+        """
         self.path = path
-        self._open()
+        self.address = self._address()
+        if inherited >= 0 and not self.missing:
+            self._socket = socket.socket(fileno=inherited)
+        else:
+            self._open()
+
+    def _address(self) -> str:
+        if len(os.fsencode(self.path)) <= 107:
+            return self.path
+        return f"@kegmaster-{os.geteuid()}-{zlib.crc32(os.fsencode(self.path)):08x}"
 
     def _open(self) -> None:
         path = self.path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        if len(os.fsencode(path)) <= 107:
-            self.address = path
+        if not self.address.startswith("@"):
             bind(self._socket, path)
             # Apps may run as other users; what they say is believed only of their own app.
             os.chmod(path, 0o666)
         else:
-            self.address = f"@kegmaster-{os.geteuid()}-{zlib.crc32(os.fsencode(path)):08x}"
             self._socket.bind("\0" + self.address[1:])
 
     @property

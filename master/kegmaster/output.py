@@ -290,6 +290,11 @@ class Output:
             channel.drain(time.monotonic())
             self._end(channel)
 
+    def drain_all(self) -> None:
+        """Write down all that was printed so far."""
+        for channel in self._channels.values():
+            channel.drain(time.monotonic())
+
     def close_all(self) -> None:
         """No watchdog comes after us, or one that finds the spools by itself."""
         for channel in self._channels.values():

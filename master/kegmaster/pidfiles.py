@@ -139,6 +139,16 @@ class Lock:
         what = "is a symlink" if stat.S_ISLNK(mode) else "is no plain file"
         raise PidfileError(f"pidfile {self.path} {what}; remove it")
 
+    def inherit(self, fd: int) -> None:
+        """Go on holding the lock by `fd`, which came through exec. Raises PidfileError if it is not that."""
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ours already: this changes nothing
+            if not self._is_at_path(fd):
+                raise PidfileError(f"pidfile {self.path} is another file by now")
+        except OSError as error:
+            raise PidfileError(f"pidfile {self.path}: descriptor {fd} is not its lock: {error}") from None
+        self.fd = fd
+
     @property
     def held(self) -> bool:
         """We have it, and the file at its path is the one that we locked."""

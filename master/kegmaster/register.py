@@ -62,6 +62,12 @@ class Register:
                 self._failed.discard(name)
                 self._written[name] = wanted
 
+    def write_all(self, lives: Mapping[str, Life], instances: Mapping[str, Instance]) -> bool:
+        """Write down how things stand for whoever comes next; False if the disk does not take it."""
+        for name, instance in instances.items():
+            self.write(lives[name], instance)
+        return not self._failed
+
     def restore(self, lives: Mapping[str, Life], instances: Mapping[str, Instance]) -> None:
         """Write everything anew, since some of it was removed. Raises OSError."""
         self._records.prepare()

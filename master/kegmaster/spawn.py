@@ -64,6 +64,15 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def restore_file_limit() -> None:
+    """Undo that: whoever comes after us in this process is to find what we found."""
+    global _soft_limit
+    if _soft_limit:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_soft_limit, hard))
+        _soft_limit = 0
+
+
 class Batch:
     """Processes made together; `held` is in the order of the launches, an OSError where the fork failed."""
 

@@ -28,6 +28,7 @@ from .life import Life
 from .lifecycle import ALIVE, Action, Event, State
 from .loading import Source
 from .paths import RunDirectory
+from .reexec import Inheritance, Program
 from .restart import Exit
 from .spec import App, Config
 
@@ -45,6 +46,9 @@ class Setup:
     lock: pidfiles.Lock
     keeper: Keeper = field(default_factory=Keeper)
     notify_address: str = ""
+    program: Program | None = None
+    """What this process runs, to become it anew."""
+    inherited: Inheritance = field(default_factory=Inheritance)
 
 
 class Watchdog:
@@ -71,7 +75,7 @@ class Watchdog:
         self.on_hangup: Callable[[], None] = lambda: None
         """Called on SIGHUP."""
         self.intent = Intent(setup.run.stopped)
-        self._selector = selectors.DefaultSelector()
+        self.selector = selectors.DefaultSelector()
         self._to_spawn: list[Life] = []
         self._changed = True
         self._lateness = Lateness()
@@ -80,7 +84,7 @@ class Watchdog:
         self._listen_to_signals()
         self.crew = Crew(
             search=setup.source.search, run=setup.run, journal=setup.journal, keeper=setup.keeper,
-            selector=self._selector, emit=self.handle,
+            selector=self.selector, emit=self.handle, inherited=setup.inherited.notify,
         )  # fmt: skip
         self.lives = self.crew.lives
         log = EventLog(path_beside(setup.journal.path), setup.journal)
@@ -102,12 +106,14 @@ class Watchdog:
                 self.handle(life, Event.START)
         self.stopping.update(life.app.name for life in self.lives.values() if not life.wanted)
         self._inotify = Inotify()
-        self._selector.register(self._inotify, selectors.EVENT_READ, lambda _: self._on_files())
+        self.selector.register(self._inotify, selectors.EVENT_READ, lambda _: self._on_files())
         if setup.keeper.alive:
             # Readable once the keeper has ended. If it has by now, `run` sees that first thing.
             with contextlib.suppress(ProcessLookupError):
-                self._selector.register(os.pidfd_open(setup.keeper.pid), selectors.EVENT_READ, lambda _: None)
-        self._control = ControlServer(setup.run.socket, self._selector, lambda *call: self.on_request(*call))
+                self.selector.register(os.pidfd_open(setup.keeper.pid), selectors.EVENT_READ, lambda _: None)
+        self.control = ControlServer(
+            setup.run.socket, self.selector, lambda *call: self.on_request(*call), inherited=setup.inherited.control
+        )  # fmt: skip
         setup.lock.claim(os.getpid())
 
     def run(self) -> bool:
@@ -133,15 +139,15 @@ class Watchdog:
                 due_s = min((time_s for time_s in times if time_s is not None), default=None)
             wait_s = self._wait_s(due_s)
             self._lateness.going_to_wait(time.monotonic(), wait_s)
-            ready = self._selector.select(wait_s)
+            ready = self.selector.select(wait_s)
             now_s = time.monotonic()
             if lost_s := self._lateness.woken(now_s):
                 self.crew.on_lost_time(lost_s)
             # All that came before `now_s` is read before anybody is judged by it: a select whose time ran out while we
             # were stopped returns without a look.
-            for key, mask in ready if ready and not lost_s else self._selector.select(0):
+            for key, mask in ready if ready and not lost_s else self.selector.select(0):
                 # An earlier callback of this batch may have let go of this one.
-                if self._selector.get_map().get(key.fd) is key:
+                if self.selector.get_map().get(key.fd) is key:
                     key.data(mask)
             self._on_time(now_s)
 
@@ -152,7 +158,7 @@ class Watchdog:
         self.history.log.flush()
         notify.tell(self.setup.notify_address, "STOPPING=1")
         self._inotify.close()
-        self._control.close()
+        self.control.close()
         self.crew.close()
         self.setup.lock.release()
 
@@ -160,9 +166,9 @@ class Watchdog:
         """Stop listening, and leave all files to the watchdog that comes after us."""
         signal.set_wakeup_fd(-1)
         self._inotify.close()
-        self._control.let_go()
+        self.control.let_go()
         self.crew.let_go()
-        self._selector.close()
+        self.selector.close()
 
     def _settle(self) -> None:
         """Carry out what the events so far have led to, until nothing moves any more."""
@@ -187,7 +193,7 @@ class Watchdog:
         self._inotify.watch([(self.setup.run.path, GONE), *watches])
 
     def _wait_s(self, due_s: float | None) -> float | None:
-        times = [due_s, self.crew.next_probe_s(), self._control.resume_s]
+        times = [due_s, self.crew.next_probe_s(), self.control.resume_s]
         times += [life.deadline_s for life in self.lives.values()]
         soonest_s = min((time_s for time_s in times if time_s is not None), default=None)
         # epoll takes no more than 24 days.
@@ -195,7 +201,7 @@ class Watchdog:
 
     def _on_time(self, now_s: float) -> None:
         self.crew.on_time(now_s)
-        self._control.on_time(now_s)
+        self.control.on_time(now_s)
         for life in list(self.lives.values()):
             if life.deadline_s is not None and life.deadline_s <= now_s:
                 life.deadline_s = None
@@ -204,11 +210,13 @@ class Watchdog:
 
     def _listen_to_signals(self) -> None:
         wake_r, wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.wake_r = wake_r
+        """Where the numbers of signals are read from."""
         signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
         for number in _SIGNALS:
             signal.signal(number, _take_note)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        self._selector.register(
+        self.selector.register(
             wake_r, selectors.EVENT_READ, lambda _: self._on_signals(os.read(wake_r, 4096))
         )
 
@@ -225,7 +233,7 @@ class Watchdog:
             os.makedirs(run.path, mode=0o700, exist_ok=True)
             self.setup.lock.renew()
             self.setup.lock.claim(os.getpid())
-            self._control.restore()
+            self.control.restore()
             self.crew.restore()
         except (OSError, pidfiles.PidfileError) as error:
             self.journal.error(f"{run.path}: {error}")

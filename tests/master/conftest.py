@@ -97,6 +97,7 @@ class Box:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.config = directory / "apps.cfg"
+        self.script = MASTER
         self.run = directory / "run"
         self.log = directory / "log"
         self.home = directory / "home"
@@ -115,7 +116,7 @@ class Box:
 
     def command(self, *words: str) -> list[str]:
         flags = (f"--master_config={self.config}", f"--pidfile_dir={self.run}", f"--logfile_dir={self.log}")
-        return [str(MASTER), *words, *flags]
+        return [str(self.script), *words, *flags]
 
     def master(self, *words: str, expect: int | None = 0) -> subprocess.CompletedProcess[str]:
         """Run one verb to its end."""

@@ -665,10 +665,10 @@ def inside(
         },
         "pidfiles": {"read": read, "write": write, "remove": remove, "caveat": lambda _: ""},
         "spawn": {"hold": kernel.hold, "raise_file_limit": lambda: None},
-        "crew": {"Records": lambda _: Records(kernel), "NotifySocket": lambda _: keep("notify"), "prepare": prepare,
+        "crew": {"Records": lambda _: Records(kernel), "NotifySocket": lambda *_: keep("notify"), "prepare": prepare,
                  "Output": lambda *_: Quiet(drain=(), due_s=None)},
         "watchdog": {
-            "Inotify": lambda: keep("inotify"), "ControlServer": control, "existing": os.path.dirname,
+            "Inotify": lambda: keep("inotify"), "ControlServer": lambda *given, **_: control(*given), "existing": os.path.dirname,
             "_take_note": None, "EventLog": lambda *_: Quiet(), "Intent": lambda _: Intent(kernel),
         },
         "life": {"step": step},

@@ -29,7 +29,7 @@ def test_status_shows_every_app_in_the_promised_form(box: Box) -> None:
     box.master("start")
     report = json.loads(box.master("status", "--json").stdout)
     assert list(report) == ["master", "apps"]
-    assert list(report["master"]) == ["pid", "state", "config", "started_s"]
+    assert list(report["master"]) == ["pid", "state", "version", "config", "started_s"]
     assert list(report["apps"][0]) == [
         "name", "state", "pid", "uptime_s", "restarts", "last_exit", "reason", "last_output", "output_lost", "next_try_s", "pidfile", "logfile", "command",
     ]  # fmt: skip
