@@ -33,7 +33,8 @@ class Plan:
         """The exit status if the configuration is refused."""
         if not self.config.problems:
             return None
-        lacking = {problem.section for problem in self.config.problems} <= self.missing
+        # A missing program is one problem of its section, and here the only one of each.
+        lacking = sorted(problem.section or "" for problem in self.config.problems) == sorted(self.missing)
         return Verb.NOT_INSTALLED if lacking else Verb.NOT_CONFIGURED
 
 

@@ -95,6 +95,7 @@ def test_the_launchers_own_policy_changes_under_a_running_app(box: Box) -> None:
         ("[one]\n_enabled = True\n_command = PROBE 2\n_restart = maybe\n", 6),
         ("[one]\n_enabled = True\n_command = PROBE 2\n[off]\n_restart = maybe\n_command = PROBE\n", 6),
         ("[one]\n_enabled = True\n_command = PROBE 2\n[two]\n_enabled = True\n_command = /no/such/program\n", 5),
+        ("[one]\n_enabled = True\n_command = PROBE 2\n[two]\n_enabled = True\n_restart = x\n_command = /no/such\n", 6),
         ("no section\n", 6),
     ],
 )  # fmt: skip
