@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -147,3 +148,20 @@ def test_another_user_is_told_that_he_has_no_rights(box: Box, talk: socket.socke
         assert json.loads(answered.read())["error"] == "user 65534 may not command a master of user 0"
     os.wait()
     assert box.app("app")["state"] == "running"
+
+
+def test_a_status_that_meets_a_dying_watchdog_is_asked_of_the_next(box: Box) -> None:
+    box.write(APP.format(probe=box.program("probe")))
+    box.run.mkdir()
+    report = {"master": {"pid": 1, "state": "running", "config": "", "started_s": None}, "apps": []}
+    with (box.run / "kegbot_master.pid").open("w") as lock, socket.socket(socket.AF_UNIX) as listener:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        listener.bind(str(box.run / "kegbot_master.sock"))
+        listener.listen()
+        asking = subprocess.Popen(box.command("status", "--json"), stdout=subprocess.PIPE)
+        listener.settimeout(20)
+        listener.accept()[0].close()
+        with listener.accept()[0] as heir:
+            heir.sendall(json.dumps({"status": report, "exit": 0}).encode() + b"\n")
+            assert json.loads(asking.communicate(timeout=20)[0]) == report
+    assert asking.returncode == 0
