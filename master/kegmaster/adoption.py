@@ -125,6 +125,7 @@ def _living(app: App, record: Record) -> Instance | None:
 def _half_made(app: App, record: Record) -> Instance | None:
     """The watchdog died between making the starter and learning which daemon it left: take up that search."""
     instance = Instance(app, record.cookie)
+    instance.started_with = dict(record.started_with) or instance.started_with
     instance.session = record.session
     instance.parent = 0
     if instance.find_main():

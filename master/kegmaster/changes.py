@@ -141,6 +141,8 @@ def _command(argv: Iterable[str]) -> str:
 
 
 def _shown(key: str, value: Any) -> str:
+    if value is None:
+        return ""
     if key == "_umask":
         return f"{value:03o}"
     if key == "_kill_signal":

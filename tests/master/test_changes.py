@@ -12,7 +12,7 @@ from kegmaster.changes import Running, decide, details, headline, row, withheld
 from kegmaster.config import Directories, configure
 from kegmaster.lean import replace
 from kegmaster.settings import OWN, changed, checksums, settings
-from kegmaster.spec import App, Config, Context
+from kegmaster.spec import App, Check, Config, Context
 
 
 def app(name: str, *words: str, **fields: object) -> App:
@@ -88,6 +88,18 @@ def test_a_change_reads_as_old_and_new() -> None:
     assert details(row(change)) == [
         "  - probe", "  + probe 'a b'", "  _timeout_stop_sec: 10 -> 5", "  _kill_signal: TERM -> INT", "  _umask: 022 -> 077",
     ]  # fmt: skip
+
+
+def test_a_setting_that_was_not_there_reads_as_none() -> None:
+    new = replace(
+        ONE, wait_for="/dev/kegboard", health=Check(kind="tcp", text="tcp", written="tcp://:80 every=5")
+    )
+    (change,) = decide({"one": Running(app=ONE)}, (), Config(file="f", apps=(new,)))
+    assert change.kind == "update"
+    assert details(row(change)) == [
+        "  _wait_for: none -> /dev/kegboard",
+        "  _health: none -> tcp://:80 every=5",
+    ]
 
 
 def test_a_secret_is_never_shown() -> None:
