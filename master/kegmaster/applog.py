@@ -89,6 +89,8 @@ def rotate(path: str, backups: int) -> None:
 class AppLog:
     """The log of one app; `cap` bytes, 0 for any size; `uid`, `gid`: whom a new one belongs to."""
 
+    __slots__ = ("_backups", "_cap", "_complain", "_gid", "_stuck", "_uid", "in_line", "path")
+
     def __init__(
         self, path: str, *, cap: int, backups: int, uid: int | None, gid: int | None,
         complain: Callable[[str], None],

@@ -72,6 +72,11 @@ class Loss:
 class _Channel:
     """From one spool to one log."""
 
+    __slots__ = (
+        "_cause", "_journal", "_line_s", "_on_loss", "_retry_s", "_since", "_tail", "_unsaid",
+        "due_s", "log", "name", "over", "spool", "trouble",
+    )  # fmt: skip
+
     def __init__(
         self,
         name: str,

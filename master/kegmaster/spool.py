@@ -27,6 +27,8 @@ _MARK: Final = "/memfd:kegmaster:"
 class Spool:
     """What one app has printed and nobody has consumed yet."""
 
+    __slots__ = ("_holes", "_released", "end", "fd", "position")
+
     def __init__(self, fd: int, position: int = 0) -> None:
         """Take on the memfd `fd`, consumed up to `position`."""
         self.fd = fd

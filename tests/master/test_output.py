@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import selectors
 import signal
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from kegmaster.applog import parts
+from kegmaster.journal import Journal
 from kegmaster.keys import size
-from kegmaster.output import LINE_BYTES, last_lines, ripe
+from kegmaster.output import LINE_BYTES, Output, last_lines, ripe
+from kegmaster.spec import App
 from kegmaster.spool import Spool
 
 from .conftest import Box, eventually, living, proc_status, wait_for_end
@@ -446,6 +449,44 @@ def test_a_program_may_open_dev_stdout_and_even_truncate_it(box: Box) -> None:
     )
     box.master("start")
     eventually(lambda: (box.log / "app.log").read_bytes() == b"one\ntwo\nthree\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start an app as another user")
+def test_an_app_of_another_user_may_open_dev_stdout_and_its_log_is_its_own(box: Box) -> None:
+    box.write(
+        """
+        [app]
+        _enabled = True
+        _user = nobody
+        _command = sh -c 'echo one; echo two >>/dev/stdout; exec sleep 1000'
+        """
+    )
+    box.master("start")
+    path = box.log / "app.log"
+    eventually(lambda: path.read_bytes() == b"one\ntwo\n")
+    assert path.owner() == "nobody"
+    assert os.stat(f"/proc/{box.pid('app')}/fd/1").st_mode & 0o777 == 0o600
+
+
+def test_without_spools_apps_print_to_their_logs_directly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kegmaster.output.works", lambda: False)
+    journal = Journal(str(tmp_path / "journal"), verbose=True)
+    app = App(
+        name="app", line=1, enabled=True, argv=("app",), type="simple", pidfile="/p",
+        logfile=str(tmp_path / "app.log"),
+    )  # fmt: skip
+    with selectors.DefaultSelector() as selector:
+        output = Output(selector, journal)
+        fd = output.open(app, None, None)
+        assert os.readlink(f"/proc/self/fd/{fd}") == app.logfile
+        assert os.get_blocking(fd)
+        os.close(fd)
+        assert output.drain("app") == ()
+        output.close("app")
+        assert output.due_s is None
+    assert "directly" in (tmp_path / "journal").read_text()
 
 
 def test_a_spool_gives_back_the_memory_of_what_was_consumed_and_is_found_where_it_was_left() -> None:
