@@ -10,8 +10,8 @@ import signal
 from collections.abc import Collection
 
 from . import pidfiles, proc
+from .channel import last_lines
 from .life import Life
-from .output import last_lines
 from .proc import Process
 from .records import Record
 from .restart import Exit

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from kegmaster.applog import parts
+from kegmaster.channel import LINE_BYTES, last_lines, ripe
 from kegmaster.journal import Journal
 from kegmaster.keys import size
-from kegmaster.output import LINE_BYTES, Output, last_lines, ripe
+from kegmaster.output import Output
 from kegmaster.spec import App
 from kegmaster.spool import Spool
 
