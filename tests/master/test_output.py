@@ -287,6 +287,19 @@ def test_a_watchdog_that_comes_back_goes_on_with_the_output(box: Box) -> None:
     assert set(numbers) >= set(range(max(numbers) + 1))
 
 
+def test_no_line_is_missing_after_a_reexec(box: Box) -> None:
+    box.write(f"[app]\n_enabled = True\n_command = {box.program('ticker', TICKER)}\n_log_max_bytes = 0\n")
+    box.master("start")
+    path, app = box.log / "app.log", box.pid("app")
+    for _ in range(3):
+        before = last_number(path)
+        box.master("reexec")
+        eventually(lambda before=before: last_number(path) > before + 100)  # type: ignore[misc]
+    assert box.pid("app") == app
+    numbers = [int(line) for line in path.read_bytes().splitlines()]
+    assert set(numbers) >= set(range(max(numbers) + 1))
+
+
 def test_output_without_a_newline_and_of_any_bytes_gets_into_the_log_as_it_is(box: Box) -> None:
     speaker = Speaker(box)
     box.master("start")
