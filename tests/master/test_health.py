@@ -465,6 +465,25 @@ def test_an_adopted_app_is_still_watched(box: Box, tmp_path: Path) -> None:
     assert "no WATCHDOG=1" in replaced(box, "app")["reason"]
 
 
+def test_another_check_is_taken_over_by_reload_while_the_app_runs_on(box: Box, tmp_path: Path) -> None:
+    text = f"""
+        [app]
+        _enabled = True
+        _command = {box.program("probe")}
+        _health = HEALTH every=200ms failures=1 grace=0s
+    """
+    box.write(text.replace("HEALTH", "true"))
+    box.master("start")
+    pid = box.pid("app")
+    box.write(text.replace("HEALTH", f"sh -c 'echo >> {tmp_path}/asked'"))
+    assert box.master("reload").stdout == "app: no restart needed\n"
+    eventually((tmp_path / "asked").exists)
+    assert box.pid("app") == pid
+    box.write(text.replace("HEALTH", "sh -c 'echo no beer; exit 3'"))
+    box.master("reload")
+    assert "exited 3: no beer" in replaced(box, "app")["reason"]
+
+
 def test_an_app_that_grows_beyond_its_limit_is_replaced(box: Box, tmp_path: Path) -> None:
     hog = box.program(
         "hog",

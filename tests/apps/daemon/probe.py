@@ -90,6 +90,12 @@ def hang_in_c(service: runner.Service) -> None:
     ctypes.CDLL(None).sleep(600)
 
 
+def hang_in_loop(service: runner.Service) -> None:
+    service.ready("about to hang")
+    service.loop.call_later(0, lambda: time.sleep(600))
+    service.loop.run()
+
+
 def hang_after_loop(service: runner.Service) -> None:
     serve(service)
     threading.Event().wait()

@@ -88,6 +88,17 @@ def test_the_watchdog_is_fed_at_half_its_time(manager: socket.socket, tmp_path: 
         assert [manager.recv(4096) for _ in range(5)] == [b"WATCHDOG=1"] * 5
 
 
+def test_a_loop_that_hangs_feeds_no_watchdog(manager: socket.socket, tmp_path: Path) -> None:
+    env = environment(NOTIFY_SOCKET=manager.getsockname(), WATCHDOG_USEC="200000")
+    with foreground("--behave=hang_in_loop", cwd=tmp_path, env=env) as program:
+        assert manager.recv(4096) == b"READY=1\nSTATUS=about to hang"
+        assert manager.recv(4096) == b"WATCHDOG=1"
+        manager.settimeout(1)  # ten times as long as it may be silent
+        with pytest.raises(TimeoutError):
+            manager.recv(4096)
+        program.kill()
+
+
 def test_the_watchdog_meant_for_the_command_is_fed_by_its_daemon(
     manager: socket.socket, tmp_path: Path
 ) -> None:
