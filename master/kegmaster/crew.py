@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from . import pidfiles, proc
 from . import spawn as making
+from .attendance import Attendance
 from .deaths import Deaths, Keeper
 from .instance import Instance
 from .journal import Journal
@@ -34,7 +35,6 @@ from .spec import App
 
 if TYPE_CHECKING:
     from .hookrun import Hooks
-    from .vigil import Vigil
 
 _FIRST_PROBE_S = 0.005
 _LONGEST_PROBE_S = 0.25
@@ -72,7 +72,10 @@ class Crew:
         self.on_orphan: Callable[[int, int], None] = lambda _pid, _status: None
         """Called with pid and wait status of each child that ended and belongs to no app."""
         self.run = run.path
-        self._vigil: Vigil | None = None
+        self.attendance = Attendance(
+            selector=selector, search=search, journal=journal, emit=emit, on_ready=self._ready,
+            drain=self._read_all_reports, known=self.pids,
+        )  # fmt: skip
         self.notify = NotifySocket(run.notify, inherited)
         selector.register(self.notify, selectors.EVENT_READ, lambda _: self._on_reports())
         if keeper.deaths_r >= 0:
@@ -108,15 +111,14 @@ class Crew:
 
     def let_go(self) -> None:
         """Leave the notify socket's file, and all processes, to whoever comes next."""
-        if self._vigil is not None:
-            self._vigil.close()
+        self.attendance.close()
         self.output.close_all()
         self.notify.let_go()
 
     def next_probe_s(self) -> float | None:
         """When something is to be looked at next: a pidfile, an app's health, what it printed (monotonic)."""
         times = [self.output.due_s, *(instance.probe_s for instance in self.instances.values())]
-        times.append(self._vigil.next_s() if self._vigil is not None else None)
+        times.append(self.attendance.next_s())
         return min((time_s for time_s in times if time_s is not None), default=None)
 
     def on_time(self, now_s: float) -> None:
@@ -125,31 +127,26 @@ class Crew:
         for name, instance in list(self.instances.items()):
             if instance.probe_s is not None and instance.probe_s <= now_s:
                 self._probe(self.lives[name], instance)
-        if self._vigil is not None:
-            self._vigil.on_time(now_s)
+        self.attendance.on_time(now_s)
 
     def on_lost_time(self, lost_s: float) -> None:
         """The watchdog has not looked for so long: no app is late because of that."""
         for life in self.lives.values():
             if life.state is State.STARTING and life.deadline_s is not None:
                 life.deadline_s += lost_s
-        if self._vigil is not None:
-            self._vigil.shift(lost_s)
+        self.attendance.shift(lost_s)
 
     def why_not_ready(self, life: Life) -> str:
         """Why an app did not become ready in time."""
-        if self._vigil is not None and (reason := self._vigil.why_not_ready(life.app.name)):
-            return reason
         instance = self.instances.get(life.app.name)
-        return instance.why_not_ready() if instance else ""
+        return self.attendance.why_not_ready(life) or (instance.why_not_ready() if instance else "")
 
     # Actions
 
     def perform(self, life: Life, action: Action) -> None:
         """Carry out one action of the table."""
         instance = self.instances.get(life.app.name)
-        if self._vigil is not None:
-            self._vigil.forget(life.app.name)  # whatever is to be done with it, it does not run any more
+        self.attendance.forget(life)  # whatever is to be done with it, it does not run any more
         if action in (Action.TERMINATE, Action.ABORT):
             number = life.app.kill_signal if action is Action.TERMINATE else signal.SIGABRT
             if instance is None or not instance.terminate(number):
@@ -235,23 +232,7 @@ class Crew:
         self.output.adopt(life.app, instance.main_pid, lambda pid: proc.stems_from(pid, instance.cookie))
         self._watch_all(life, instance)
         if instance.main is not None:
-            self.attend(life, instance)
-
-    def attend(self, life: Life, instance: Instance) -> None:
-        """Ask the app how it is from now on, if it has such keys."""
-        if self._vigil is not None:
-            self._vigil.forget(life.app.name)
-        if not (instance.app.ready or instance.app.watched):
-            return
-        if self._vigil is None:
-            # Imported and made for the first app that needs it: most configurations have none.
-            from .vigil import Vigil
-
-            self._vigil = Vigil(
-                selector=self._selector, search=self._search, journal=self.journal, emit=self._emit,
-                on_ready=self._ready, drain=self._read_all_reports, known=self.pids,
-            )  # fmt: skip
-        self._vigil.attend(life, instance)
+            self.attendance.attend(life, instance)
 
     def _watch_all(self, life: Life, instance: Instance) -> None:
         for process in instance.processes():
@@ -297,7 +278,7 @@ class Crew:
     def _ready(self, life: Life, instance: Instance) -> None:
         self._emit(life, Event.READY)
         self.register.write(life, instance)
-        self.attend(life, instance)
+        self.attendance.attend(life, instance)
 
     def _work_begun(self, life: Life, instance: Instance) -> None:
         """By the rules of its type it is ready; if it has a `_ready` check, that decides."""
@@ -305,7 +286,7 @@ class Crew:
             self._ready(life, instance)
         else:
             self.register.write(life, instance)
-            self.attend(life, instance)
+            self.attendance.attend(life, instance)
 
     def _main_ended(self, life: Life, instance: Instance, ended: Exit | None) -> None:
         instance.printed = self.output.drain(life.app.name)
@@ -387,7 +368,7 @@ class Crew:
             owner = self._owner(info.si_pid)
             if owner is not None:
                 self._on_end(*owner)
-            elif self._vigil is None or not self._vigil.on_child(info.si_pid):
+            elif not self.attendance.on_child(info.si_pid):
                 self.on_orphan(*os.waitpid(info.si_pid, os.WNOHANG))
 
     def _owner(self, pid: int) -> tuple[Life, Instance, Process] | None:
@@ -413,13 +394,12 @@ class Crew:
                 life.note = report.status
             if report.ready and instance.app.type == "notify" and life.state is State.STARTING:
                 self._work_begun(life, instance)
-            if self._vigil is not None:
-                self._vigil.take(name, report, time.monotonic())
+            self.attendance.take(name, report, time.monotonic())
         return bool(reports)
 
     def _awaited(self, report: Report) -> list[str]:
         """The apps that are to send what `report` says."""
-        if report.alive and self._vigil is not None:
-            return self._vigil.awaiting_beat()
+        if report.alive:
+            return self.attendance.awaiting_beat()
         notifying = [name for name, instance in self.instances.items() if instance.app.type == "notify"]
         return [name for name in notifying if report.ready and self.lives[name].state is State.STARTING]

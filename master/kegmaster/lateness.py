@@ -19,11 +19,12 @@ class Lateness:
         self._wait_s: float | None = None
         self._busy_s = 0.0
 
-    def going_to_wait(self, now_s: float, wait_s: float | None) -> None:
-        """The loop is about to sleep, for `wait_s` seconds at most."""
+    def going_to_wait(self, now_s: float, wait_s: float | None) -> float | None:
+        """The loop is about to sleep, for `wait_s` seconds at most; returns `wait_s`."""
         busy_s = 0.0 if self._woken_s is None else now_s - self._woken_s
         self._busy_s = busy_s if busy_s > TOLERABLE_S else 0.0
         self._asleep_s, self._wait_s = now_s, wait_s
+        return wait_s
 
     def woken(self, now_s: float) -> float:
         """It woke up; returns how many seconds went by unseen since the turn before, 0 if it is not late.

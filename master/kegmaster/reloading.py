@@ -74,7 +74,7 @@ def carry_out(watchdog: Watchdog, plan: Plan) -> tuple[list[str], list[str]]:
             instance.started_with |= {key: sums[key] for key in OWN if key in sums}
             watchdog.crew.register.write(life, instance)
             if life.state is State.RUNNING:
-                watchdog.crew.attend(life, instance)
+                watchdog.crew.attendance.attend(life, instance)
     ending = watchdog.stop(names["stop"]) if names["stop"] else []
     anew = watchdog.restart(names["restart"]) if names["restart"] else []
     started = watchdog.start(names["start"]) if names["start"] else []

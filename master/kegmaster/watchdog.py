@@ -137,14 +137,12 @@ class Watchdog:
                 # No app is waiting for us.
                 times = (due_s, self.history.call_hooks(now_s))
                 due_s = min((time_s for time_s in times if time_s is not None), default=None)
-            wait_s = self._wait_s(due_s)
-            self._lateness.going_to_wait(time.monotonic(), wait_s)
+            wait_s = self._lateness.going_to_wait(time.monotonic(), self._wait_s(due_s))
             ready = self.selector.select(wait_s)
             now_s = time.monotonic()
             if lost_s := self._lateness.woken(now_s):
                 self.crew.on_lost_time(lost_s)
-            # All that came before `now_s` is read before anybody is judged by it: a select whose time ran out while we
-            # were stopped returns without a look.
+            # All that came before `now_s` is read first: a select that ran out of time while stopped did not look.
             for key, mask in ready if ready and not lost_s else self.selector.select(0):
                 # An earlier callback of this batch may have let go of this one.
                 if self.selector.get_map().get(key.fd) is key:
