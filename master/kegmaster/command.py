@@ -17,7 +17,7 @@ from . import client, flags, paths, pidfiles
 from .config import Directories
 from .dispatch import Dispatch, Terminal
 from .exit_codes import Status, Verb
-from .lean import Any, Final
+from .lean import Any
 from .loading import Source, UnreadableError
 from .paths import NoHomeError, RunDirectory
 from .programs import Search
@@ -26,8 +26,6 @@ from .spec import App, Config
 
 _BIRTHS = 3
 """How often a master is made, if others get in the way and are gone before they answer."""
-
-_TRIES: Final = 3
 
 
 class Command:
@@ -184,7 +182,7 @@ class Command:
         from . import render
 
         try:
-            answer = self._ask_status(client.connect(self.run_directory.socket))
+            answer = self.dispatch.status(self.options.names)
         except client.NoAnswerError as error:
             return self.terminal.fail(str(error), Status.UNKNOWN)
         if answer is None:
@@ -272,18 +270,6 @@ class Command:
             *(["--verbose"] if self.options.verbose else []),
         ]  # fmt: skip
         return this_program(self._script, flags)
-
-    def _ask_status(self, sock: socket.socket | None) -> dict[str, Any] | None:
-        """What the master says; None if there is none. A watchdog that just dies is soon followed by another."""
-        for _ in range(_TRIES):
-            if sock is None:
-                return None
-            if answer := next(
-                client.ask(sock, self.options.timeout, verb="status", names=self.options.names), None
-            ):
-                return answer
-            sock = self.dispatch.reconnect()
-        return {}
 
     def _nothing_runs(self, verb: str, *, noting: Sequence[str] = ()) -> int:
         """`noting`: apps that are to stay stopped all the same when a master is made."""

@@ -125,6 +125,20 @@ class Dispatch:
             print("nothing would change" if dry_run else "nothing changed")
         return code
 
+    def status(self, names: Sequence[str]) -> dict[str, Any] | None:
+        """What the master says of itself and `names`; None if there is none, empty if it gives no answer.
+
+        A watchdog that just dies is soon followed by another, which is asked again. Raises RightsError, NoAnswerError.
+        """
+        sock = client.connect(self._run.socket)
+        for _ in range(_TRIES):
+            if sock is None:
+                return None
+            if answer := next(client.ask(sock, self._timeout_s, verb="status", names=names), None):
+                return answer
+            sock = self.reconnect()
+        return {}
+
     def _conclude(
         self, verb: str, rows: list[dict[str, Any]], answer: dict[str, Any], *, everything: bool
     ) -> int:
