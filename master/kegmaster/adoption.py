@@ -54,6 +54,8 @@ def adopt_all(crew: Crew, config: Config, *, revive: bool) -> None:
 def _adopt(crew: Crew, config: Config, record: Record, *, revive: bool) -> None:
     app = config.find(record.app)
     life = Life(app=_as_started(app, record) if app else _as_recorded(record), restarts=record.restarts)
+    if record.boot_id == proc.boot_id():
+        life.failures, life.delay_s = record.failures, record.delay_s
     instance = _living(life.app, record)
     if instance is not None:
         crew.lives[record.app] = life
@@ -88,7 +90,14 @@ def _go_on(crew: Crew, life: Life, record: Record, *, wanted: bool) -> bool:
         if same_boot and proc.kin(record.cookie):
             _clear(crew, life, record)
             return True
-        life.restarts += 1
+        if same_boot and record.start_ticks and wanted:
+            life.died_unwatched(time.monotonic(), proc.age_s(record.start_ticks), os.urandom(1)[0] / 255)
+        if not life.failures:
+            life.restarts += 1  # else its next start counts itself
+    elif same_boot and record.state == State.BACKOFF.value and wanted:
+        now_s = time.monotonic()
+        life.state, life.reason = State.BACKOFF, str(life.last_exit)
+        life.deadline_s = min(record.next_try_s, now_s + record.delay_s)
     elif same_boot and record.state in _OVER:
         life.state = State(record.state)
         life.reason = str(life.last_exit)
@@ -153,7 +162,13 @@ def _unrecorded(crew: Crew, config: Config, known: Collection[str]) -> Iterator[
         cookie, app = marks.get(proc.COOKIE, ""), config.find(marks.get(proc.APP, ""))
         if marks.get(proc.RUN) != crew.run or cookie in known or not sound_cookie(cookie) or app is None:
             continue
-        owner = credentials(app.context)[0] if app.context.user else os.geteuid()
+        try:
+            owner = credentials(app.context)[0] if app.context.user else os.geteuid()
+        except KeyError as error:
+            crew.journal.error(
+                f"{app.name}: {error.args[0]}; its process {pid} cannot be proven, and is left alone"
+            )
+            continue
         seen = proc.stat(pid)
         if seen and not seen.zombie and proc.owner(pid) == owner:
             launches.setdefault(cookie, (app.name, []))[1].append(seen)

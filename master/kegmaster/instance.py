@@ -96,6 +96,8 @@ class Instance:
             start_ticks=self.start_ticks,
             session=self.session,
             restarts=life.restarts,
+            failures=life.failures,
+            delay_s=life.delay_s,
             started_unix=started_unix,
             pidfile=self.app.pidfile,
             logfile=self.app.logfile,

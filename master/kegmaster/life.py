@@ -119,6 +119,16 @@ class Life:
         if not ready:
             self._set_timer(Action.ALLOW_START_TIME, now_s)
 
+    def died_unwatched(self, now_s: float, lived_s: float, jitter: float) -> None:
+        """It ended `lived_s` seconds after its start at most: a failure like any other, and waited for likewise."""
+        self.failures = restart.failures_in_row(self.failures, lived_s, self.delay_s)
+        self.delay_s = restart.delay_s(self.failures, self.app.policy, jitter)
+        burst = self.app.policy.start_limit_burst
+        if burst and self.failed and self.failures >= burst:
+            self.state = State.FATAL
+        elif self.delay_s:
+            self.state, self.deadline_s = State.BACKOFF, now_s + self.delay_s
+
     def left_behind(self, now_s: float) -> None:
         """It ended while nobody watched, and something of it still lives: that is to be killed at once."""
         self.state, self._unwatched = State.STOPPING, True

@@ -36,6 +36,11 @@ class Record:
     start_ticks: int = 0
     session: int = 0
     restarts: int = 0
+    failures: int = 0
+    """In a row."""
+    delay_s: float = 0.0
+    next_try_s: float = 0.0
+    """When its wait after the last failure ends (monotonic, of this boot)."""
     exit_status: int | None = None
     exit_signal: int | None = None
     started_unix: float = 0.0
@@ -121,7 +126,9 @@ class Records:
                 os.close(fd)
             fields = json.loads(text)
             fields["argv"] = tuple(fields["argv"])
-            record = Record(**fields)
+            # What a later version wrote besides is not for us.
+            known = {name: value for name, value in fields.items() if name in Record.__annotations__}
+            record = Record(**known)
             if record.app != app or not _sound(record):
                 raise ValueError("its fields make no sense")
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
@@ -146,13 +153,17 @@ def _sound(record: Record) -> bool:
         record.logfile,
         *record.argv,
     )
-    numbers = (record.pid, record.start_ticks, record.session, record.restarts)
+    numbers = (record.pid, record.start_ticks, record.session, record.restarts, record.failures)
     return (
         all(isinstance(text, str) for text in texts)
         and all(type(number) is int and 0 <= number < 1 << 63 for number in numbers)
         and isinstance(record.started_with, dict)
         and all(type(check) is int for check in record.started_with.values())
         and isinstance(record.wanted, bool)
+        and all(
+            type(time_s) in (int, float) and 0 <= time_s < 1e12
+            for time_s in (record.delay_s, record.next_try_s)
+        )
         and isinstance(record.started_unix, int | float)
         and all(code is None or type(code) is int for code in (record.exit_status, record.exit_signal))
         and record.pid != 1

@@ -23,8 +23,8 @@ class Register:
     def __init__(self, records: Records, journal: Journal) -> None:
         self._records = records
         self._journal = journal
-        self._written: dict[str, State | None] = {}
-        """In which state each app's record has it; None: it has no record."""
+        self._written: dict[str, tuple[State, int] | None] = {}
+        """In which state, after how many failures, each app's record has it; None: it has no record."""
         self._failed: set[str] = set()
 
     def write(self, life: Life, instance: Instance) -> None:
@@ -37,7 +37,7 @@ class Register:
             self._complain(life.app.name, error)
         else:
             self._failed.discard(life.app.name)
-            self._written[life.app.name] = life.state
+            self._written[life.app.name] = life.state, life.failures
 
     def update(self, lives: Iterable[Life], instances: Mapping[str, Instance]) -> None:
         """Keep a record of each wanted app that has no process just now, and none of those not wanted."""
@@ -47,7 +47,7 @@ class Register:
                 if name in self._failed:
                     self.write(life, instances[name])
                 continue
-            wanted = life.state if life.wanted else None
+            wanted = (life.state, life.failures) if life.wanted else None
             # What another watchdog recorded is not known here: absent is not None.
             if name in self._written and self._written[name] == wanted:
                 continue
@@ -84,6 +84,7 @@ class Register:
 def _without_process(life: Life) -> Record:
     return Record(
         app=life.app.name, boot_id=proc.boot_id(), state=life.state.value, restarts=life.restarts,
+        failures=life.failures, delay_s=life.delay_s, next_try_s=life.deadline_s or 0.0,
         exit_status=life.last_exit.status if life.last_exit else None,
         exit_signal=life.last_exit.signal if life.last_exit else None,
         pidfile=life.app.pidfile, logfile=life.app.logfile, argv=life.app.argv,

@@ -405,3 +405,63 @@ def test_a_daemon_that_was_starting_when_its_watchdog_was_killed_is_not_started_
     assert starting.wait(timeout=20) == 0
     assert box.app("app")["restarts"] == 0
     assert len(box.processes()) == 3
+
+
+def test_a_crash_loop_gets_no_faster_because_the_watchdog_is_killed(box: Box) -> None:
+    starts = box.directory / "starts"
+    box.write(f"[bad]\n_enabled = True\n_command = sh -c 'echo >> {starts}; exit 3'\n")
+    box.master("start", expect=1)
+    eventually(lambda: (row := box.app("bad"))["state"] == "backoff" and row["restarts"] >= 4)
+    for _ in range(4):
+        before = len(starts.read_text())
+        kill(box.master_pid())
+        eventually(lambda: box.status()["master"]["state"] == "running")
+        assert box.app("bad")["restarts"] >= 4
+        assert len(starts.read_text()) <= before + 1
+    later = eventually(lambda: (row := box.app("bad"))["state"] == "backoff" and row["restarts"] >= 5 and row)
+    assert isinstance(later, dict)
+    assert later["next_try_s"] > 2
+
+
+def test_the_limit_of_failures_is_counted_on_by_the_next_watchdog(box: Box) -> None:
+    box.write("[bad]\n_enabled = True\n_start_limit_burst = 5\n_command = sh -c 'exit 3'\n")
+    box.master("start", expect=1)
+    eventually(lambda: (row := box.app("bad"))["state"] == "backoff" and row["restarts"] >= 3)
+    kill(box.master_pid())
+    eventually(lambda: box.status()["master"]["state"] == "running")
+    eventually(lambda: box.app("bad")["state"] == "fatal")
+    assert "given up after 5 failures" in box.app("bad")["reason"]
+
+
+def test_records_of_earlier_and_later_versions_are_read(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    pids = [box.pid("one"), box.pid("two")]
+    os.kill(watchdog := box.master_pid(), signal.SIGSTOP)
+    for name, change in (("one", {}), ("two", {"of_a_later_version": 1})):
+        path = box.run / "kegbot_master.records" / f"{name}.run"
+        fields = json.loads(path.read_text())
+        for new in ("failures", "delay_s", "next_try_s"):
+            del fields[new]
+        path.write_text(json.dumps(fields | change))
+    kill(watchdog)
+    eventually(lambda: box.status()["master"]["state"] == "running")
+    assert [box.pid("one"), box.pid("two")] == pids
+    assert not list(box.run.glob("*/*.unreadable"))
+
+
+def test_an_app_whose_user_was_deleted_does_not_keep_the_others_from_their_master(box: Box) -> None:
+    probe = box.program("probe")
+    box.write(
+        f"[one]\n_enabled = True\n_command = {probe}\n[gone]\n_command = {probe}\n_user = nobody_of_that_name\n"
+    )
+    marks = {"KEGMASTER_COOKIE": "0" * 31 + "1", "KEGMASTER_RUN": str(box.run), "KEGMASTER_APP": "gone"}
+    other = subprocess.Popen(["sleep", "1000"], env=marks, start_new_session=True)
+    try:
+        box.master("start", "one")
+        assert box.app("one")["state"] == "running"
+        assert f"its process {other.pid} cannot be proven" in (box.log / "kegbot_master.log").read_text()
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
