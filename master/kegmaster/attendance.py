@@ -68,6 +68,11 @@ class Attendance:
         if self._vigil is not None:
             self._vigil.shift(lost_s)
 
+    def interrupt(self) -> None:
+        """End what is under way: perhaps nobody will be there to take the answer."""
+        if self._vigil is not None:
+            self._vigil.interrupt()
+
     def close(self) -> None:
         """Ask nobody any more."""
         if self._vigil is not None:

@@ -53,6 +53,10 @@ class Probe:
         """Its time is over."""
         self._answer(Answer(well=False, text=f"no answer within {self.check.timeout_s:g} s"))
 
+    def give_up(self) -> None:
+        """We cannot wait for the answer."""
+        self._answer(Answer(well=None, text="interrupted"))
+
     def close(self) -> None:
         """Let go of everything; nothing is told any more."""
         self._told = True

@@ -166,6 +166,7 @@ class Succession:
         watchdog.journal.info(f"version {__version__} hands over")
         watchdog.history.log.flush()
         watchdog.crew.output.drain_all()
+        watchdog.crew.attendance.interrupt()
         signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
         try:
             # What has come but was not looked at is made to come again, to whoever is here then.

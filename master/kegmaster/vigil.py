@@ -129,6 +129,12 @@ class Vigil:
         last = ward.asking.last or f"no answer within {check.timeout_s:g} s"
         return f"not ready within {ward.instance.app.timeout_start_sec:g} s: {check.text}: {last}"
 
+    def interrupt(self) -> None:
+        """End what is under way, which leaves no command behind; it is asked anew when due."""
+        for ward in self._here():
+            if ward.probe is not None:
+                ward.probe.give_up()
+
     def close(self) -> None:
         """Ask nobody any more."""
         for name in list(self._wards):

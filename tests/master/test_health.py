@@ -426,6 +426,24 @@ def test_a_check_under_way_ends_with_its_app(box: Box, tmp_path: Path) -> None:
     assert box.processes() == []
 
 
+def test_a_check_under_way_does_not_outlive_a_reexec(box: Box, tmp_path: Path) -> None:
+    slow = box.program("slow", f"#!/bin/sh\necho $$ >> {tmp_path}/asked\nexec sleep 4321\n")
+    box.write(f"""
+        [app]
+        _enabled = True
+        _command = {box.program("probe")}
+        _health = {slow} every=500ms timeout=1h grace=0s
+    """)
+    box.master("start")
+    eventually((tmp_path / "asked").exists)
+    pid = box.pid("app")
+    box.master("reexec")
+    eventually(lambda: len((tmp_path / "asked").read_text().split()) > 1, "asked again")
+    first = int((tmp_path / "asked").read_text().split()[0])
+    eventually(lambda: not living(first))
+    assert box.pid("app") == pid
+
+
 def test_an_adopted_app_is_still_watched(box: Box, tmp_path: Path) -> None:
     server, port, late = box.program("server", SERVER), free_port(), tmp_path / "late"
     late.mkdir()
