@@ -1,7 +1,8 @@
 """kegmaster beside supervisord 4.3 and runit, in one interleaved run: `python -m tests.benchmarks.launcher`.
 
 The supervised app is a tiny C program that stamps its own start in main(); beside it stands what the machine itself
-needs. Figures are medians in ms; only the ratios of one run count. --quick takes about two minutes, all about ten.
+needs. Figures are medians in ms; only the ratios of one run count. --quick takes about two minutes, all about ten;
+Ctrl-C shows what there is by then.
 A peer that is not installed is left out, and said: --setup installs supervisord below /tmp and prints the commands,
 runit comes with `apt-get install runit`. Name the master.py of an installation that is not editable for fair figures.
 """
@@ -53,7 +54,12 @@ def main() -> int:
             yardstick=machine.compile_c(Path(name), "yardstick"), master=options.master.absolute(),
             python=options.master.read_text().splitlines()[0].removeprefix("#!").strip(),
         )  # fmt: skip
-        figures = measures.Run(tools, tuple(taking_part), scale, _say).everything()
+        run = measures.Run(tools, tuple(taking_part), scale, _say)
+        try:
+            run.everything()
+        except KeyboardInterrupt:
+            print("\ninterrupted: what has been measured so far")
+        figures = run.figures
     _say("")
     result = report.Report(figures, scale.sizes)
     print(

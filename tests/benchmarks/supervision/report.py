@@ -105,7 +105,7 @@ class Report:
         ours, theirs = self._figures.median(measure, _OURS), self._figures.median(measure, other)
         target = f"<= {most:g} {other}"
         if ours is None or not theirs:
-            return self._row(measure, target=target, met=False if ours is None else None)
+            return self._row(measure, target=target)
         return self._row(
             measure, ratio=f"{ours / theirs:.2f} {other}", target=target, met=ours <= most * theirs
         )
@@ -121,12 +121,12 @@ class Report:
         ours = self._figures.median(measure, _OURS)
         target = f"<= {most:g} py"
         if ours is None or not py:
-            return self._row(measure, target=target, met=False)
+            return self._row(measure, target=target)
         return self._row(measure, ratio=f"{ours / py:.2f} py", target=target, met=ours <= most * py, floor=py)
 
     def _limit(self, measure: str, most: float) -> Row:
         ours = self._figures.median(measure, _OURS)
-        return self._row(measure, target=f"<= {most:g}", met=ours is not None and ours <= most)
+        return self._row(measure, target=f"<= {most:g}", met=None if ours is None else ours <= most)
 
     def _worst(self, measure: str, most: float) -> Row:
         worst = {name: self._figures.worst(measure, name) for name in ("C", "supervisord", "runit", _OURS)}
@@ -135,7 +135,7 @@ class Report:
         return Row(
             measure=f"{measure}, worst", floor=_text(worst["C"]), supervisord=_text(worst["supervisord"]),
             runit=_text(worst["runit"]), ours="lost" if lost else _text(ours), target=f"<= {most:g}",
-            met=not lost and ours is not None and ours <= most,
+            met=None if ours is None else not lost and ours <= most,
         )  # fmt: skip
 
     def _start_of_many(self, py: float) -> Row:
@@ -154,7 +154,7 @@ class Report:
         ours = grown(_OURS)
         return Row(
             measure="memory per app, KiB", floor=_text(grown("C")), supervisord=_text(grown("supervisord")),
-            runit=_text(grown("runit")), ours=_text(ours), target="<= 4", met=ours is not None and ours <= 4,
+            runit=_text(grown("runit")), ours=_text(ours), target="<= 4", met=None if ours is None else ours <= 4,
         )  # fmt: skip
 
     def _more(self, measure: str, least: float) -> bool | None:
