@@ -86,7 +86,7 @@ class Command:
 
         config, _ = self.source.load(self.options.names)
         # What a program missing from this machine would be given is worth seeing too.
-        apps = self._chosen(self.source.parse())
+        apps = self._chosen(self.source.parse() if config.unsound else config)
         unknown = self._unknown(config)
         if self.options.json:
             fields = ("name", "type", "pidfile", "logfile")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 
 from . import ini, order
 from .keys import KEYS, Value, boolean
@@ -148,8 +149,7 @@ class _SectionReader:
         """Every `_key`, parsed; the default in place of one with a problem."""
         values: dict[str, Value] = {}
         for key in KEYS.values():
-            default = None if key.default == "" else key.parse(key.default)
-            values[key.name] = default if default is not None else _nothing(key.parse)
+            values[key.name] = _default(key.name)
             entry = self.entries.get(key.name)
             if entry is None:
                 continue
@@ -263,10 +263,15 @@ def _pick(values: Mapping[str, Value], names: Iterable[str]) -> dict[str, Any]:
     return {name: values[f"_{name}"] for name in names}
 
 
-def _nothing(parse: Callable[[str], Value]) -> Value:
+@cache
+def _default(name: str) -> Value:
+    """What a key means where it is not written; all apps share it."""
+    key = KEYS[name]
     try:
-        return parse("")
+        return key.parse(key.default)
     except ValueError:
+        if key.default:
+            raise
         return ""
 
 
