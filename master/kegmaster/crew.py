@@ -88,6 +88,8 @@ class Crew:
             instance for instance in self.instances.values() if instance.main and not instance.app.detaches
         ]
         kept = [self.records.directory, *(instance.app.pidfile for instance in ours)]
+        if not self.register.complete(name for name, instance in self.instances.items() if instance.alive):
+            return False
         return not self.notify.missing and all(os.path.lexists(path) for path in kept)
 
     def restore(self) -> None:

@@ -14,6 +14,8 @@ _ATTRIB, _MOVED_FROM, _MOVED_TO, _CREATE, _DELETE = 0x4, 0x40, 0x80, 0x100, 0x20
 _DELETE_SELF, _MOVE_SELF, _ONLYDIR = 0x400, 0x800, 0x1000000
 GONE = _MOVED_FROM | _DELETE | _DELETE_SELF | _MOVE_SELF | _ONLYDIR
 """Something was removed from the directory, or the directory itself."""
+DELETED = _DELETE | _DELETE_SELF | _ONLYDIR
+"""Likewise, but for what was moved: of use where files are replaced by renaming."""
 COME = _MOVED_TO | _CREATE | _ATTRIB | _DELETE_SELF | _MOVE_SELF | _ONLYDIR
 """Something appeared in the directory, or became readable."""
 

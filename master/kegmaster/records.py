@@ -81,6 +81,10 @@ class Records:
         except FileNotFoundError:
             return
 
+    def has(self, app: str) -> bool:
+        """There is a record of the app, sound or not."""
+        return os.path.lexists(self._path(app))
+
     def read_all(self) -> Iterator[Record | Problem]:
         """Every record, or what is wrong with it."""
         try:

@@ -68,6 +68,11 @@ class Register:
             self.write(lives[name], instance)
         return not self._failed
 
+    def complete(self, running: Iterable[str]) -> bool:
+        """Of the records that these apps and the wanted ones should have, none is missing."""
+        recorded = {name for name, state in self._written.items() if state is not None} | {*running}
+        return all(self._records.has(name) for name in recorded - self._failed)
+
     def restore(self, lives: Mapping[str, Life], instances: Mapping[str, Instance]) -> None:
         """Write everything anew, since some of it was removed. Raises OSError."""
         self._records.prepare()

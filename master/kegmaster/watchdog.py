@@ -19,7 +19,7 @@ from .crew import Crew
 from .deaths import Keeper
 from .eventlog import EventLog, path_beside
 from .history import History
-from .inotify import COME, GONE, Inotify, existing
+from .inotify import COME, DELETED, GONE, Inotify, existing
 from .intent import Intent
 from .journal import Journal
 from .lateness import Lateness
@@ -188,7 +188,8 @@ class Watchdog:
         self.crew.register.update(self.lives.values(), self.crew.instances)
         awaited = [life.app.wait_for for life in self.lives.values() if life.state is State.WAITING]
         watches = [(existing(path), COME) for path in awaited if path]
-        self._inotify.watch([(self.setup.run.path, GONE), *watches])
+        ours = [(self.setup.run.path, GONE), (self.crew.records.directory, DELETED)]
+        self._inotify.watch([*ours, *watches])
 
     def _wait_s(self, due_s: float | None) -> float | None:
         times = [due_s, self.crew.next_probe_s(), self.control.resume_s]

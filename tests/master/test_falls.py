@@ -465,3 +465,13 @@ def test_an_app_whose_user_was_deleted_does_not_keep_the_others_from_their_maste
     finally:
         other.kill()
         other.wait()
+
+
+def test_a_single_record_that_somebody_removes_is_written_anew(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    record = box.run / "kegbot_master.records" / "one.run"
+    before = json.loads(record.read_text())
+    record.unlink()
+    eventually(record.exists)
+    eventually(lambda: json.loads(record.read_text())["pid"] == before["pid"])
