@@ -374,6 +374,7 @@ def main() -> int:
     options = parser.parse_args()
     verbs = list(SCENARIOS) if options.verb == "all" else [options.verb]
     began_s = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no process is left
     canary = subprocess.Popen(CANARY)
     try:
         if options.sample:

@@ -199,6 +199,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     options = parser.parse_args()
     began_s = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no process is left
     out: multiprocessing.Queue[Told] = multiprocessing.Queue()
     total = Told()
     with tempfile.TemporaryDirectory() as directory:

@@ -245,8 +245,9 @@ class Storm:
         others = [caller.pid for caller in self._callers]
         if text := witness.settle(self.box, wanted, others, within_s=60):
             self._blame(f"{text}{after}")
-        for line in self._ledger.doubles():
-            self._blame(f"{line}{after}")
+        doubles = Counter(line.split()[0] for line in self._ledger.doubles())
+        if doubles:
+            self._blame(f"doubles: {dict(doubles)}{after}")
         if self.canary.poll() is not None or proc_stat(self.canary.pid)[0] == "T":
             self._blame("a stranger was signalled")
 
@@ -254,6 +255,7 @@ class Storm:
         log = self.box.log / "kegbot_master.log"
         lines = log.read_text().splitlines()[-30:] if log.exists() else []
         self.violations.append(f"{text}\n  burst: {', '.join(self._history)}\n    " + "\n    ".join(lines))
+        print(self.violations[-1], file=sys.stderr, flush=True)
 
     def stop(self) -> None:
         """Stop everything; nothing may be left."""
@@ -308,9 +310,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     options = parser.parse_args()
     began_s = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no process is left
     with tempfile.TemporaryDirectory() as directory:
         violations, done = run(Path(directory), options.faults, options.seed, options.apps, say=True)
-    print("\n".join(violations))
     print("\n".join(f"{count:6}  {name}" for name, count in sorted(done.items())))
     print(
         f"{sum(done.values())} faults over {options.apps} apps with seed {options.seed}, {len(violations)} violations,"
