@@ -154,6 +154,12 @@ def _watch(birth: Birth, config: Config, news: Keeper, verdict_w: int) -> None:
         if verdict_w < 0:
             config = _read_again(birth.source, config, journal)
         watchdog = Watchdog(setup, config, revive=birth.revive or verdict_w < 0)
+    except pidfiles.HeldError as error:
+        # The pidfile was removed while nobody watched it, and another master was made. One is enough.
+        journal.error(f"{error}; leaving the apps to it")
+        if verdict_w >= 0:
+            _say(verdict_w, "locked")
+        return 1
     except (OSError, pidfiles.PidfileError) as error:
         if verdict_w < 0:
             raise
@@ -182,9 +188,13 @@ def go_on(birth: Birth, watchdog: Watchdog) -> None:
 
 
 def _run(watchdog: Watchdog) -> bool:
-    """Watch until the end; True if everything is stopped, False if the keeper is gone."""
+    """Watch until the end; True if there is nothing left to do, False if the keeper is gone."""
     try:
         done = watchdog.run()
+    except pidfiles.HeldError as error:
+        watchdog.journal.error(f"{error}; leaving the apps to it")
+        watchdog.let_go()
+        return True
     except Exception:
         import traceback  # 0.15 MiB that only a mistake of ours should cost
 
@@ -212,6 +222,8 @@ def foreground(
             source=source, run=run, journal=journal, lock=lock, notify_address=address, program=program
         )
         watchdog = Watchdog(setup, config)
+    except pidfiles.HeldError:
+        raise LockedError from None
     except (OSError, pidfiles.PidfileError) as error:
         raise BirthError(_explain(error)) from None
     desk = Desk(watchdog)

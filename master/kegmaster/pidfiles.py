@@ -6,9 +6,11 @@ the number in it is only a hint whose process must then be proven ours.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import stat
+import time
 
 from .lean import Final
 
@@ -16,9 +18,15 @@ _MAX_BYTES: Final = 64
 _MODE: Final = 0o644
 MAX_PID: Final = 1 << 22  # the kernel's own limit, PID_MAX_LIMIT
 
+_RENEWALS, _RENEWAL_S = 20, 0.01
+
 
 class PidfileError(Exception):
     """What is wrong with a pidfile, in words."""
+
+
+class HeldError(Exception):
+    """Another master has the lock."""
 
 
 def read(path: str) -> int | None:
@@ -67,11 +75,11 @@ def caveat(path: str) -> str:
 
 def write(path: str, pid: int) -> None:
     """Put `pid` into `path` in one step; whatever was there (a symlink too) is replaced. Raises OSError."""
-    new = f"{path}.{os.getpid()}.new"
+    new = f"{path}.new"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         fd = os.open(new, flags, 0o644)
-    except FileExistsError:  # left by a process that had our pid, or laid there to harm us
+    except FileExistsError:  # left by a write that was cut short, or laid there to harm us
         os.unlink(new)
         fd = os.open(new, flags, 0o644)
     try:
@@ -82,12 +90,12 @@ def write(path: str, pid: int) -> None:
 
 
 def remove(path: str, pid: int) -> None:
-    """Remove `path` if it claims `pid`; anything else is left alone."""
-    try:
+    """Remove `path` if it claims `pid`, and what a write that was cut short left; anything else is left alone."""
+    with contextlib.suppress(PidfileError, OSError):
         if read(path) == pid:
             os.unlink(path)
-    except (PidfileError, OSError):
-        return
+    with contextlib.suppress(OSError):
+        os.unlink(f"{path}.new")
 
 
 class Lock:
@@ -155,11 +163,12 @@ class Lock:
         return self.fd >= 0 and self._is_at_path(self.fd)
 
     def renew(self) -> None:
-        """Take the lock again if the file was removed or replaced. Raises OSError, PidfileError if another has it."""
-        if self.held:
-            return
-        if not self.acquire():
-            raise PidfileError(f"pidfile {self.path} is held by another master")
+        """Take the lock again if the file was removed or replaced. Raises OSError, HeldError if another has it."""
+        for _ in range(_RENEWALS):
+            if self.held or self.acquire():
+                return
+            time.sleep(_RENEWAL_S)  # whoever only looks, as `locked` does, holds it too, for a moment
+        raise HeldError(f"pidfile {self.path} is held by another master")
 
     def claim(self, pid: int) -> None:
         """Write `pid` into the file; the holder may do so as often as it changes. Raises OSError (disk full)."""

@@ -100,8 +100,11 @@ class Records:
         os.replace(path, path + ".unreadable")
 
     def discard(self) -> None:
-        """Remove the directory if nothing is left in it."""
+        """Remove the directory if nothing is left in it but what writes that were cut short left."""
         try:
+            for name in os.listdir(self.directory):
+                if name.endswith(f"{_SUFFIX}.new"):
+                    os.unlink(f"{self.directory}/{name}")
             os.rmdir(self.directory)
         except OSError:
             return

@@ -111,6 +111,9 @@ class Watchdog:
             # Readable once the keeper has ended. If it has by now, `run` sees that first thing.
             with contextlib.suppress(ProcessLookupError):
                 self.selector.register(os.pidfd_open(setup.keeper.pid), selectors.EVENT_READ, lambda _: None)
+        # From here on it is noticed when the pidfile is removed; until here it may have been.
+        self._inotify.watch([(setup.run.path, GONE)])
+        setup.lock.renew()
         self.control = ControlServer(
             setup.run.socket, self.selector, lambda *call: self.on_request(*call), inherited=setup.inherited.control
         )  # fmt: skip

@@ -494,6 +494,9 @@ class Records:
         self._kernel.call()
         self._kernel.records[record.app] = record
 
+    def has(self, app: str) -> bool:
+        return app in self._kernel.records
+
     def remove(self, app: str) -> None:
         self._kernel.call()
         self._kernel.records.pop(app, None)

@@ -475,3 +475,27 @@ def test_a_single_record_that_somebody_removes_is_written_anew(box: Box) -> None
     record.unlink()
     eventually(record.exists)
     eventually(lambda: json.loads(record.read_text())["pid"] == before["pid"])
+
+
+def test_of_two_masters_the_one_that_lost_the_lock_leaves_and_no_app_notices(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    pids, watchdog, keeper = [box.pid("one"), box.pid("two")], box.master_pid(), keeper_of(box)
+    os.kill(watchdog, signal.SIGSTOP)  # or it would mend what is removed
+    for name in ("kegbot_master.pid", "kegbot_master.sock"):
+        (box.run / name).unlink()
+    box.master("start")
+    os.kill(watchdog, signal.SIGCONT)
+    wait_for_end(watchdog)
+    wait_for_end(keeper)
+    assert [box.pid("one"), box.pid("two")] == pids
+    assert len(box.processes()) == 4
+
+
+def test_what_a_killed_watchdog_was_just_writing_is_not_left(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    for name in ("one.pid.new", "kegbot_master.records/one.run.new"):
+        (box.run / name).touch()
+    box.master("stop")
+    assert list(box.run.iterdir()) == []
