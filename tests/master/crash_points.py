@@ -157,8 +157,8 @@ class World:
         """Each app's main process, which is its oldest."""
         return {name: pids[0] for name, pids in witness.seen(self.box).items()}
 
-    def fault(self, scenario: Scenario, before: dict[str, int], *, well: bool) -> str:
-        """What is not as it must be after the verb, in words."""
+    def fault(self, scenario: Scenario, before: dict[str, int], *, well: bool, late: bool) -> str:
+        """What is not as it must be after the verb, in words. `late`: all fell when it was done, on their way out."""
         wanted = {name: kind for name, kind in APPS.items() if name not in scenario.gone}
         faults = [witness.settle(self.box, wanted, [self.call.pid]), *self.ledger.doubles()]
         now = self.pids()
@@ -173,7 +173,7 @@ class World:
             ]
         if scenario.words == ("reload",) and not self.is_new(now.get("notify", 0)):
             faults.append("notify runs as it was before the reload")
-        if not wanted:
+        if not wanted and not late:
             faults += [f"{path} is left" for path in self.box.run.iterdir()]
         return "; ".join(text for text in faults if text)
 
@@ -232,7 +232,8 @@ def try_point(world: World, scenario: Scenario, at: int, *, both: bool) -> Outco
             )
     elif both and fall.killed and len(scenario.gone) < len(APPS) and not all(witness.masters(world.box)):
         world.must("start")  # they fell when the verb was done
-    fault = world.fault(scenario, before, well=first_code == 0)
+    late = both and fall.killed and first_code == 0
+    fault = world.fault(scenario, before, well=first_code == 0, late=late)
     if not fall.killed and first_code:
         fault = f"nobody fell, and it ends with {first_code}: {world.call.said.read_text()}; {fault}"
     return Outcome(fall, fault)

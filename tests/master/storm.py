@@ -157,14 +157,13 @@ class Storm:
 
     def _remove_records(self) -> None:
         # Of an app that has cleared its environment too, nobody could tell any more whose it is: so a watchdog must
-        # be there to write them anew.
+        # be there to write them anew, and is left alone until it has.
         records = self.box.run / "kegbot_master.records"
-        if not all(witness.masters(self.box)) or not records.exists():
-            return
-        count = len(list(records.glob("*.run")))
-        shutil.rmtree(records, ignore_errors=True)
-        with contextlib.suppress(AssertionError):
-            eventually(lambda: len(list(records.glob("*.run"))) >= count, within_s=2)
+        clean = [name for name in witness.seen(self.box) if self._apps[name] == "clean"]
+        if all(witness.masters(self.box)) and all((records / f"{name}.run").exists() for name in clean):
+            shutil.rmtree(records, ignore_errors=True)
+            with contextlib.suppress(AssertionError):
+                eventually(lambda: all((records / f"{name}.run").exists() for name in clean), within_s=2)
 
     def _reload_changed(self) -> None:
         self._generation[self._any()] += 1
