@@ -159,7 +159,7 @@ def _watch(birth: Birth, config: Config, news: Keeper, verdict_w: int) -> None:
         journal.error(f"{error}; leaving the apps to it")
         if verdict_w >= 0:
             _say(verdict_w, "locked")
-        return 1
+        return
     except (OSError, pidfiles.PidfileError) as error:
         if verdict_w < 0:
             raise
