@@ -95,9 +95,12 @@ def hold(launches: Sequence[Launch]) -> Batch:
     _handled()  # once, and not in each process that we make
     hold_r, hold_w = os.pipe()
     own = resource.getrlimit(resource.RLIMIT_MSGQUEUE)
+    # Until a child has plain signals, its handlers are ours: what ends it would reach us, as a signal to ourselves.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         held = [_fork(launch, hold_r) for launch in launches]
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         # With an app's mark left on us, we would be ended with that app.
         resource.setrlimit(resource.RLIMIT_MSGQUEUE, own)
         os.close(hold_r)

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from kegmaster import spawn
+
 from .conftest import DETACHER, TWO, Box, eventually, proc_stat, wait_for_end
 
 
@@ -499,3 +501,37 @@ def test_what_a_killed_watchdog_was_just_writing_is_not_left(box: Box) -> None:
         (box.run / name).touch()
     box.master("stop")
     assert list(box.run.iterdir()) == []
+
+
+def test_a_signal_to_an_app_that_is_not_yet_itself_does_not_reach_its_maker() -> None:
+    wake_r, wake_w = os.pipe2(os.O_NONBLOCK)
+    handler, old_fd = signal.signal(signal.SIGTERM, lambda *_: None), signal.set_wakeup_fd(wake_w)
+    try:
+        with open(os.devnull, "wb") as null:
+            launch = spawn.Launch(
+                path="/bin/sleep", argv=("sleep", "1000"), environment={}, output=null.fileno()
+            )
+            batch = spawn.hold([launch])
+        held = batch.held[0]
+        assert isinstance(held, spawn.Held)
+        os.kill(held.pid, signal.SIGTERM)
+        batch.release()
+        assert os.waitstatus_to_exitcode(os.waitpid(held.pid, 0)[1]) == -signal.SIGTERM
+        os.close(held.report)
+        with pytest.raises(BlockingIOError):
+            os.read(wake_r, 1)
+    finally:
+        signal.set_wakeup_fd(old_fd)
+        signal.signal(signal.SIGTERM, handler)
+        os.close(wake_r)
+        os.close(wake_w)
+
+
+def test_a_restart_that_meets_a_dead_master_restarts_what_that_one_left(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    pids, watchdog = {box.pid("one"), box.pid("two")}, box.master_pid()
+    for pid in (keeper_of(box), watchdog):
+        kill(pid)
+    box.master("restart")
+    assert not pids & {box.pid("one"), box.pid("two")}
