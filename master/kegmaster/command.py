@@ -117,8 +117,8 @@ class Command:
             if (code := self._startable(config, missing)) is not None:
                 return code
             sock = self._make_master(config)
-        verb = "start" if fresh else self.options.verb
-        return self.dispatch.follow(sock, verb, self.options.names, fresh=fresh)
+        # A new master may have adopted what a dead one left: that too is to be restarted.
+        return self.dispatch.follow(sock, self.options.verb, self.options.names, fresh=fresh)
 
     def try_restart(self) -> int:
         """Restart what the master that runs has; without a master, nothing is to be done."""
