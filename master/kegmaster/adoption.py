@@ -83,7 +83,8 @@ def _go_on(crew: Crew, life: Life, record: Record, *, wanted: bool) -> bool:
     life.last_exit = Exit(status=record.exit_status, signal=record.exit_signal)
     if record.cookie:
         life.last_exit = (_how_it_ended(crew, record) if record.pid and same_boot else None) or Exit()
-        life.reason = f"{life.last_exit} while no watchdog was there"
+        known = life.last_exit != Exit()
+        life.reason = f"died unwatched, {life.last_exit}" if known else "died unwatched, nobody knows how"
         crew.journal.warning(f"{record.app}: {life.reason}")
         if record.pid:
             pidfiles.remove(record.pidfile, record.pid)
@@ -92,7 +93,7 @@ def _go_on(crew: Crew, life: Life, record: Record, *, wanted: bool) -> bool:
             return True
         if same_boot and record.start_ticks and wanted:
             life.died_unwatched(time.monotonic(), proc.age_s(record.start_ticks), os.urandom(1)[0] / 255)
-        if not life.failures:
+        if not life.failures and life.state is State.STOPPED:
             life.restarts += 1  # else its next start counts itself
     elif same_boot and record.state == State.BACKOFF.value and wanted:
         now_s = time.monotonic()

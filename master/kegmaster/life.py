@@ -94,23 +94,25 @@ class Life:
                 self.failures, self.ended_s - self.started_s, self.delay_s
             )
             self.delay_s = restart.delay_s(self.failures, policy, jitter)
-        event = restart.after_end(
-            policy,
-            wanted=self.wanted,
-            again=self.again or self._unwatched,
-            done=self._done,
-            failed=self.failed,
-            failures=self.failures,
-        )
+        event = self._where_to(again=self.again)
+        if self._unwatched and event is Event.CLEARED_FAILED:
+            event = Event.CLEARED_AGAIN
         if self.again:
             self.restarts = 0
-        elif self._unwatched:
+        elif self._unwatched and event is Event.CLEARED_AGAIN:
             self.restarts += 1
         if event is Event.CLEARED_FATAL:
             self.reason += f"; given up after {self.failures} failures in a row, start it to try again"
         self.again = self._unwatched = False
         self.kills = 0
         return self.on(event, now_s)
+
+    def _where_to(self, *, again: bool) -> Event:
+        """Where its end leads by its policy: one of the CLEARED events."""
+        return restart.after_end(
+            self.app.policy, wanted=self.wanted, again=again, done=self._done, failed=self.failed,
+            failures=self.failures,
+        )  # fmt: skip
 
     def adopted(self, now_s: float, uptime_s: float, *, ready: bool) -> None:
         """It lives already: another watchdog started it `uptime_s` seconds ago; `ready`: and it was ready."""
@@ -121,17 +123,21 @@ class Life:
 
     def died_unwatched(self, now_s: float, lived_s: float, jitter: float) -> None:
         """It ended `lived_s` seconds after its start at most: a failure like any other, and waited for likewise."""
+        self._done = self.app.type == "oneshot" and self.succeeded
         self.failures = restart.failures_in_row(self.failures, lived_s, self.delay_s)
         self.delay_s = restart.delay_s(self.failures, self.app.policy, jitter)
-        burst = self.app.policy.start_limit_burst
-        if burst and self.failed and self.failures >= burst:
+        event = self._where_to(again=False)
+        if event is Event.CLEARED_FATAL:
             self.state = State.FATAL
+        elif event is Event.CLEARED_EXITED:
+            self.state = State.EXITED
         elif self.delay_s:
             self.state, self.deadline_s = State.BACKOFF, now_s + self.delay_s
 
     def left_behind(self, now_s: float) -> None:
         """It ended while nobody watched, and something of it still lives: that is to be killed at once."""
         self.state, self._unwatched = State.STOPPING, True
+        self._done = self.app.type == "oneshot" and self.succeeded
         self.started_s = self.ended_s = self.deadline_s = now_s
 
     def _note(self, event: Event, state: State, now_s: float, ended: Exit | None, reason: str) -> None:

@@ -239,7 +239,7 @@ def test_a_death_that_nobody_watched_is_told_by_the_next_watchdog(box: Box) -> N
         kill(pid)
     box.master("start")
     rows = told(box)
-    assert any("no watchdog was there" in row["reason"] for row in rows if row["app"] == "two")
+    assert any("died unwatched" in row["reason"] for row in rows if row["app"] == "two")
     assert "adopted 1 app" in [row["reason"] for row in rows if row["app"] == "kegbot_master"][-1]
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from kegmaster import spawn
 
-from .conftest import DETACHER, TWO, Box, eventually, proc_stat, wait_for_end
+from .conftest import DETACHER, TWO, Box, eventually, living, proc_stat, wait_for_end
 
 
 def test_a_killed_app_comes_back_and_the_others_do_not_notice(box: Box) -> None:
@@ -91,7 +91,7 @@ def test_when_watchdog_and_keeper_are_killed_start_adopts_what_runs(box: Box) ->
     wait_for_end(pids[1])
     box.master("start")
     assert box.pid("one") == pids[0]
-    assert "no watchdog was there" in box.app("two")["reason"]
+    assert "died unwatched" in box.app("two")["reason"]
     assert len(box.processes()) == 4
     box.master("stop")
     assert box.processes() == []
@@ -535,3 +535,32 @@ def test_a_restart_that_meets_a_dead_master_restarts_what_that_one_left(box: Box
         kill(pid)
     box.master("restart")
     assert not pids & {box.pid("one"), box.pid("two")}
+
+
+@pytest.mark.parametrize(
+    ("keys", "end", "state"),
+    [
+        ("_restart = no", signal.SIGKILL, "exited"),
+        ("_restart = on-failure", signal.SIGKILL, "running"),
+        ("_restart = on-failure", signal.SIGTERM, "exited"),
+        ("_type = oneshot", signal.SIGTERM, "exited"),
+        ("", signal.SIGTERM, "running"),
+    ],
+)
+def test_what_ended_unwatched_is_restarted_as_its_policy_says(
+    box: Box, keys: str, end: signal.Signals, state: str
+) -> None:
+    starts = box.directory / "starts"
+    script = f"trap 'exit 0' TERM; echo >> {starts}; while :; do sleep 1000 & wait; done"
+    box.write(f'[app]\n_enabled = True\n{keys}\n_command = sh -c "{script}"\n')
+    # The start of a oneshot waits for its end, and would be given again to the next watchdog.
+    box.master("start", "--timeout=1", expect=None)
+    eventually(starts.exists)
+    app, watchdog = box.pid("app"), box.master_pid()
+    os.kill(watchdog, signal.SIGSTOP)
+    os.kill(app, end)
+    eventually(lambda: not living(app))
+    kill(watchdog)
+    eventually(lambda: box.app("app")["state"] == state)
+    assert "died unwatched" in box.app("app")["reason"]
+    assert len(starts.read_text()) == (2 if state == "running" else 1)
