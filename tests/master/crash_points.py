@@ -6,7 +6,8 @@
 Each point is tried twice: the watchdog falls alone, so that the keeper brings it back, and both fall, so that the
 same command must be given once more. Then each wanted app is there exactly once and nothing else is; apps that the
 verb does not concern have kept their process. Who is traced besides: for start all processes on the way to the
-watchdog from their birth on; for adopt the watchdog that follows a killed one, and the keeper that makes it.
+watchdog from their birth on; for adopt the watchdog that follows a killed one, and the keeper that makes it; for
+reexec the keeper too. The fewer processes the machine has, the quicker: each looks through all of /proc.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Scenario:
     name: str
     words: tuple[str, ...]
     first: str = "watchdog"
+    """The command, the watchdog, its keeper; the heir: the keeper, whose watchdog falls just then."""
     depth: int = 0
     before: Callable[[World], None] = lambda world: world.up()
     recover: tuple[tuple[str, ...], ...] = ()
@@ -105,9 +107,16 @@ SCENARIOS: dict[str, tuple[Scenario, ...]] = {
             renewed=("notify", "worker"), kept=("forking",),
         ),
     ),
+    "reexec": (
+        Scenario(name="reexec", words=("reexec",), recover=(("start",), ("reexec",)), kept=EVERYTHING),
+        Scenario(
+            name="reexec, the keeper", words=("reexec",), recover=(("start",), ("reexec",)), kept=EVERYTHING,
+            first="keeper", alone=False,
+        ),
+    ),
     "adopt": (
-        Scenario(name="adopt, the next watchdog", words=("start",), first="keeper", depth=1, kept=EVERYTHING),
-        Scenario(name="adopt, the keeper", words=("start",), first="keeper", kept=EVERYTHING, alone=False),
+        Scenario(name="adopt, the next watchdog", words=("start",), first="heir", depth=1, kept=EVERYTHING),
+        Scenario(name="adopt, the keeper", words=("start",), first="heir", kept=EVERYTHING, alone=False),
     ),
 }  # fmt: skip
 
@@ -216,7 +225,7 @@ def try_point(world: World, scenario: Scenario, at: int, *, both: bool) -> Outco
         os.kill(command, signal.SIGUSR1)
     else:
         tracer.attach(watchdog if scenario.first == "watchdog" else keeper)
-        if scenario.first == "keeper":
+        if scenario.first == "heir":
             os.kill(watchdog, signal.SIGKILL)
             wait_for_end(watchdog)
         world.call.begin(*scenario.words)
