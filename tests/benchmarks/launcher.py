@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -54,6 +55,9 @@ def main() -> int:
             yardstick=machine.compile_c(Path(name), "yardstick"), master=options.master.absolute(),
             python=options.master.read_text().splitlines()[0].removeprefix("#!").strip(),
         )  # fmt: skip
+        signal.signal(
+            signal.SIGTERM, signal.default_int_handler
+        )  # whatever ends us, nothing of ours lives on
         run = measures.Run(tools, tuple(taking_part), scale, _say)
         try:
             run.everything()
