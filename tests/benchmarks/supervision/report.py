@@ -77,7 +77,10 @@ class Report:
         for what in ("doubles", "lost"):
             worst = self._figures.worst(what, _OURS)
             yield Row(
-                measure=f"kill -9 of the watchdog: {what}", ours=_text(worst), target="0", met=worst == 0
+                measure=f"kill -9 of the watchdog: {what}",
+                ours=_text(worst),
+                target="0",
+                met=None if worst is None else worst == 0,
             )
 
     def floors(self) -> Iterator[tuple[str, float]]:
