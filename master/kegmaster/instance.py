@@ -171,7 +171,8 @@ class Instance:
             process.signal(signal.SIGKILL if self.kill else signal.SIGTERM)
         if self.parent in parents:
             pids = [pid for parent in parents for pid in proc.children(parent)]
-            candidates = [seen for pid in pids if pid not in known and (seen := proc.stat(pid))]
+            others = {*known, *parents}
+            candidates = [seen for pid in pids if pid not in others and (seen := proc.stat(pid))]
         else:
             candidates = proc.kin(self.cookie)
         for seen in candidates:

@@ -21,6 +21,7 @@ COOKIE = "KEGMASTER_COOKIE"
 APP, RUN = "KEGMASTER_APP", "KEGMASTER_RUN"
 """Likewise the app's name, and the run directory of its master: by these an app is found whose record is lost."""
 _MAX_ENVIRON_BYTES = 1 << 20
+_CHUNK_BYTES = 16 << 10
 _MSGQUEUE_DEFAULT = 819200  # MQ_BYTES_MAX of the kernel
 
 
@@ -41,12 +42,26 @@ class Stat:
         return self.state in "ZX"
 
 
+def _read(path: str, limit: int) -> bytes:
+    """The beginning of a file of /proc, at most `limit` bytes. Raises OSError."""
+    # open() costs four system calls more, and this is done at each end of an app.
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = b""
+        while len(data) < limit and (more := os.read(fd, min(_CHUNK_BYTES, limit - len(data)))):
+            data += more
+        return data
+    finally:
+        os.close(fd)
+
+
 def stat(pid: int) -> Stat | None:
     """What the kernel says of `pid`; None if there is no such process."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            line = file.read(4096)
+        line = _read(f"/proc/{pid}/stat", 4096)
     except OSError:
+        return None
+    if b")" not in line:  # it ended while we looked
         return None
     # The name in parentheses may itself hold parentheses and blanks.
     fields = line[line.rindex(b")") + 2 :].split()
@@ -84,8 +99,7 @@ def cookie_of(pid: int) -> str:
 def marks_of(pid: int) -> dict[str, str]:
     """Those of COOKIE, APP and RUN that `pid` was started with."""
     try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            environment = file.read(_MAX_ENVIRON_BYTES)
+        environment = _read(f"/proc/{pid}/environ", _MAX_ENVIRON_BYTES)
     except OSError:
         return {}
     if b"KEGMASTER_" not in environment:
@@ -110,10 +124,9 @@ def tag(cookie: str) -> int:
 def tag_of(pid: int) -> int:
     """That limit of `pid`; 0 if it cannot be read."""
     try:
-        with open(f"/proc/{pid}/limits", "rb") as file:
-            for line in file:
-                if line.startswith(b"Max msgqueue size"):
-                    return int(line.split()[3])
+        for line in _read(f"/proc/{pid}/limits", 65536).splitlines():
+            if line.startswith(b"Max msgqueue size"):
+                return int(line.split()[3])
     except (OSError, ValueError):
         return 0
     return 0
@@ -128,8 +141,7 @@ def stems_from(pid: int, cookie: str) -> bool:
 def children(pid: int) -> list[int]:
     """The children of `pid`, zombies included."""
     try:
-        with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:
-            return [int(word) for word in file.read().split()]
+        return [int(word) for word in _read(f"/proc/{pid}/task/{pid}/children", 1 << 22).split()]
     except OSError:
         return []
 

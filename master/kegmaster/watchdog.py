@@ -179,6 +179,9 @@ class Watchdog:
                 self.stopping.discard(name)
                 self._stop(self.lives[name])
             for life in self.lives.values():
+                if life.state is State.BACKOFF and not life.delay_s:
+                    # At once is at once: no turn of the loop, no record of a wait that there is not.
+                    self.handle(life, Event.TIMER)
                 # One that is to be stopped, once those that come after it are, does not come back in the meantime.
                 if life.state is State.WAITING and life.app.name not in self.stopping:
                     first, life.blocked = not life.blocked, self._held_up_by(life.app)
