@@ -88,7 +88,8 @@ def _go_on(crew: Crew, life: Life, record: Record, *, wanted: bool) -> bool:
         crew.journal.warning(f"{record.app}: {life.reason}")
         if record.pid:
             pidfiles.remove(record.pidfile, record.pid)
-        if same_boot and proc.kin(record.cookie):
+        leaf = crew.leaf(record.app)
+        if same_boot and (proc.kin(record.cookie) or (leaf is not None and leaf.populated())):
             _clear(crew, life, record)
             return True
         if same_boot and record.start_ticks and wanted:

@@ -18,7 +18,7 @@ from .attendance import Attendance
 from .deaths import Deaths, Keeper
 from .instance import Instance
 from .journal import Journal
-from .launching import prepare
+from .launching import find_leaves, prepare
 from .lean import TYPE_CHECKING, Protocol
 from .life import Life
 from .lifecycle import Action, Event, State
@@ -34,6 +34,7 @@ from .senders import sender
 from .spec import App
 
 if TYPE_CHECKING:
+    from .cgroups import Leaf
     from .hookrun import Hooks
 
 _FIRST_PROBE_S = 0.005
@@ -72,6 +73,7 @@ class Crew:
         self.on_orphan: Callable[[int, int], None] = lambda _pid, _status: None
         """Called with pid and wait status of each child that ended and belongs to no app."""
         self.run = run.path
+        self._leaves = find_leaves(run.path, journal)
         self.attendance = Attendance(
             selector=selector, search=search, journal=journal, emit=emit, on_ready=self._ready,
             drain=self._read_all_reports, known=self.pids,
@@ -110,6 +112,8 @@ class Crew:
         self.output.close_all()
         self.notify.close()
         self.records.discard()
+        if self._leaves is not None:
+            self._leaves.close()
 
     def let_go(self) -> None:
         """Leave the notify socket's file, and all processes, to whoever comes next."""
@@ -166,6 +170,7 @@ class Crew:
         launches: list[tuple[Life, Instance, making.Launch]] = []
         for life in lives:
             instance = self.instances[life.app.name] = Instance(life.app, os.urandom(16).hex())
+            instance.leaf = self.leaf(life.app.name)
             try:
                 launch = prepare(
                     instance.app,
@@ -174,6 +179,7 @@ class Crew:
                     cookie=instance.cookie,
                     run=self.run,
                     notify_socket=self.notify.address,
+                    leaf=instance.leaf,
                 )
                 launches.append((life, instance, launch))
             except ProgramError as error:
@@ -231,10 +237,15 @@ class Crew:
     def take_over(self, life: Life, instance: Instance) -> None:
         """Watch the processes of an adopted app."""
         self.instances[life.app.name] = instance
+        instance.leaf = self.leaf(life.app.name, instance.main_pid)
         self.output.adopt(life.app, instance.main_pid, lambda pid: proc.stems_from(pid, instance.cookie))
         self._watch_all(life, instance)
         if instance.main is not None:
             self.attendance.attend(life, instance)
+
+    def leaf(self, name: str, pid: int = 0) -> Leaf | None:
+        """The app's cgroup, if there may be one; `pid`: its process, if an earlier master made it."""
+        return self._leaves.of(name, pid) if self._leaves is not None else None
 
     def _watch_all(self, life: Life, instance: Instance) -> None:
         for process in instance.processes():
@@ -339,6 +350,9 @@ class Crew:
                 return
             del self.instances[life.app.name]
             self.output.close(life.app.name)
+            # One that comes back is born in the same: to make and remove it would be the longest part of all this.
+            if instance.leaf is not None and not life.wanted:
+                instance.leaf.remove()
             if instance.main_pid:
                 pidfiles.remove(instance.app.pidfile, instance.main_pid)
         self._emit(life, Event.CLEARED)

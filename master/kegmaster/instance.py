@@ -11,6 +11,7 @@ from collections.abc import Collection
 
 from . import pidfiles, proc
 from .channel import last_lines
+from .lean import TYPE_CHECKING
 from .life import Life
 from .proc import Process
 from .records import Record
@@ -18,7 +19,11 @@ from .restart import Exit
 from .settings import checksums
 from .spec import App
 
+if TYPE_CHECKING:
+    from .cgroups import Leaf
+
 _TAIL_BYTES = 4096
+_MOST_LOOKS = 8
 
 
 class Instance:
@@ -45,6 +50,7 @@ class Instance:
         self.probe_s: float | None = None
         """When to look at the pidfile again (monotonic)."""
         self.probes = 0
+        self.leaf: Leaf | None = None
         self.left: dict[int, Process] = {}
         """Other processes of the launch, asked to end and waited for, by pid."""
         self.kill = False
@@ -160,6 +166,7 @@ class Instance:
         for seen in proc.kin(self.cookie):
             if seen.pid not in self.left and seen.pid != self.main_pid:
                 self._hold(seen)
+        self._look_into_leaf()
 
     def look_for_rest(self, parents: Collection[int], known: Collection[int]) -> None:
         """Find what the main process left behind, and ask it to end, or make it.
@@ -183,11 +190,30 @@ class Instance:
             ours = self.session != 0 and seen.session == self.session
             if ours or proc.stems_from(seen.pid, self.cookie):
                 self._hold(seen)
+        self._look_into_leaf()
 
-    def _hold(self, seen: proc.Stat) -> None:
+    def _look_into_leaf(self) -> None:
+        """Find what bears no mark any more, but is still in the cgroup."""
+        if self.leaf is None:
+            return
+        for _ in range(_MOST_LOOKS):
+            if not self.leaf.populated():
+                return
+            held = {process.pid for process in self.processes()}
+            for pid in self.leaf.pids():
+                if pid not in held and (seen := proc.stat(pid)) and not seen.zombie:
+                    self._hold(seen, within=self.leaf)
+            if self.alive:
+                return
+            # Whoever was in there ended while we looked, and may have left a child.
+
+    def _hold(self, seen: proc.Stat, within: Leaf | None = None) -> None:
         try:
             process = Process(seen.pid, seen.start_ticks)
         except OSError:
+            return
+        if within is not None and not within.holds(seen.pid):
+            process.close()
             return
         self.left[seen.pid] = process
         process.signal(signal.SIGKILL if self.kill else signal.SIGTERM)

@@ -9,13 +9,20 @@ import os
 
 from . import proc
 from .environment import credentials, environment
+from .journal import Journal
+from .lean import TYPE_CHECKING
 from .output import Output
 from .programs import Search
 from .spawn import Launch
 from .spec import App
 
+if TYPE_CHECKING:
+    from .cgroups import Leaf, Leaves
 
-def prepare(app: App, search: Search, output: Output, *, cookie: str, run: str, notify_socket: str) -> Launch:
+
+def prepare(
+    app: App, search: Search, output: Output, *, cookie: str, run: str, notify_socket: str, leaf: Leaf | None = None,
+) -> Launch:  # fmt: skip
     """Find all that `app` needs and open what it prints to, which the caller must close. `run`: the run directory.
 
     Raises ProgramError, OSError (log, directories), KeyError (user or group).
@@ -33,4 +40,21 @@ def prepare(app: App, search: Search, output: Output, *, cookie: str, run: str, 
         path=path, argv=app.argv, environment=variables, output=output.open(app, uid, gid),
         umask=app.context.umask, nice=app.context.nice, limit_nofile=app.context.limit_nofile, tag=proc.tag(cookie),
         working_directory=app.context.working_directory, uid=uid, gid=gid, groups=groups,
+        leaf=leaf,
     )  # fmt: skip
+
+
+def find_leaves(run: str, journal: Journal) -> Leaves | None:
+    """The cgroups for our apps, if a cgroup2 hierarchy is mounted and our place in it may be written to."""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+            mountinfo = file.read()
+        if " - cgroup2 " not in mountinfo:
+            return None
+        from . import cgroups
+
+        mount = cgroups.mount_of(mountinfo)
+        return cgroups.Leaves(run, mount, cgroups.place_of("self"), journal) if mount else None
+    except OSError as error:
+        journal.debug(f"going on without cgroups: {error}")
+        return None

@@ -10,13 +10,17 @@ which process it is. If the maker dies before that, the pipe closes and the held
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
-from .lean import dataclass
+from .lean import TYPE_CHECKING, dataclass
+
+if TYPE_CHECKING:
+    from .cgroups import Leaf
 
 EXEC_FAILED = 127
 
@@ -26,6 +30,7 @@ class Launch:
     """One process to make. `output` becomes its stdout and stderr; `groups` are set if `uid` is.
 
     `given` becomes its stdin; -1: it has nothing to read. `tag` 0: it gets none.
+    `leaf`: the cgroup it is born in, where that can be done.
     """
 
     path: str
@@ -41,6 +46,7 @@ class Launch:
     uid: int | None = None
     gid: int | None = None
     groups: tuple[int, ...] = ()
+    leaf: Leaf | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +123,7 @@ def _fork(launch: Launch, hold_r: int) -> Held | OSError:
         # whoever comes next must see that it is there.
         if launch.tag:
             _set_tag(launch.tag)
-        pid = os.fork()
+        pid = _new_process(launch.leaf)
         if pid == 0:
             _in_child(lambda: _become(launch, hold_r, report_w))
     except OSError as error:
@@ -127,6 +133,13 @@ def _fork(launch: Launch, hold_r: int) -> Held | OSError:
         os.close(report_w)
     os.set_blocking(report_r, False)
     return Held(pid, report_r)
+
+
+def _new_process(leaf: Leaf | None) -> int:
+    if leaf is not None:
+        with contextlib.suppress(OSError):
+            return leaf.fork()
+    return os.fork()
 
 
 def _in_child(body: Callable[[], object]) -> None:

@@ -16,6 +16,9 @@ from typing import Any, TypeVar
 
 import pytest
 
+from kegmaster import launching
+from kegmaster.journal import Journal
+
 BIN = Path(sys.executable).parent
 MASTER = BIN / "master.py"
 T = TypeVar("T")
@@ -178,6 +181,9 @@ class Box:
                 except ProcessLookupError:
                     continue
                 wait_for_end(pid)
+        # Whoever kills a master this way leaves the cgroups of its apps.
+        if leaves := launching.find_leaves(str(self.run), Journal(os.devnull)):
+            leaves.close()
 
 
 @pytest.fixture

@@ -669,7 +669,7 @@ def inside(
         "pidfiles": {"read": read, "write": write, "remove": remove, "caveat": lambda _: ""},
         "spawn": {"hold": kernel.hold, "raise_file_limit": lambda: None},
         "crew": {"Records": lambda _: Records(kernel), "NotifySocket": lambda *_: keep("notify"), "prepare": prepare,
-                 "Output": lambda *_: Quiet(drain=(), due_s=None)},
+                 "Output": lambda *_: Quiet(drain=(), due_s=None), "find_leaves": lambda *_: None},
         "watchdog": {
             "Inotify": lambda: keep("inotify"), "ControlServer": lambda *given, **_: control(*given), "existing": os.path.dirname,
             "_take_note": None, "EventLog": lambda *_: Quiet(), "Intent": lambda _: Intent(kernel),
