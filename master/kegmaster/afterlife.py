@@ -21,14 +21,25 @@ def status(run: RunDirectory, config_file: str) -> tuple[dict[str, Any], int]:
     except pidfiles.PidfileError:
         pid = None
     records = [record for record in Records(run.records).read_all() if isinstance(record, Record)]
+    lost = {} if records else proc.marked(run.path)
     if pidfiles.locked(run.pidfile):
         state, code = "unknown", Status.UNKNOWN
-    elif records:
+    elif records or lost:
         state, code, pid = "dead", Status.DEAD, None
     else:
         state, code, pid = "stopped", Status.NOT_RUNNING, None
     master = {"pid": pid, "state": state, "version": None, "config": config_file, "started_s": None}
+    # Of an app whose record is lost, the process that was made first stands for all.
+    first = {app: pid for pid, app in sorted(lost.items(), reverse=True)}
+    records += [_as_found(app, pid) for app, pid in sorted(first.items())]
     return {"master": master, "apps": [_row(record) for record in records]}, code
+
+
+def _as_found(app: str, pid: int) -> Record:
+    seen = proc.stat(pid)
+    return Record(
+        app=app, boot_id=proc.boot_id(), state="running", pid=pid, start_ticks=seen.start_ticks if seen else 0
+    )
 
 
 def _row(record: Record) -> dict[str, Any]:

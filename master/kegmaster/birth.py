@@ -160,7 +160,11 @@ def _watch(birth: Birth, config: Config, news: Keeper, verdict_w: int) -> None:
         if verdict_w >= 0:
             _say(verdict_w, "locked")
         return
-    except (OSError, pidfiles.PidfileError) as error:
+    except Exception as error:
+        if not isinstance(error, OSError | pidfiles.PidfileError):
+            journal.error(_traceback())
+        elif verdict_w < 0:
+            journal.error(f"cannot watch: {_explain(error)}")
         if verdict_w < 0:
             raise
         _say(verdict_w, f"failed {_explain(error)}")
@@ -196,9 +200,7 @@ def _run(watchdog: Watchdog) -> bool:
         watchdog.let_go()
         return True
     except Exception:
-        import traceback  # 0.15 MiB that only a mistake of ours should cost
-
-        watchdog.journal.error(traceback.format_exc())
+        watchdog.journal.error(_traceback())
         raise
     if done:
         watchdog.close()
@@ -231,6 +233,12 @@ def foreground(
     desk.start(names, lambda: notify.tell(address, "READY=1"))
     _run(watchdog)
     return 0
+
+
+def _traceback() -> str:
+    import traceback  # 0.15 MiB that only a mistake of ours should cost
+
+    return traceback.format_exc()
 
 
 def _explain(error: BaseException) -> str:

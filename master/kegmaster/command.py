@@ -118,7 +118,10 @@ class Command:
                 return code
             sock = self._make_master(config)
         # A new master may have adopted what a dead one left: that too is to be restarted.
-        return self.dispatch.follow(sock, self.options.verb, self.options.names, fresh=fresh)
+        return self.dispatch.follow(
+            sock, self.options.verb, self.options.names, fresh=fresh,
+            make=lambda: self._make_master(self.source.load(self.options.names)[0]),
+        )  # fmt: skip
 
     def try_restart(self) -> int:
         """Restart what the master that runs has; without a master, nothing is to be done."""

@@ -10,9 +10,9 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from . import client, pidfiles
+from . import client, pidfiles, proc
 from .exit_codes import Verb
 from .lean import Any, Final
 from .paths import RunDirectory
@@ -56,17 +56,21 @@ class Dispatch:
         self._masters: list[int] = []
         """Pidfds of watchdog and keeper, for a stop that ends them too."""
 
-    def follow(self, sock: socket.socket | None, verb: str, names: Sequence[str], **how: bool) -> int:
+    def follow(
+        self, sock: socket.socket | None, verb: str, names: Sequence[str], *,
+        make: Callable[[], socket.socket | None] = lambda: None, **how: bool,
+    ) -> int:  # fmt: skip
         """Show how a command goes; its exit status.
 
         `sock`: None if the master was gone before we reached it. `how`: what the request says besides. A watchdog
-        that dies meanwhile is soon followed by another, which is asked again: every command may be repeated.
+        that dies meanwhile is soon followed by another, which is asked again: every command may be repeated. `make`
+        makes a new master where none is to come: the one we reached was just leaving.
         """
         rows: dict[str, dict[str, Any]] = {}
         everything = verb == "stop" and not names
         until_s = time.monotonic() + self._timeout_s
         for _ in range(_TRIES):
-            sock = sock or self.reconnect()
+            sock = sock or self.reconnect() or make()
             if sock is None:
                 break
             request = {"verb": verb, "names": names, **how}
@@ -192,8 +196,8 @@ class Dispatch:
         print(f"{name}: {told}", flush=True)
 
     def leftovers(self) -> bool:
-        """A master that is gone has left records."""
-        return any(True for _ in Records(self._run.records).read_all())
+        """A master that is gone has left records, or, if those are lost, apps."""
+        return any(True for _ in Records(self._run.records).read_all()) or bool(proc.marked(self._run.path))
 
     def claimed(self) -> str:
         """The pid in the master's pidfile, for messages."""

@@ -171,11 +171,15 @@ class Lock:
         raise HeldError(f"pidfile {self.path} is held by another master")
 
     def claim(self, pid: int) -> None:
-        """Write `pid` into the file; the holder may do so as often as it changes. Raises OSError (disk full)."""
-        text = b"%d\n" % pid
-        os.pwrite(self.fd, text, 0)
-        os.ftruncate(self.fd, len(text))
+        """Write `pid` into the file; the holder may do so as often as it changes.
+
+        A full disk takes no number, and that is no harm: the lock counts, the number is for people.
+        """
         self.holder = pid
+        text = b"%d\n" % pid
+        with contextlib.suppress(OSError):
+            os.pwrite(self.fd, text, 0)
+            os.ftruncate(self.fd, len(text))
 
     def release(self) -> None:
         """Remove the file and let go of it."""

@@ -112,6 +112,15 @@ def marks_of(pid: int) -> dict[str, str]:
     return {name.decode("ascii", "replace"): os.fsdecode(value) for name, _, value in pairs}
 
 
+def marked(run: str) -> dict[int, str]:
+    """Our own user's processes that say they are of an app of the run directory: pid to app. A claim, no proof."""
+    found = {}
+    for pid in all_pids():
+        if pid != os.getpid() and owner(pid) == os.geteuid() and (marks := marks_of(pid)).get(RUN) == run:
+            found[pid] = marks.get(APP, "")
+    return found
+
+
 def tag(cookie: str) -> int:
     """The soft limit of RLIMIT_MSGQUEUE, in bytes, that marks the processes of a launch besides their environment.
 
@@ -156,8 +165,10 @@ def kin(cookie: str) -> list[Stat]:
     found: list[Stat] = []
     if not cookie:
         return found
+    # An app may have started its own master: whoever watches it bears its mark, and is none of its processes.
+    watchers = (os.getpid(), os.getppid())
     for pid in all_pids():
-        if stems_from(pid, cookie) and (seen := stat(pid)) and not seen.zombie:
+        if pid not in watchers and stems_from(pid, cookie) and (seen := stat(pid)) and not seen.zombie:
             found.append(seen)
     return found
 

@@ -6,12 +6,16 @@ when it makes no sense.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 
 from .lean import asdict, dataclass, field
+from .pidfiles import MAX_PID
 from .problems import Problem
 
 _MAX_BYTES = 1 << 20
@@ -58,14 +62,23 @@ class Records:
         self.directory = directory
 
     def prepare(self) -> None:
-        """Make the directory, readable by its owner only."""
+        """Make the directory, readable by its owner only; what others could write to is refused."""
         os.makedirs(self.directory, mode=0o700, exist_ok=True)
+        seen = os.lstat(self.directory)
+        if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.geteuid() or seen.st_mode & 0o022:
+            raise OSError(errno.EPERM, "is a symlink or another user's; remove it", self.directory)
 
     def write(self, record: Record) -> None:
         """Replace the app's record in one step: a crash leaves the old or the new one, never half of it."""
         path = self._path(record.app)
         new = path + ".new"
-        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            fd = os.open(new, flags, 0o600)
+        except FileExistsError:
+            # A write that was cut short; or something else, a FIFO say, which must not hold us up.
+            os.unlink(new)
+            fd = os.open(new, flags, 0o600)
         try:
             data = json.dumps(asdict(record)).encode()
             while data:
@@ -96,8 +109,9 @@ class Records:
                 yield self._read(os.path.join(self.directory, name), name.removesuffix(_SUFFIX))
 
     def set_aside(self, path: str) -> None:
-        """Keep an unreadable record for a person to look at, out of the way."""
-        os.replace(path, path + ".unreadable")
+        """Keep an unreadable record for a person to look at, out of the way; where it cannot go, it stays."""
+        with contextlib.suppress(OSError):
+            os.replace(path, path + ".unreadable")
 
     def discard(self) -> None:
         """Remove the directory if nothing is left in it but what writes that were cut short left."""
@@ -160,9 +174,13 @@ def _sound(record: Record) -> bool:
         record.logfile,
         *record.argv,
     )
+    paths = (record.pidfile, record.logfile)
     numbers = (record.pid, record.start_ticks, record.session, record.restarts, record.failures)
     return (
-        all(isinstance(text, str) for text in texts)
+        all(isinstance(text, str) and b"\0" not in os.fsencode(text) for text in texts)
+        and all(path == "" or path.startswith("/") for path in paths)
+        and record.pid <= MAX_PID
+        and record.session <= MAX_PID
         and all(type(number) is int and 0 <= number < 1 << 63 for number in numbers)
         and isinstance(record.started_with, dict)
         and all(type(check) is int for check in record.started_with.values())

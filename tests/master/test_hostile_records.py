@@ -1,0 +1,140 @@
+"""Whatever stands in the run directory, the others are watched, and nothing is taken for gone that lives."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import TWO, Box, eventually, living, proc_stat, wait_for_end
+
+
+def kill_masters(box: Box) -> None:
+    watchdog = box.master_pid()
+    for pid in (int(proc_stat(watchdog)[1]), watchdog):
+        os.kill(pid, 9)
+        wait_for_end(pid)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("pid", 1 << 62),
+        ("pid", 1 << 31),
+        ("session", 1 << 31),
+        ("pidfile", "/tmp/a\0b"),
+        ("logfile", "/tmp/a\0b"),
+        ("pidfile", "/tmp/\ud800"),
+        ("pidfile", "relative.pid"),
+        ("argv", ["a\0b"]),
+    ],
+)
+def test_a_record_with_a_value_that_cannot_be_is_set_aside_and_the_others_are_watched(
+    box: Box, field: str, value: object
+) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    pids = [box.pid("one"), box.pid("two")]
+    kill_masters(box)
+    record = box.run / "kegbot_master.records" / "one.run"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {field: value}))
+    box.master("start")
+    assert [box.pid("one"), box.pid("two")] == pids  # one was found by its marks
+    assert "unreadable run record" in (box.log / "kegbot_master.log").read_text()
+    box.master("stop")
+    assert box.processes() == []
+
+
+def _fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _stale(path: Path) -> None:
+    path.write_text("{")
+
+
+@pytest.mark.parametrize("make", [_fifo, _stale])
+def test_what_lies_where_a_record_is_written_holds_nobody_up(box: Box, make: Callable[[Path], None]) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    kill_masters(box)
+    make(box.run / "kegbot_master.records" / "one.run.new")
+    box.master("start")
+    box.master("restart", "one")
+    assert box.app("one")["state"] == "running"
+
+
+def test_a_record_that_cannot_be_set_aside_stays_and_refuses_nothing(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    records = box.run / "kegbot_master.records"
+    for name in ("one.run", "one.run.unreadable/full"):
+        (records / name).mkdir(parents=True)
+    box.run.chmod(0o700)
+    records.chmod(0o700)
+    box.master("start")
+    assert box.app("two")["state"] == "running"
+
+
+def test_records_behind_a_symlink_are_refused(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.run.mkdir(mode=0o700)
+    (box.directory / "elsewhere").mkdir()
+    (box.run / "kegbot_master.records").symlink_to(box.directory / "elsewhere")
+    assert "is a symlink or another user's; remove it" in box.master("start", expect=1).stderr
+    (box.run / "kegbot_master.records").unlink()
+
+
+def test_apps_whose_run_directory_was_lost_with_their_masters_are_seen_and_stopped(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    pids = [box.pid("one"), box.pid("two")]
+    kill_masters(box)
+    for path in sorted(box.run.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    report = json.loads(box.master("status", "--json", expect=1).stdout)
+    assert [(row["name"], row["state"], row["pid"]) for row in report["apps"]] == [
+        ("one", "running", pids[0]),
+        ("two", "running", pids[1]),
+    ]
+    box.master("stop")
+    assert not any(living(pid) for pid in pids)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_apps_are_started_though_the_run_directory_is_full(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.run.mkdir(mode=0o700)
+    options = "size=64k,mode=700"
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", box.run], check=False).returncode:
+        pytest.skip("mounts are not allowed here")
+    try:
+        with (box.run / "fill").open("wb", buffering=0) as fill, contextlib.suppress(OSError):
+            while True:
+                fill.write(b"." * 4096)
+        box.master("start", expect=None)
+        assert {row["state"] for row in box.status()["apps"]} == {"running"}
+        (box.run / "fill").unlink()
+        box.master("restart")
+        eventually(lambda: (box.run / "one.pid").exists())
+        box.master("stop")
+        assert box.processes() == []
+    finally:
+        subprocess.run(["umount", "-l", box.run], check=True)
+
+
+def test_an_app_that_makes_its_own_master_can_be_stopped_without_ending_that(box: Box) -> None:
+    box.write("[one]\n_command = {probe}\n[two]\n_command = {probe}\n".format(probe=box.program("probe")))
+    box.master("start", "one")
+    kill_masters(box)
+    # As the app would do it: a master that bears the app's marks.
+    environ = Path(f"/proc/{max(box.processes())}/environ").read_bytes().split(b"\0")
+    marks = dict(word.decode().split("=", 1) for word in environ if b"=" in word)
+    subprocess.run(box.command("start", "two"), env=marks, check=True, stdout=subprocess.DEVNULL)
+    box.master("stop", "one")
+    assert box.status()["master"]["state"] == "running"
+    assert box.app("two")["state"] == "running"
