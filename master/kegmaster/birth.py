@@ -16,6 +16,7 @@ from .journal import Journal
 from .lean import dataclass
 from .loading import Source
 from .paths import RunDirectory
+from .records import Records
 from .reexec import Inheritance, Program
 from .spec import Config
 from .watchdog import Setup, Watchdog
@@ -151,6 +152,9 @@ def _watch(birth: Birth, config: Config, news: Keeper, verdict_w: int) -> None:
     )  # fmt: skip
     try:
         birth.lock.renew()
+        if verdict_w >= 0 and birth.revive:
+            # A stop whose masters were killed on their way out is not carried on: a start came after it.
+            Records(birth.run.records).leaving = False
         if verdict_w < 0:
             config = _read_again(birth.source, config, journal)
         watchdog = Watchdog(setup, config, revive=birth.revive or verdict_w < 0)

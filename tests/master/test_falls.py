@@ -561,3 +561,13 @@ def test_what_ended_unwatched_is_restarted_as_its_policy_says(
     eventually(lambda: box.app("app")["state"] == state)
     assert "died unwatched" in box.app("app")["reason"]
     assert len(starts.read_text()) == (2 if state == "running" else 1)
+
+
+def test_a_start_comes_after_a_stop_whose_masters_were_killed_on_their_way_out(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    box.master("stop")
+    (box.run / "kegbot_master.records").mkdir()
+    (box.run / "kegbot_master.records" / "leaving").touch()
+    box.master("start")
+    assert [row["state"] for row in box.status()["apps"]] == ["running", "running"]
