@@ -99,30 +99,31 @@ def remove(path: str, pid: int) -> None:
 
 
 class Lock:
-    """The launcher's own pidfile: whoever holds its flock is the one master of the directory.
+    """The lock of a run directory, and the launcher's pidfile in it: whoever holds the lock is the one master there.
 
-    The lock belongs to the open file, which keeper and watchdog share: it is free only when both are gone.
+    The directory itself is locked: a pidfile may be removed by whoever tidies up, and then a second master would find
+    nothing locked. The lock belongs to the open directory, which keeper and watchdog share: it is free only when both
+    are gone. The number in the pidfile is for people.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.directory = os.path.dirname(path)
         self.fd = -1
         self.holder = 0
         """The pid that was claimed last."""
+        self._file: tuple[int, int] | None = None
+        """Device and inode of the pidfile that we wrote."""
 
     def acquire(self) -> bool:
         """Take the lock without waiting; False if somebody has it. Raises OSError, PidfileError."""
         while True:
-            fd = self._open()
+            fd = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                seen = os.fstat(fd)
-                _check(self.path, seen)
-                if seen.st_uid not in (os.geteuid(), 0):
-                    raise PidfileError(f"pidfile {self.path} belongs to user {seen.st_uid}; remove it")
-                if seen.st_mode & 0o777 != _MODE:
-                    os.fchmod(fd, _MODE)
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if self._is_at_path(fd):
+                if self._is_directory(fd):
+                    self._prepare()
+                    self._let_go_of_descriptor()
                     self.fd = fd
                     return True
             except BlockingIOError:
@@ -131,7 +132,21 @@ class Lock:
             except BaseException:
                 os.close(fd)
                 raise
-            os.close(fd)  # it was unlinked between open and flock: once more
+            os.close(fd)  # it was removed between open and flock: once more
+
+    def _prepare(self) -> None:
+        """See to it that there is a pidfile that we may write to. Raises OSError, PidfileError."""
+        fd = self._open()
+        try:
+            seen = os.fstat(fd)
+            _check(self.path, seen)
+            if seen.st_uid not in (os.geteuid(), 0):
+                raise PidfileError(f"pidfile {self.path} belongs to user {seen.st_uid}; remove it")
+            if seen.st_mode & 0o777 != _MODE:
+                os.fchmod(fd, _MODE)
+            self._file = seen.st_dev, seen.st_ino
+        finally:
+            os.close(fd)
 
     def _open(self) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -151,46 +166,69 @@ class Lock:
         """Go on holding the lock by `fd`, which came through exec. Raises PidfileError if it is not that."""
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ours already: this changes nothing
-            if not self._is_at_path(fd):
-                raise PidfileError(f"pidfile {self.path} is another file by now")
+            if not self._is_directory(fd):
+                raise PidfileError(f"{self.directory} is another directory by now")
         except OSError as error:
-            raise PidfileError(f"pidfile {self.path}: descriptor {fd} is not its lock: {error}") from None
+            raise PidfileError(f"{self.directory}: descriptor {fd} is not its lock: {error}") from None
         self.fd = fd
+        with contextlib.suppress(OSError):
+            seen = os.lstat(self.path)
+            self._file = seen.st_dev, seen.st_ino
 
     @property
     def held(self) -> bool:
-        """We have it, and the file at its path is the one that we locked."""
-        return self.fd >= 0 and self._is_at_path(self.fd)
+        """We have it, and directory and pidfile are those that we locked and wrote."""
+        try:
+            there = os.lstat(self.path)
+        except OSError:
+            return False
+        return self._directory_held and (there.st_dev, there.st_ino) == self._file
+
+    @property
+    def _directory_held(self) -> bool:
+        return self.fd >= 0 and self._is_directory(self.fd)
 
     def renew(self) -> None:
-        """Take the lock again if the file was removed or replaced. Raises OSError, HeldError if another has it."""
+        """Mend what was removed or replaced. Raises OSError, PidfileError, HeldError if another has the lock."""
         for _ in range(_RENEWALS):
-            if self.held or self.acquire():
+            if self._directory_held:
+                if not self.held:
+                    self._prepare()
+                return
+            if self.acquire():
                 return
             time.sleep(_RENEWAL_S)  # whoever only looks, as `locked` does, holds it too, for a moment
-        raise HeldError(f"pidfile {self.path} is held by another master")
+        raise HeldError(f"{self.directory} is held by another master")
 
     def claim(self, pid: int) -> None:
-        """Write `pid` into the file; the holder may do so as often as it changes.
+        """Write `pid` into the pidfile; the holder may do so as often as it changes. Raises PidfileError.
 
-        A full disk takes no number, and that is no harm: the lock counts, the number is for people.
+        A full disk takes no number, and that is no harm: the lock counts.
         """
         self.holder = pid
         text = b"%d\n" % pid
         with contextlib.suppress(OSError):
-            os.pwrite(self.fd, text, 0)
-            os.ftruncate(self.fd, len(text))
+            fd = self._open()
+            try:
+                os.pwrite(fd, text, 0)
+                os.ftruncate(fd, len(text))
+            finally:
+                os.close(fd)
 
     def release(self) -> None:
-        """Remove the file and let go of it."""
-        if self._is_at_path(self.fd):
+        """Remove the pidfile and let go of the lock."""
+        if self.held:
             os.unlink(self.path)
-        os.close(self.fd)
+        self._let_go_of_descriptor()
+
+    def _let_go_of_descriptor(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
         self.fd = -1
 
-    def _is_at_path(self, fd: int) -> bool:
+    def _is_directory(self, fd: int) -> bool:
         try:
-            there = os.lstat(self.path)
+            there = os.stat(self.directory)
         except FileNotFoundError:
             return False
         here = os.fstat(fd)
@@ -198,9 +236,9 @@ class Lock:
 
 
 def locked(path: str) -> bool:
-    """Somebody holds the lock of `path`: a master lives, whatever number stands in the file."""
+    """Somebody holds the lock of the directory of pidfile `path`: a master lives, whatever number stands there."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:

@@ -154,8 +154,9 @@ def test_a_status_that_meets_a_dying_watchdog_is_asked_of_the_next(box: Box) -> 
     box.write(APP.format(probe=box.program("probe")))
     box.run.mkdir()
     report = {"master": {"pid": 1, "state": "running", "config": "", "started_s": None}, "apps": []}
-    with (box.run / "kegbot_master.pid").open("w") as lock, socket.socket(socket.AF_UNIX) as listener:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    lock = os.open(box.run, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(box.run / "kegbot_master.sock"))
         listener.listen()
         asking = subprocess.Popen(box.command("status", "--json"), stdout=subprocess.PIPE)
@@ -164,4 +165,5 @@ def test_a_status_that_meets_a_dying_watchdog_is_asked_of_the_next(box: Box) -> 
         with listener.accept()[0] as heir:
             heir.sendall(json.dumps({"status": report, "exit": 0}).encode() + b"\n")
             assert json.loads(asking.communicate(timeout=20)[0]) == report
+    os.close(lock)
     assert asking.returncode == 0

@@ -127,7 +127,8 @@ def test_ten_changes_in_a_row_leave_no_descriptor_and_no_process_behind(box: Box
     for _ in range(10):
         told = json.loads(box.master("reexec", "--json").stdout)
         assert told["master"]["apps"] == 3
-        counts.append([len(os.listdir(f"/proc/{pid}/fd")) for pid in master])
+        # The client's connection may be still closing.
+        counts.append(min([len(os.listdir(f"/proc/{pid}/fd")) for pid in master] for _ in range(20)))
     assert counts[1:] == counts[:-1]
     assert apps(box) == before
     assert len(box.processes()) == 5
@@ -147,7 +148,7 @@ def test_a_program_killed_during_the_change_is_restarted_once_and_its_end_is_kno
         os.kill(pid, signal.SIGKILL)
     eventually(lambda: not any(living(pid) for pid in victims))
     second = box.directory / "second"
-    assert subprocess.run(["flock", "-n", box.run / "kegbot_master.pid", "touch", second]).returncode == 1
+    assert subprocess.run(["flock", "-n", box.run, "touch", second]).returncode == 1
     assert not second.exists(), "the lock is never free"
     installed.gate.touch()
     output, errors = changing.communicate(timeout=60)
