@@ -259,7 +259,9 @@ def _read_again(source: Source, config: Config, journal: Journal) -> Config:
         return source.load()[0]
     except UnreadableError as error:
         journal.error(f"{error}; going on with what was read before")
-        return config
+    except Exception:  # noqa: BLE001  # whatever it is, the apps need their watchdog back
+        journal.error(f"{_traceback()}; going on with what was read before")
+    return config
 
 
 def _make_directories(*paths: str) -> None:

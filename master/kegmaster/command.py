@@ -186,8 +186,13 @@ class Command:
 
         try:
             answer = self.dispatch.status(self.options.names)
-        except client.NoAnswerError as error:
-            return self.terminal.fail(str(error), Status.UNKNOWN)
+        except client.NoAnswerError:
+            pid = self.dispatch.claimed()
+            return self.terminal.fail(
+                f"the master (process {pid}) does not answer; see {self.logfile}. If it is stopped, kill -CONT {pid}"
+                f" lets it go on; kill -KILL {pid} has it replaced, the apps run on",
+                Status.UNKNOWN,
+            )
         if answer is None:
             from . import afterlife
 

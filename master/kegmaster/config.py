@@ -162,7 +162,7 @@ class _SectionReader:
             try:
                 values[key.name] = key.parse(text)
             except ValueError as error:
-                self._wrong(entry, f"{_shown(text)} is no good", str(error))
+                self._wrong(entry, f"{'its value' if key.secret else _shown(text)} is no good", str(error))
         for entry in self.section.entries.values():
             if entry.key.startswith("_") and entry.key not in KEYS:
                 self.problems.append(_unknown_key(self.file, self.section.name, entry))

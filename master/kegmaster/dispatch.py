@@ -19,6 +19,8 @@ from .paths import RunDirectory
 from .records import Records
 
 _END_S: Final = 5.0
+_STATUS_S: Final = 10.0
+"""A watchdog answers at once; one that does not in this time is stopped, or hangs."""
 _LOCK_WAIT_S: Final = 5.0
 _LOOK_EVERY_S: Final = 0.01
 _TRIES: Final = 5
@@ -138,7 +140,8 @@ class Dispatch:
         for _ in range(_TRIES):
             if sock is None:
                 return None
-            if answer := next(client.ask(sock, self._timeout_s, verb="status", names=names), None):
+            within_s = min(self._timeout_s, _STATUS_S)
+            if answer := next(client.ask(sock, within_s, verb="status", names=names), None):
                 return answer
             sock = self.reconnect()
         return {}

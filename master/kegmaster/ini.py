@@ -77,6 +77,16 @@ class _Reader:
         return Document(self.file, self.sections, self.default, tuple(self.problems))
 
     def _line(self, number: int, line: str) -> None:
+        if "\0" in line:
+            # No path, word or variable can hold one: whoever gets it further down would only stumble over it.
+            self._wrong(
+                number,
+                self.section.name if self.section else None,
+                None,
+                "there is a NUL character",
+                "take it out",
+            )
+            return
         text = line.strip()
         if text.startswith(("#", ";")):
             return

@@ -6,8 +6,13 @@ Knows a file and the wall clock. `logging` would cost the resident process 1 MB 
 from __future__ import annotations
 
 import os
+import select
 import sys
 import time
+
+from .applog import open_log
+
+_PIPE_BYTES = 4096
 
 
 class Journal:
@@ -37,22 +42,24 @@ class Journal:
         """What a person should look at now."""
         self._write("ERROR", text)
 
+    def _say(self, line: bytes) -> None:
+        """To stdout, if whoever reads there keeps up: so much fits into a pipe that is ready at all (pipe(7))."""
+        try:
+            if select.select([], [1], [], 0)[1]:
+                os.write(1, line)
+        except OSError:
+            self._echo = False
+
     def _write(self, level: str, text: str) -> None:
         now = time.time()
         stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
         text = " ".join(text.splitlines())
         line = f"{stamp},{int(now * 1000) % 1000:03d} {level:<8} (kegbot_master) {text}\n"
         if self._echo and sys.stdout is not None:
-            try:
-                sys.stdout.write(line)
-                sys.stdout.flush()
-            except OSError:
-                self._echo = False
+            self._say(line.encode("utf-8", "replace")[:_PIPE_BYTES])
         # Opened anew for each line: a moved or deleted log is simply begun again, and lines are few.
         try:
-            fd = os.open(
-                self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644
-            )
+            fd = open_log(self.path, None, None)
             try:
                 if self._lost:
                     os.write(

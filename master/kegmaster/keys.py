@@ -114,13 +114,18 @@ def signal_number(text: str) -> int:
     raise ValueError(f"expected a signal: {', '.join(SIGNALS)}")
 
 
+def _ordinal(number: int) -> str:
+    return {1: "1st", 2: "2nd", 3: "3rd"}.get(number, f"{number}th")
+
+
 def assignments(text: str) -> tuple[tuple[str, str], ...]:
     """NAME=value words, quoted as in a shell."""
-    pairs = []
+    pairs: list[tuple[str, str]] = []
     for word in words(text):
         name, equals, value = word.partition("=")
         if not equals or not _VARIABLE.match(name):
-            raise ValueError(f"expected NAME=value, found {word!r}")
+            # The word itself may be a secret.
+            raise ValueError(f"expected NAME=value words, and the {_ordinal(len(pairs) + 1)} is none")
         pairs.append((name, value))
     return tuple(pairs)
 
@@ -185,6 +190,8 @@ class Key:
     help: str
     raw: bool = False
     """Quotes mean something inside the value, so none are taken from around it."""
+    secret: bool = False
+    """Its value is never shown."""
     planned: bool = False
     """Known, but not built yet: refused, so that nobody relies on it."""
 
@@ -220,7 +227,7 @@ KEYS: Final[Mapping[str, Key]] = _table(
     Key("_nice", nice, "0", "scheduling priority"),
     Key("_limit_nofile", count, "0", "most open files; 0: as inherited"),
     Key("_working_directory", absolute, "/", "current directory of the app"),
-    Key("_environment", assignments, "", "NAME=value words for its environment", raw=True),
+    Key("_environment", assignments, "", "NAME=value words for its environment", raw=True, secret=True),
     Key("_environment_file", absolute, "", "file of NAME=value lines, for secrets: readable by its owner only"),
     Key("_pass_environment", variables, "", "variables handed on from the launcher's own environment"),
     Key("_ready", ready_check, "", "tcp://, unix://, http://, kegnet://, file: or a command that tells when "

@@ -30,6 +30,7 @@ _OUR_OWN_LACK: Final = frozenset(
 )
 _MAX_BYTES = 65536
 _TAIL_BYTES = 4096
+_MOST_SAID_BYTES = 1 << 20
 _TAIL_CHARS = 200
 _PING = b'{"event": "Ping", "data": {}}\n\n'
 
@@ -223,6 +224,7 @@ class CommandProbe(Probe):
         self._report = -1
         self._output = -1
         self._said = b""
+        self._read_bytes = 0
 
     def start(self) -> None:
         """Ask."""
@@ -301,8 +303,9 @@ class CommandProbe(Probe):
             data = os.read(self._output, _MAX_BYTES)
         except BlockingIOError:
             return
-        if not data:
-            self._unwatch_output()
+        self._read_bytes += len(data)
+        if not data or self._read_bytes > _MOST_SAID_BYTES:
+            self._unwatch_output()  # who writes on then writes to nobody
         self._said = (self._said + data)[-_TAIL_BYTES:]
 
     def _unwatch_output(self) -> None:

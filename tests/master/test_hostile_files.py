@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -138,3 +140,63 @@ def test_an_app_that_makes_its_own_master_can_be_stopped_without_ending_that(box
     box.master("stop", "one")
     assert box.status()["master"]["state"] == "running"
     assert box.app("two")["state"] == "running"
+
+
+def test_a_fifo_in_place_of_the_launchers_own_log_holds_nobody_up(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    (box.log / "kegbot_master.log").unlink()
+    os.mkfifo(box.log / "kegbot_master.log")
+    box.master("restart", "one")
+    assert box.app("one")["state"] == "running"
+
+
+@pytest.mark.parametrize(
+    "key", ["_user", "_pidfile_dir", "_environment_file", "_health", "_on_failure", "port"]
+)
+def test_a_nul_in_the_configuration_is_a_line_with_its_place_and_ends_nothing(box: Box, key: str) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    before = box.master_pid()
+    with box.config.open("a") as config:
+        config.write(f"[nul]\n_enabled = True\n_command = {box.program('probe')}\n{key} = a\0b\n")
+    assert "[nul]: there is a NUL character; take it out" in box.master("configtest", expect=6).stderr
+    assert "there is a NUL character" in box.master("reload", expect=6).stderr
+    assert box.master_pid() == before
+
+
+@pytest.mark.parametrize(
+    "words", ["DBPASS:sekret", "1PW=sekret", "PW sekret", 'PW="sekret', "A=1 TOK:sekret"]
+)
+def test_a_malformed_environment_is_said_without_its_values(box: Box, words: str) -> None:
+    box.write(f"[app]\n_enabled = True\n_command = {box.program('probe')}\n_environment = {words}\n")
+    told = box.master("configtest", expect=6)
+    assert "_environment: its value is no good" in told.stderr
+    assert "sekret" not in told.stderr + told.stdout
+
+
+def test_a_master_in_the_foreground_waits_for_nobody_who_reads_what_it_says(box: Box) -> None:
+    box.write(f"[bad]\n_enabled = True\n_restart_max_delay_sec = 0\n_command = {box.program('no')} x\n")
+    box.program("no", "#!/bin/sh\nexit 3\n")
+    read_end, write_end = os.pipe()
+    fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, 4096)
+    master = subprocess.Popen(box.command("run"), stdout=write_end, stderr=subprocess.DEVNULL)
+    os.close(write_end)
+    try:
+        eventually(lambda: (box.run / "kegbot_master.sock").exists() and box.app("bad")["restarts"] > 50)
+        master.terminate()
+        assert master.wait(timeout=20) == 0
+    finally:
+        os.close(read_end)
+        master.kill()
+        master.wait()
+
+
+def test_a_master_that_is_stopped_is_said_not_to_answer(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    watchdog = box.master_pid()
+    os.kill(watchdog, signal.SIGSTOP)
+    told = box.master("status", "--timeout=0.3", expect=4)
+    assert f"the master (process {watchdog}) does not answer" in told.stderr
+    os.kill(watchdog, signal.SIGCONT)
