@@ -42,6 +42,11 @@ def last_lines(text: bytes) -> tuple[str, ...]:
     return tuple("".join(c if c.isprintable() else " " for c in line)[:_TAIL_CHARS] for line in kept)
 
 
+def last_line(text: bytes) -> str:
+    """The last line of that; empty if there is none."""
+    return next(reversed(last_lines(text)), "")
+
+
 @dataclass(slots=True)
 class Loss:
     """Output that got nowhere."""

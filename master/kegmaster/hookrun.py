@@ -14,6 +14,7 @@ import signal
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from . import events, proc, spawn
+from .channel import last_line
 from .environment import credentials, environment
 from .hooks import Call, HookQueue
 from .journal import Journal
@@ -30,7 +31,6 @@ MAX_OUTPUT_BYTES: Final = 1 << 20
 MARK: Final = "KEGMASTER_HOOK"
 """The variable that tells a hook's processes from all others; those of apps must be none of these."""
 _LAST_BYTES: Final = 4096
-_LAST_CHARS: Final = 200
 _AGAIN_S: Final = 1.0
 _KILL_WAIT_S: Final = 0.5
 
@@ -215,9 +215,7 @@ class Hooks:
             failure = os.read(run.report, _LAST_BYTES)
         os.close(run.report)
         self._queue.done(run.call.app.name)
-        lines = bytes(failure or run.text).decode("utf-8", "replace").splitlines()
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "")[:_LAST_CHARS]
-        words = "".join(letter if letter.isprintable() else " " for letter in last)
+        words = last_line(failure or bytes(run.text))
         ended = f"not done within {TIMEOUT_S:g} s, killed" if run.overdue else str(from_wait_status(status))
         text = f"{run.title}: {ended}{': ' + words if words else ''}"
         if status:

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable, Collection
 
 from . import proc, spawn
+from .channel import last_line
 from .environment import credentials, environment
 from .instance import Instance
 from .lean import Final
@@ -31,7 +32,6 @@ _OUR_OWN_LACK: Final = frozenset(
 _MAX_BYTES = 65536
 _TAIL_BYTES = 4096
 _MOST_SAID_BYTES = 1 << 20
-_TAIL_CHARS = 200
 _PING = b'{"event": "Ping", "data": {}}\n\n'
 
 Tell = Callable[[Answer], None]
@@ -248,7 +248,7 @@ class CommandProbe(Probe):
         elif ended is None:
             self._answer(Answer(well=None, text=f"{self.check.text}: ended unseen"))
         else:
-            words = self._last_words()
+            words = last_line(self._said)
             text = f"{ended}: {words}" if words else str(ended)
             self._answer(Answer(well=ended.status == 0, text=text))
 
@@ -313,11 +313,6 @@ class CommandProbe(Probe):
             self._selector.unregister(self._output)
         os.close(self._output)
         self._output = -1
-
-    def _last_words(self) -> str:
-        lines = self._said.decode("utf-8", "replace").splitlines()
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        return "".join(c if c.isprintable() else " " for c in last)[:_TAIL_CHARS]
 
     def _end_all(self, command: Process) -> None:
         """SIGKILL for the command, its session, and what it left behind as our children."""
