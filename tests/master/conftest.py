@@ -16,8 +16,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from kegmaster import launching
-from kegmaster.journal import Journal
+from tests.leftovers import remove_cgroups
 
 BIN = Path(sys.executable).parent
 MASTER = BIN / "master.py"
@@ -182,8 +181,7 @@ class Box:
                     continue
                 wait_for_end(pid)
         # Whoever kills a master this way leaves the cgroups of its apps.
-        if leaves := launching.find_leaves(str(self.run), Journal(os.devnull)):
-            leaves.close()
+        remove_cgroups(self.run)
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.leftovers import remove_cgroups
+
 from . import machine
 from .machine import Ledger, now_ns
 
@@ -187,6 +189,11 @@ class Kegmaster(Contender):
             for name in self.names
         ]
         (self.folder / "master.cfg").write_text("".join(sections))
+
+    def close(self) -> None:
+        """Also what a master that was killed could not remove."""
+        super().close()
+        remove_cgroups(self.folder / "run")
 
     def start_words(self) -> list[str]:
         return self.words("start")
