@@ -20,8 +20,8 @@ from typing import Final
 from kegapps.daemon.loop import READ, WRITE, Loop, Timer
 from kegapps.kegnet.address import shown_address
 from kegapps.kegnet.backlog import Backlog, BacklogLimits, Stored
-from kegapps.kegnet.codec import Decoder, Rejected, encode
-from kegapps.kegnet.events import CORE_EVENTS, Event, MeterUpdate
+from kegapps.kegnet.codec import MAX_ANSWER_BYTES, Decoder, Rejected, encode
+from kegapps.kegnet.events import APP_PINGS, CORE_EVENTS, CORE_PINGS, Event, MeterUpdate
 from kegapps.kegnet.ratelimit import RateLimit
 from kegapps.kegnet.sockets import family, tune, why
 
@@ -33,14 +33,14 @@ _STABLE_S: Final = 5.0  # a connection that lived this long was a real one: the 
 _TURN_BYTES: Final = 16384
 _BATCH: Final = 64
 _MAX_METERS: Final = 256
-_ACCEPTED: Final = frozenset(CORE_EVENTS)
+_ACCEPTED: Final = frozenset(CORE_EVENTS + CORE_PINGS)
 _DEFAULT_BACKLOG: Final = BacklogLimits()
 
 
 class Client:
     """Connects to the core at `address`, an IP address and a port, at once and again whenever it is lost.
 
-    `on_event` gets FlowUpdate, DrinkCreatedEvent and SetRelayOutputEvent, `on_failed` why an attempt to connect
+    `on_event` gets CORE_EVENTS, and CoreStatus if that was asked for, `on_failed` why an attempt to connect
     failed (it tries on). Callbacks come from the loop only.
     """
 
@@ -67,7 +67,7 @@ class Client:
         self._last_readings: dict[str, Stored] = {}  # of each meter, what the kernel took last
         self._again: list[Stored] = []  # those of them still to be repeated on this connection
         self._sock: socket.socket | None = None
-        self._decoder = Decoder()
+        self._decoder = Decoder(MAX_ANSWER_BYTES)
         self._out = memoryview(b"")  # begun to be sent; the events in it, with where each ends:
         self._out_events: list[tuple[int, Stored]] = []
         self._wants_room = False  # in the kernel
@@ -95,9 +95,12 @@ class Client:
     def send(self, event: Event) -> None:
         """Send `event` now if that is possible, else keep it; never blocks.
 
+        BoardStatus and StatusRequest are about the present: without a connection they are not kept.
         Raises ValueError for an event that cannot be encoded.
         """
         data = encode(event)
+        if not self.connected and isinstance(event, APP_PINGS):
+            return
         stored = Stored(event=event, since_s=self._loop.now_s())
         if self._sock is None or not self.connected or not self.drained:
             self._backlog.add(event, stored.since_s)
@@ -155,7 +158,7 @@ class Client:
         self.connected = True
         self.problem = ""
         self._connected_s = self._loop.now_s()
-        self._decoder = Decoder()
+        self._decoder = Decoder(MAX_ANSWER_BYTES)
         log.info("connected to the core at %s%s", shown_address(*self.address), self._told())
         self._loop.watch(sock, READ, self._on_ready)
         self._wants_room = False

@@ -18,10 +18,12 @@ from kegapps.kegnet.events import Event
 from kegapps.kegnet.fields import Data, Kind, RefusedError
 
 MAX_MESSAGE_BYTES: Final = 65536  # real ones have 80 to 260; pretty-printed by hand, a little more
+MAX_ANSWER_BYTES: Final = fields.MAX_REPORT_BYTES + 1000  # what an app takes of its core: a CoreStatus
 _EXCERPT_BYTES: Final = 80
 _INTERNAL: Final = frozenset({"QuitEvent", "HeartbeatSecondEvent", "HeartbeatMinuteEvent"})
 
-# The wire: every event's fields, in the order in which they are written.
+# The wire: every event's fields, in the order in which they are written. Their names are the record's, but for
+# those in _ATTRIBUTES.
 _AGE: Final = ("age_s", fields.AGE)
 WIRE: Final[dict[type[Any], tuple[tuple[str, Kind], ...]]] = {
     events.MeterUpdate: (
@@ -67,10 +69,42 @@ WIRE: Final[dict[type[Any], tuple[tuple[str, Kind], ...]]] = {
         ("output_mode", fields.one_of(get_args(events.OutputMode))),
     ),
     events.Ping: (),
+    events.Credentials: (("token", fields.TOKEN),),
+    events.BoardStatus: (
+        ("board_name", fields.NAME),
+        ("board_state", fields.one_of(get_args(events.BoardState))),
+        ("detail", fields.TEXT),
+        ("firmware_version", fields.COUNT_OR_NONE),
+        ("serial_number", fields.TEXT),
+        ("device", fields.TEXT),
+        ("uptime_s", fields.DURATION_OR_NONE),
+    ),
+    events.StatusRequest: (("want", fields.one_of(("status",))),),
+    events.CoreStatus: (("status", fields.REPORT),),
 }
-_BY_NAME: Final = {
-    kind.__name__: (kind, tuple((field, how.read) for field, how in wire)) for kind, wire in WIRE.items()
+_ATTRIBUTES: Final = {
+    (events.BoardStatus, "board_state"): "state",
+    (events.CoreStatus, "status"): "report",
 }
+# A Ping is what the first of these fields in it says; without any it is just that.
+_PINGS: Final = {
+    "token": events.Credentials,
+    "board_state": events.BoardStatus,
+    "want": events.StatusRequest,
+    "status": events.CoreStatus,
+}
+_READ: Final = {
+    kind: tuple((_ATTRIBUTES.get((kind, field), field), field, how.read) for field, how in wire)
+    for kind, wire in WIRE.items()
+}
+_WRITE: Final = {
+    kind: (
+        "Ping" if kind in _PINGS.values() else kind.__name__,
+        tuple((_ATTRIBUTES.get((kind, field), field), field, how.write) for field, how in wire),
+    )
+    for kind, wire in WIRE.items()
+}
+_BY_NAME: Final = {name: kind for kind, (name, _) in _WRITE.items() if name == kind.__name__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +178,13 @@ class Decoder:
 def decode(text: bytes) -> Event | Rejected:
     """The event in one message, its terminator taken off. Raises nothing, whatever the bytes."""
     try:
-        name, data = _open(text)
-        kind, wire = _BY_NAME[name]
+        kind, data = _open(text)
         try:
-            return cast(Event, kind(**{field: read(data, field) for field, read in wire}))
+            return cast(Event, kind(**{name: read(data, field) for name, field, read in _READ[kind]}))
         except RefusedError as refused:
-            return Rejected(f"{name}: {refused}", _excerpt(text))
+            # What a token is must not get into a log.
+            excerpt = _excerpt(text) if kind is not events.Credentials else "(not shown)"
+            return Rejected(f"{kind.__name__}: {refused}", excerpt)
     except RefusedError as refused:
         return Rejected(str(refused), _excerpt(text))
 
@@ -157,16 +192,17 @@ def decode(text: bytes) -> Event | Rejected:
 def encode(event: Event) -> bytes:
     """`event` as sent: ASCII, terminator included.
 
-    Raises ValueError for a time without a zone and for a measure that is not finite or absurdly large.
+    Raises ValueError for a time without a zone, for a measure that is not finite or absurdly large, and for a report
+    that is not plain JSON or too long.
     """
-    kind = type(event)
-    written = [(field, how.write(getattr(event, field))) for field, how in WIRE[kind]]
+    name, wire = _WRITE[type(event)]
+    written = [(field, write(getattr(event, attribute))) for attribute, field, write in wire]
     data = ", ".join(f'"{field}": {text}' for field, text in written if text)
-    return f'{{"event": "{kind.__name__}", "data": {{{data}}}}}\n\n'.encode("ascii")
+    return f'{{"event": "{name}", "data": {{{data}}}}}\n\n'.encode("ascii")
 
 
-def _open(text: bytes) -> tuple[str, Data]:
-    """The name of a known event and its data. Raises RefusedError."""
+def _open(text: bytes) -> tuple[type[Any], Data]:
+    """What kind of event it is, and its data. Raises RefusedError."""
     envelope = _parse(text)
     if type(envelope) is not dict:
         raise RefusedError('not an object with "event" and "data"')
@@ -180,7 +216,9 @@ def _open(text: bytes) -> tuple[str, Data]:
     data = envelope.get("data")
     if type(data) is not dict:
         raise RefusedError(f'{name}: "data" must be an object, {{}} if it is empty')
-    return name, data
+    if name == "Ping":
+        return next((kind for field, kind in _PINGS.items() if field in data), events.Ping), data
+    return _BY_NAME[name], data
 
 
 def _parse(text: bytes) -> object:

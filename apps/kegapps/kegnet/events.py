@@ -1,14 +1,16 @@
 """What travels on kegnet: each event as a frozen record, its field names those of the wire.
 
 Knows names, types and units. Must not know bytes, sockets or clocks.
-Source: the recorded kegnet sessions of 2012 (docs/kegnet.rst). `age_s` is ours: 2012 peers ignore it.
+Source: the recorded kegnet sessions of 2012 (docs/kegnet.rst). `age_s` is ours: 2012 peers ignore it. So are all
+kinds of `Ping` but the empty one: a 2012 peer closes the connection for an event that it does not know, but ignores
+a Ping and all that is in it, so what only our programs understand travels as that.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 ALL_TAPS: Final = "__all_taps__"  # TokenAuthEvent.tap_name: every tap the core knows
 MAX_READING: Final = 2**32 - 1  # a board's odometer has 32 bits and wraps to 0 after this
@@ -17,6 +19,7 @@ FlowRequestKind = Literal["start_flow", "stop_flow", "report_status"]
 TokenStatus = Literal["added", "removed"]
 FlowState = Literal["initial", "active", "idle", "completed", "close_wait"]
 OutputMode = Literal["enabled", "disabled"]
+BoardState = Literal["online", "silent", "absent", "too_old", "refused"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,13 +107,57 @@ class SetRelayOutputEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ping:
-    """Nothing happened; nobody sends it, everybody accepts it."""
+    """Nothing happened; everybody accepts it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """An app shows its `token` to a core that wants one: its first message. On the wire a Ping."""
+
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardStatus:
+    """A board daemon tells how its board is, and `detail`, for a person, why. On the wire a Ping.
+
+    `state` is `board_state` there. Unknown are: `firmware_version` and `uptime_s` (of the board) if None,
+    `serial_number` and `device` (a path) if empty.
+    """
+
+    board_name: str
+    state: BoardState
+    detail: str = ""
+    firmware_version: int | None = None
+    serial_number: str = ""
+    device: str = ""
+    uptime_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusRequest:
+    """An app asks the core for a CoreStatus. On the wire a Ping."""
+
+    want: Literal["status"] = "status"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreStatus:
+    """The core's answer to the one app that asked. On the wire a Ping.
+
+    `report` is `status` there: what JSON can carry, at most 8 deep and some 500,000 bytes long.
+    """
+
+    report: dict[str, Any]
 
 
 AppEvent = MeterUpdate | FlowRequest | TokenAuthEvent | ThermoEvent
 CoreEvent = FlowUpdate | DrinkCreatedEvent | SetRelayOutputEvent
-Event = AppEvent | CoreEvent | Ping
+PingEvent = Ping | Credentials | BoardStatus | StatusRequest | CoreStatus
+Event = AppEvent | CoreEvent | PingEvent
 
 # Who may send what. A core refuses CORE_EVENTS from its apps, an app refuses APP_EVENTS from its core.
 APP_EVENTS: Final = (MeterUpdate, FlowRequest, TokenAuthEvent, ThermoEvent)
 CORE_EVENTS: Final = (FlowUpdate, DrinkCreatedEvent, SetRelayOutputEvent)
+APP_PINGS: Final = (BoardStatus, StatusRequest)  # and Credentials, which no core gets to see
+CORE_PINGS: Final = (CoreStatus,)

@@ -6,16 +6,21 @@ Knows types and bounds, and says what is wrong with a value. Must not know event
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as _quoted
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeGuard
 
 from kegapps.kegnet.events import ALL_TAPS, MAX_READING
 
 MAX_NAME_CHARS: Final = 128
+MAX_TEXT_CHARS: Final = 512  # a sentence for a person, a path
+MIN_TOKEN_CHARS, MAX_TOKEN_CHARS = 16, 256
+MAX_REPORT_BYTES: Final = 500_000  # a thousand taps and boards
+_MAX_REPORT_DEPTH: Final = 8
 MAX_COUNT: Final = 2**63 - 1  # flow and drink numbers, ticks of a flow: what a database column holds
 MAX_MEASURE: Final = 1e12  # mL and degrees C; beyond it is nonsense, and float arithmetic goes wrong
 MAX_AGE_S: Final = 10 * 366 * 86400.0  # ten years: no event is older than the hardware
@@ -48,6 +53,20 @@ def shown(value: object) -> str:
     if type(value) is float or (type(value) is int and abs(value) < 10**20):
         return repr(value)
     return {int: "a huge number", list: "a list", dict: "an object"}.get(type(value), "something else")
+
+
+TOKEN_FORM: Final = f"{MIN_TOKEN_CHARS} to {MAX_TOKEN_CHARS} printable ASCII characters without spaces"
+
+
+def is_token(value: object) -> TypeGuard[str]:
+    """True for what may be shown to a core as a token."""
+    return (
+        type(value) is str
+        and MIN_TOKEN_CHARS <= len(value) <= MAX_TOKEN_CHARS
+        and value.isascii()
+        and value.isprintable()
+        and " " not in value
+    )
 
 
 def _refuse(data: Data, field: str, expected: str) -> NoReturn:
@@ -116,6 +135,56 @@ def _read_time(data: Data, field: str) -> datetime:
     _refuse(data, field, "a time such as 2026-11-21T07:12:12Z")
 
 
+def _read_token(data: Data, field: str) -> str:
+    value = data.get(field)
+    if is_token(value):
+        return value
+    raise RefusedError(f"{field} is not {TOKEN_FORM}")  # and what it is, is nobody's business
+
+
+def _read_text(data: Data, field: str) -> str:
+    value = data.get(field)
+    if value is None:
+        return ""
+    if type(value) is str and len(value) <= MAX_TEXT_CHARS and value.isprintable():
+        return value
+    _refuse(data, field, f"at most {MAX_TEXT_CHARS} printable characters")
+
+
+def _write_text(text: str) -> str:
+    printable = "".join(char if char.isprintable() else "?" for char in text[:MAX_TEXT_CHARS])
+    return _quoted(printable) if printable else ""
+
+
+def _read_report(data: Data, field: str) -> Data:
+    value = data.get(field)
+    if type(value) is dict and _is_plain(value):
+        return value
+    _refuse(data, field, f"an object of plain JSON, at most {_MAX_REPORT_DEPTH} deep")
+
+
+def _write_report(report: Data) -> str:
+    if not _is_plain(report):
+        raise ValueError("a report must be plain JSON")
+    text = json.dumps(report)
+    if len(text) > MAX_REPORT_BYTES:
+        raise ValueError(f"a report of {len(text)} bytes is too long")
+    return text
+
+
+def _is_plain(value: object, depth: int = _MAX_REPORT_DEPTH) -> bool:
+    """True if any JSON reader can read it: no endless nesting, no infinity, no integer that needs a big one."""
+    if isinstance(value, dict):
+        return depth > 0 and all(
+            type(key) is str and _is_plain(item, depth - 1) for key, item in value.items()
+        )
+    if isinstance(value, list | tuple):
+        return depth > 0 and all(_is_plain(item, depth - 1) for item in value)
+    if type(value) is int:
+        return -MAX_COUNT <= value <= MAX_COUNT
+    return (type(value) is float and math.isfinite(value)) or value is None or type(value) in (bool, str)
+
+
 def _write_time(time: datetime) -> str:
     if time.tzinfo is None:
         raise ValueError(f"{time} has no time zone; kegnet carries UTC")
@@ -140,6 +209,17 @@ CELSIUS = Kind(
 MILLILITRES = Kind(read=lambda data, field: _read_number(data, field, 0.0, MAX_MEASURE), write=_write_number)
 AGE = Kind(read=_read_age, write=lambda age_s: _write_number(age_s) if age_s > 0 else "")
 TIME = Kind(read=_read_time, write=_write_time)
+TOKEN = Kind(read=_read_token, write=_quoted)
+TEXT = Kind(read=_read_text, write=_write_text)
+COUNT_OR_NONE = Kind(
+    read=lambda data, field: None if data.get(field) is None else _read_count(data, field),
+    write=lambda count: "" if count is None else int.__repr__(count),
+)
+DURATION_OR_NONE = Kind(
+    read=lambda data, field: None if data.get(field) is None else _read_age(data, field),
+    write=lambda time_s: "" if time_s is None else _write_number(time_s),
+)
+REPORT = Kind(read=_read_report, write=_write_report)
 
 
 def one_of(words: tuple[str, ...]) -> Kind:

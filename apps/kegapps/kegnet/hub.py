@@ -17,7 +17,7 @@ from typing import Final
 from kegapps.daemon.loop import READ, WRITE, Loop, Timer
 from kegapps.kegnet.address import is_loopback, shown_address
 from kegapps.kegnet.codec import MAX_MESSAGE_BYTES, Rejected, encode
-from kegapps.kegnet.events import APP_EVENTS, Event, Ping
+from kegapps.kegnet.events import APP_EVENTS, APP_PINGS, Credentials, Event, Ping
 from kegapps.kegnet.peer import Peer
 from kegapps.kegnet.ratelimit import RateLimit
 from kegapps.kegnet.sockets import family, out_of_resources, reset, tune, why
@@ -28,7 +28,8 @@ _BACKLOG: Final = 128
 _ACCEPTS_PER_TURN: Final = 16
 _ACCEPT_PAUSE_S: Final = 1.0  # without descriptors the listener stays readable: trying at once would spin
 _KERNEL_QUEUE_BYTES: Final = 262144  # left alone, the kernel would keep 4 MB for a client that never reads
-_ACCEPTED: Final = frozenset(APP_EVENTS)
+_ACCEPTED: Final = frozenset(APP_EVENTS + APP_PINGS)
+_OF_NO_CONCERN: Final = frozenset({Ping, Credentials})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +56,9 @@ class HubCounts:
 class Hub:
     """Listens on `address`, an IP address and a port (0: any free one), and calls `on_event(event, peer)`.
 
-    Only MeterUpdate, FlowRequest, TokenAuthEvent and ThermoEvent reach `on_event`; `peer` is `host:port`.
-    Raises OSError if it cannot listen, and for an address that other machines can reach.
+    Only APP_EVENTS and APP_PINGS reach `on_event`; `peer` is `host:port`, no two connections have the same.
+    `on_gone(peer)` is called when a connection has ended, after its last event and perhaps from within a broadcast;
+    not by `close`. Raises OSError if it cannot listen, and for an address that other machines can reach.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Hub:
         address: tuple[str, int],
         *,
         on_event: Callable[[Event, str], None],
+        on_gone: Callable[[str], None] = lambda _peer: None,
         limits: HubLimits = HubLimits(),
     ) -> None:
         host, port = ("127.0.0.1", address[1]) if address[0] == "localhost" else address
@@ -76,8 +79,9 @@ class Hub:
             )
         self._loop = loop
         self._on_event = on_event
+        self._on_gone = on_gone
         self._limits = limits
-        self._peers: dict[int, Peer] = {}
+        self._peers: dict[str, Peer] = {}  # by their names
         self._gathered: list[bytes] = []
         self._gathering = False
         self._pause: Timer | None = None
@@ -102,6 +106,17 @@ class Hub:
         self._gathered += [encode(event) for event in events]
         if not self._gathering:
             self._send_gathered()
+
+    def send_to(self, name: str, event: Event) -> None:
+        """Send `event` to the one client of that name, after what was broadcast before; if it is gone, to nobody.
+
+        Raises ValueError if it cannot be encoded.
+        """
+        data = encode(event)
+        if self._gathered:
+            self._send_gathered()
+        if (peer := self._peers.get(name)) is not None:
+            self._after_sending(peer, peer.send(data))
 
     def close(self) -> None:
         """Disconnect everybody and stop listening; a second call does nothing."""
@@ -148,7 +163,7 @@ class Hub:
 
     def _welcome(self, peer: Peer) -> None:
         self.counts.accepted += 1
-        self._peers[peer.sock.fileno()] = peer
+        self._peers[peer.name] = peer
         peer.on_ready = partial(self._serve, peer)
         self._loop.watch(peer.sock, READ, peer.on_ready)
         self._say("%s connected; clients: %d", peer.name, len(self._peers))
@@ -186,7 +201,7 @@ class Hub:
                 if type(message) in _ACCEPTED:
                     self.counts.events += 1
                     self._on_event(message, peer.name)  # type: ignore[arg-type] # not a Rejected
-                elif type(message) is not Ping:
+                elif type(message) not in _OF_NO_CONCERN:
                     self._reject(peer, message)
                 if not peer.open:
                     break
@@ -235,10 +250,11 @@ class Hub:
             peer.sock.close()
         skipped = f"; {peer.rejected} messages of it were skipped" if peer.rejected else ""
         self._say("%s disconnected: %s%s; clients: %d", peer.name, reason, skipped, len(self._peers))
+        self._on_gone(peer.name)
 
     def _forget(self, peer: Peer) -> None:
         peer.open = False
-        del self._peers[peer.sock.fileno()]
+        del self._peers[peer.name]
         self._loop.unwatch(peer.sock)
 
     def _say(self, text: str, *args: object) -> None:

@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 from kegapps.kegnet.codec import Decoder, Rejected, decode, encode
-from kegapps.kegnet.events import Event
+from kegapps.kegnet.events import BoardStatus, CoreStatus, Credentials, Event, StatusRequest
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "kegnet.txt"
 PIECES = (
@@ -24,14 +24,24 @@ PIECES = (
     b"null", b"true", b"NaN", b"-Infinity", b"1e999", b"-1", b"0.5", b"4294967295", b"4294967296", b"9" * 400,
     b"[" * 300, b'{"a":' * 300, b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\x00", b"\x1b[2J", b"x" * 200,
     b'"event"', b'"data"', b'"tap_name"', b'"meter_name"', b'"reading"', b'"age_s"', b'"MeterUpdate"',
-    b'"FlowUpdate"', b'"QuitEvent"', b'"2026-02-31T00:00:00Z"', b'"0000-00-00T00:00:00Z"', b'"__all_taps__"',
+    b'"FlowUpdate"', b'"QuitEvent"', b'"Ping"', b'"token"', b'"board_state"', b'"want"', b'"status"', b'"online"',
+    b'"2026-02-31T00:00:00Z"', b'"0000-00-00T00:00:00Z"', b'"__all_taps__"',
+)  # fmt: skip
+OWN: tuple[Event, ...] = (
+    Credentials(token="0123456789abcdef"),
+    BoardStatus(
+        board_name="kegboard", state="silent", detail="no heartbeat", firmware_version=18, serial_number="a1b2",
+        device="/dev/ttyACM0", uptime_s=12.5,
+    ),
+    StatusRequest(),
+    CoreStatus(report={"taps": [{"name": "kegboard.flow0", "ml_per_tick": 0.45}], "server": None}),
 )  # fmt: skip
 
 
 def seeds() -> list[bytes]:
-    """The recorded messages, terminated."""
+    """The recorded messages, and one of each kind of our own, terminated."""
     lines = VECTORS.read_bytes().splitlines()
-    return [line[2:] + b"\n\n" for line in lines if line[:2] in (b"> ", b"< ")]
+    return [line[2:] + b"\n\n" for line in lines if line[:2] in (b"> ", b"< ")] + list(map(encode, OWN))
 
 
 def mutated(rng: random.Random, recorded: list[bytes]) -> bytes:

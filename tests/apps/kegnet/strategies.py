@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 from kegapps.kegnet.events import (
     ALL_TAPS,
     MAX_READING,
+    BoardStatus,
+    CoreStatus,
+    Credentials,
     DrinkCreatedEvent,
     Event,
     FlowRequest,
@@ -16,6 +19,7 @@ from kegapps.kegnet.events import (
     MeterUpdate,
     Ping,
     SetRelayOutputEvent,
+    StatusRequest,
     ThermoEvent,
     TokenAuthEvent,
 )
@@ -27,6 +31,21 @@ ages_s = st.just(0.0) | st.floats(0, 3e8)
 times = st.datetimes(
     min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC)
 ).map(lambda time: time.replace(microsecond=0))
+texts = st.text(max_size=512).filter(str.isprintable)
+tokens = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=16, max_size=256)
+reports = st.dictionaries(
+    st.text(max_size=10),
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**63) + 1, 2**63 - 1)
+        | st.floats(-1e300, 1e300)
+        | st.text(max_size=10),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+        max_leaves=5,
+    ),
+    max_size=4,
+)
 
 events: st.SearchStrategy[Event] = st.one_of(
     st.builds(
@@ -74,4 +93,17 @@ events: st.SearchStrategy[Event] = st.one_of(
     ),
     st.builds(SetRelayOutputEvent, output_name=names, output_mode=st.sampled_from(("enabled", "disabled"))),
     st.just(Ping()),
+    st.builds(Credentials, token=tokens),
+    st.builds(
+        BoardStatus,
+        board_name=names,
+        state=st.sampled_from(("online", "silent", "absent", "too_old", "refused")),
+        detail=texts,
+        firmware_version=st.none() | counts,
+        serial_number=texts,
+        device=texts,
+        uptime_s=st.none() | ages_s,
+    ),
+    st.just(StatusRequest()),
+    st.builds(CoreStatus, report=reports),
 )

@@ -84,14 +84,20 @@ class Core:
         self.loop = loop
         self.got: list[Event] = []
         self.from_peers: list[str] = []
+        self.gone: list[str] = []
+        self.got_when_gone: list[int] = []  # how many events had come by then
         self.on_event: Callable[[Event], None] = lambda _event: None
-        self.hub = Hub(loop, ("127.0.0.1", 0), on_event=self._note, limits=limits)
+        self.hub = Hub(loop, ("127.0.0.1", 0), on_event=self._note, on_gone=self._note_gone, limits=limits)
         self._sockets: list[socket.socket] = []
 
     def _note(self, event: Event, peer: str) -> None:
         self.got.append(event)
         self.from_peers.append(peer)
         self.on_event(event)
+
+    def _note_gone(self, peer: str) -> None:
+        self.gone.append(peer)
+        self.got_when_gone.append(len(self.got))
 
     def socket(self, receive_bytes: int = 0) -> socket.socket:
         """A connected socket that nobody reads."""

@@ -12,12 +12,15 @@ from kegapps.kegnet.backlog import BacklogLimits
 from kegapps.kegnet.client import Client
 from kegapps.kegnet.codec import encode
 from kegapps.kegnet.events import (
+    BoardStatus,
+    CoreStatus,
     DrinkCreatedEvent,
     Event,
     FlowRequest,
     MeterUpdate,
     Ping,
     SetRelayOutputEvent,
+    StatusRequest,
     ThermoEvent,
     TokenAuthEvent,
 )
@@ -144,6 +147,29 @@ def test_it_hears_what_a_core_may_say_and_nothing_else(world: World) -> None:
     world.until(lambda: len(world.heard) == 2)
     assert world.heard == [RELAY, DRINK]
     assert world.client.connected
+
+
+def test_it_can_ask_a_core_how_it_is_and_hears_even_a_long_answer(world: World) -> None:
+    client = world.connected()
+    client.send(StatusRequest())
+    world.until(lambda: world.core.peer.got)
+    assert world.core.peer.got == [StatusRequest()]
+    answer = CoreStatus(report={"taps": [{"name": f"kegboard.flow{number}"} for number in range(5000)]})
+    world.core.peer.say(answer)
+    world.until(lambda: world.heard)
+    assert world.heard == [answer]
+
+
+def test_what_is_about_the_present_is_not_kept_for_a_core_that_is_away(world: World) -> None:
+    world.core.vanish()
+    client = world.start()
+    client.send(BoardStatus(board_name="kegboard", state="online"))
+    client.send(StatusRequest())
+    assert client.drained
+    client.send(TOKEN)
+    world.come_back()
+    world.until(lambda: world.core.peer.got)
+    assert [type(event) for event in world.core.peer.got] == [TokenAuthEvent]
 
 
 def test_what_is_given_before_the_connection_stands_is_sent_when_it_does(world: World) -> None:

@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from kegapps.kegnet.codec import Decoder, Rejected, decode, encode
 from kegapps.kegnet.events import (
     ALL_TAPS,
+    BoardStatus,
+    CoreStatus,
+    Credentials,
     DrinkCreatedEvent,
     Event,
     FlowRequest,
@@ -18,6 +21,7 @@ from kegapps.kegnet.events import (
     MeterUpdate,
     Ping,
     SetRelayOutputEvent,
+    StatusRequest,
     ThermoEvent,
     TokenAuthEvent,
 )
@@ -238,6 +242,88 @@ def test_a_message_with_both_names_of_the_tap_means_the_older() -> None:
 @pytest.mark.parametrize(("sent", "age_s"), [(0, 0.0), (3, 3.0), (0.25, 0.25)])
 def test_an_age_is_read_where_it_was_sent(sent: float, age_s: float) -> None:
     assert meter_update(age_s=sent) == MeterUpdate(tap_name="kegboard.flow0", reading=1, age_s=age_s)
+
+
+# What only our own programs say to each other
+
+TOKEN = "correct-horse-battery"
+OWN: list[tuple[dict[str, object], Event]] = [
+    ({"token": TOKEN}, Credentials(token=TOKEN)),
+    ({"want": "status"}, StatusRequest()),
+    ({"status": {"taps": []}}, CoreStatus(report={"taps": []})),
+    ({"board_name": "b", "board_state": "online"}, BoardStatus(board_name="b", state="online")),
+    (
+        {"board_name": "b", "board_state": "too_old", "detail": "Fäss", "firmware_version": 3, "serial_number": "a1",
+         "device": "/dev/ttyACM0", "uptime_s": 2.5},
+        BoardStatus(board_name="b", state="too_old", detail="Fäss", firmware_version=3, serial_number="a1",
+                    device="/dev/ttyACM0", uptime_s=2.5),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("data", "event"), OWN)
+def test_what_only_our_programs_understand_travels_as_a_ping_which_old_peers_ignore(
+    data: dict[str, object], event: Event
+) -> None:
+    assert decode(data_of("Ping", **data)) == event
+    assert json.loads(encode(event)) == {"event": "Ping", "data": data}
+
+
+@pytest.mark.parametrize("name", ["Credentials", "BoardStatus", "StatusRequest", "CoreStatus"])
+def test_a_kind_of_ping_is_no_event_by_its_own_name(name: str) -> None:
+    assert "unknown event" in reason(decode(data_of(name, token=TOKEN)))
+
+
+def test_a_ping_with_unknown_fields_is_a_ping_and_with_known_ones_may_have_others() -> None:
+    assert decode(data_of("Ping", hello=1)) == Ping()
+    assert decode(data_of("Ping", want="status", hello=1)) == StatusRequest()
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({"token": "short"}, "Credentials: token is not 16 to 256 printable"),
+        ({"token": "x" * 257}, "Credentials: token is not"),
+        ({"token": "with a space in it"}, "Credentials: token is not"),
+        ({"token": None}, "Credentials: token is not"),
+        ({"want": "beer"}, "StatusRequest: want is 'beer', expected one of status"),
+        ({"status": "fine"}, "CoreStatus: status is 'fine', expected an object"),
+        ({"status": {"a": [[[[[[[[1]]]]]]]]}}, "at most 8 deep"),
+        ({"status": {"a": 10**30}}, "CoreStatus: status is an object"),
+        ({"board_state": "online"}, "BoardStatus: board_name is missing"),
+        ({"board_name": "b", "board_state": "fine"}, "board_state is 'fine', expected one of online, silent"),
+        ({"board_name": "b", "board_state": None}, "board_state is null"),
+        ({"board_name": "b", "board_state": "absent", "detail": "a\nb"}, "detail is 'a\\nb'"),
+        ({"board_name": "b", "board_state": "absent", "device": 1}, "device is 1"),
+        ({"board_name": "b", "board_state": "absent", "firmware_version": "3"}, "firmware_version is '3'"),
+        ({"board_name": "b", "board_state": "absent", "uptime_s": -1}, "uptime_s is -1"),
+    ],
+)
+def test_a_kind_of_ping_with_a_field_of_the_wrong_kind_is_refused_by_name(
+    data: dict[str, object], expected: str
+) -> None:
+    assert expected in reason(decode(data_of("Ping", **data)))
+
+
+def test_what_a_token_is_is_in_no_complaint_and_in_no_representation() -> None:
+    rejected = decode(data_of("Ping", token=TOKEN + " "))
+    assert isinstance(rejected, Rejected)
+    assert TOKEN not in repr(rejected)
+    assert TOKEN not in repr(Credentials(token=TOKEN))
+
+
+def test_the_detail_of_a_board_is_made_fit_for_one_line() -> None:
+    sent = decode(encode(BoardStatus(board_name="b", state="absent", detail="a\nb" + "x" * 600))[:-2])
+    assert isinstance(sent, BoardStatus)
+    assert sent.detail == "a?b" + "x" * 509
+
+
+@pytest.mark.parametrize("value", [float("inf"), 2**70, object(), {1: 2}])
+def test_a_report_that_not_everybody_could_read_is_not_sent(value: object) -> None:
+    with pytest.raises(ValueError, match="plain JSON"):
+        encode(CoreStatus(report={"a": value}))
+    with pytest.raises(ValueError, match="too long"):
+        encode(CoreStatus(report={"a": "x" * 600_000}))
 
 
 # What is refused: each costs itself only

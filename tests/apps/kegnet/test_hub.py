@@ -15,6 +15,9 @@ from kegapps.daemon.loop import Loop
 from kegapps.kegnet.codec import encode
 from kegapps.kegnet.events import (
     CORE_EVENTS,
+    BoardStatus,
+    CoreStatus,
+    Credentials,
     DrinkCreatedEvent,
     Event,
     FlowRequest,
@@ -22,6 +25,7 @@ from kegapps.kegnet.events import (
     MeterUpdate,
     Ping,
     SetRelayOutputEvent,
+    StatusRequest,
     ThermoEvent,
     TokenAuthEvent,
 )
@@ -133,6 +137,50 @@ def test_a_ping_is_accepted_and_does_nothing(core: Core) -> None:
     core.turn_until(lambda: core.got)
     assert core.got == [READING]
     assert core.hub.counts.rejected == 0
+
+
+def test_what_our_own_apps_say_in_a_ping_reaches_the_core(core: Core) -> None:
+    said: list[Event] = [BoardStatus(board_name="kegboard", state="online"), StatusRequest()]
+    core.app().say(Credentials(token="not-wanted-here-at-all"), *said)
+    core.turn_until(lambda: len(core.got) == 2)
+    assert core.got == said
+    assert core.hub.counts.rejected == 0
+
+
+def test_an_answer_reaches_only_the_app_that_asked_and_after_what_was_said_before(core: Core) -> None:
+    asking, other = core.app(), core.app()
+    answer = CoreStatus(report={"clients": 2})
+
+    def on_event(_event: Event) -> None:
+        core.hub.broadcast(RELAY)
+        core.hub.send_to(core.from_peers[-1], answer)
+        core.hub.send_to("127.0.0.1:1", answer)
+
+    core.on_event = on_event
+    asking.say(StatusRequest())
+    core.turn_until(lambda: len(asking.got) == 2 and other.got)
+    assert asking.got == [RELAY, answer]
+    core.hub.broadcast(DRINK)
+    core.turn_until(lambda: len(other.got) == 2)
+    assert other.got == [RELAY, DRINK]
+
+
+def test_an_app_cannot_answer_for_the_core(core: Core) -> None:
+    core.app().say(CoreStatus(report={}), READING)
+    core.turn_until(lambda: core.got)
+    assert core.got == [READING]
+    assert core.hub.counts.rejected == 1
+
+
+def test_the_core_is_told_when_a_connection_is_over_after_its_last_event(core: Core) -> None:
+    staying, leaving = core.app(), core.app()
+    leaving.say(READING, READING)
+    name = "{}:{}".format(*leaving.sock.getsockname())
+    leaving.close()
+    core.turn_until(lambda: core.gone)
+    assert core.gone == [name]
+    assert core.got_when_gone == [2]
+    assert not staying.closed
 
 
 def test_a_thousand_bad_messages_are_a_handful_of_log_lines(
