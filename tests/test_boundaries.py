@@ -47,6 +47,7 @@ DECIDING = {
         "core/odometers",
         "core/pending",
         "core/rules",
+        "core/report",
         "core/rows",
         "core/schema",
         "core/thermo",

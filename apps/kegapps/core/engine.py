@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
 from kegapps.core.effects import Effect, EndFlow, Keep, Say
 from kegapps.core.flows import Flows
-from kegapps.core.model import Flow, Memory, Now, Presence, Setup, Tap
+from kegapps.core.model import Flow, Memory, Meter, Now, Presence, Setup, Tap
 from kegapps.core.odometers import Odometers
 from kegapps.core.rules import Rules
 from kegapps.core.thermo import Sensors
@@ -61,6 +61,11 @@ class Engine:
     def taps(self) -> tuple[Tap, ...]:
         """The taps known now."""
         return tuple(self._setup.taps.values())
+
+    @property
+    def meters(self) -> Mapping[str, Meter]:
+        """The meters that were ever heard, by name."""
+        return self._odometers.meters
 
     @property
     def open_flows(self) -> tuple[Flow, ...]:

@@ -6,7 +6,7 @@ Knows readings, peers and time. Must not know flows, tokens, events or the store
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -27,6 +27,11 @@ class Odometers:
         self._rules = rules
         self._meters = {meter.name: meter for meter in meters}
         self._told_by: dict[str, str] = {}  # the last peer, in this run
+
+    @property
+    def meters(self) -> Mapping[str, Meter]:
+        """All meters by name."""
+        return self._meters
 
     def counted_ticks(self, name: str) -> int:
         """All ticks ever counted on this meter."""

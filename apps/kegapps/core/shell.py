@@ -6,9 +6,10 @@ Knows the loop, the hub, the store and both clocks. Must not decide anything abo
 from __future__ import annotations
 
 import logging
+import os
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from kegapps.core.database import StoreError
@@ -16,10 +17,13 @@ from kegapps.core.effects import Effect, Say
 from kegapps.core.engine import Engine
 from kegapps.core.model import Flow, Now, Setup, Tap
 from kegapps.core.pending import Pending
+from kegapps.core.report import StoreState, core_report
 from kegapps.core.rules import Rules
+from kegapps.core.schema import SCHEMA_VERSION
 from kegapps.core.store import Store
+from kegapps.daemon import version
 from kegapps.daemon.loop import Loop, Timer
-from kegapps.kegnet.events import Event
+from kegapps.kegnet.events import CoreStatus, Event, StatusRequest
 from kegapps.kegnet.hub import Hub
 from kegapps.kegnet.ratelimit import RateLimit
 
@@ -41,7 +45,9 @@ class Core:
         """`on_trouble` is told in one line why nothing can be stored, and "" when that is over."""
         self._loop = loop
         self._store = store
+        self._rules = rules
         self._on_trouble = on_trouble
+        self._trouble = ""
         self._hub: Hub | None = None
         self._talk = RateLimit(100, 10.0)  # a client must not be able to fill the disk with log lines
         self._inbox: list[tuple[Event, str]] = []
@@ -112,12 +118,18 @@ class Core:
         if inbox and self._stalled_s is None:
             self._notice_edits()
         now = self._now()
+        asking: dict[str, None] = {}
         for event, peer in inbox:
-            self._take(self._engine.handle(event, now, peer=peer))
+            if isinstance(event, StatusRequest):
+                asking[peer] = None
+            else:
+                self._take(self._engine.handle(event, now, peer=peer))
         self._take(self._engine.wake(now))
         if self._retry is None:
             self._flush()
         self._set_alarm()
+        if asking:
+            self._report(asking, now)
 
     def _take(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -177,7 +189,7 @@ class Core:
         if not error.locked or self._loop.now_s() - self._stalled_s > PATIENCE_S:
             self._said_stalled = True
             waiting = f"; {self._pending.drinks} drinks wait in memory" if self._pending.drinks else ""
-            self._on_trouble(f"nothing can be stored: {error}{waiting}")
+            self._tell(f"nothing can be stored: {error}{waiting}")
         self._close_valves_while_stalled()
         if self._retry is None:
             first_s, longest_s = LOCKED_RETRY_S if error.locked else RETRY_S
@@ -200,9 +212,40 @@ class Core:
         if self._said_stalled:
             self._said_stalled = False
             log.info("storing again; announcements left out meanwhile: %d", self._pending.left_out)
-            self._on_trouble("")
+            self._tell("")
+
+    def _tell(self, trouble: str) -> None:
+        self._trouble = trouble
+        self._on_trouble(trouble)
 
     # Announcing
+
+    def _report(self, asking: Iterable[str], now: Now) -> None:
+        """Tell those who asked how we are; what is told of is on the disk, as far as it takes anything."""
+        if self._hub is None:
+            return
+        report = core_report(
+            version=version.number(),
+            pid=os.getpid(),
+            rules=self._rules,
+            taps=self._engine.taps,
+            meters=self._engine.meters,
+            open_flows=self._engine.open_flows,
+            boards=(),
+            store=StoreState(
+                path=self._store.path,
+                trouble=self._trouble,
+                schema_version=SCHEMA_VERSION,
+                waiting_drinks=self._pending.drinks,
+            ),
+            clients=self._hub.clients,
+            now=now,
+        )
+        try:
+            for peer in asking:
+                self._hub.send_to(peer, CoreStatus(report=report))
+        except ValueError as error:  # somebody wrote novels into the store by hand
+            log.warning("a question how the core is was left without answer: %s", error)
 
     def _announce(self, events: list[Event]) -> None:
         if events and self._hub is not None:

@@ -12,6 +12,8 @@ from typing import Any
 
 from absl import flags
 
+from kegapps.daemon.version import number as package_version
+
 FLAGS = flags.FLAGS
 
 _OURS = "kegapps.daemon."
@@ -48,13 +50,7 @@ def text(program: str, usage: str, *, everything: bool) -> str:
 
 def version(program: str) -> str:
     """One line: the program and the version of the package it belongs to."""
-    from importlib import metadata
-
-    try:
-        number = metadata.version("kegmaster")
-    except metadata.PackageNotFoundError:
-        number = "of unknown version: not installed"
-    return f"{program} (kegmaster) {number}"
+    return f"{program} (kegmaster) {package_version()}"
 
 
 def _by_name(defined: list[Any]) -> list[Any]:

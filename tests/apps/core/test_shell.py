@@ -13,11 +13,12 @@ from kegapps.core.ledger import Ledger
 from kegapps.core.model import Tap
 from kegapps.core.pending import Changes
 from kegapps.core.rules import Rules
+from kegapps.core.schema import SCHEMA_VERSION
 from kegapps.core.shell import Core
 from kegapps.core.store import Store
 from kegapps.daemon.loop import Loop
 from kegapps.kegnet.client import Client
-from kegapps.kegnet.events import Event
+from kegapps.kegnet.events import CoreStatus, Event, StatusRequest
 from kegapps.kegnet.hub import Hub
 from tests.apps.core.bar import ALICE, FLOW0, TAPS, added, line, reading, request
 
@@ -220,3 +221,34 @@ def test_an_idle_core_has_no_timer(room: Room) -> None:
     room.send(reading(0), reading(100))
     room.until(lambda: "drink guest" in room.lines())
     assert room.loop._wait_s() is None
+
+
+def test_who_asks_how_the_core_is_gets_one_answer_and_nobody_else_does(room: Room) -> None:
+    other: list[Event] = []
+    second = Client(room.loop, room.app.address, on_event=other.append)
+    room.until(lambda: second.connected)
+    room.send(reading(100), StatusRequest(), StatusRequest())
+    room.until(lambda: any(isinstance(event, CoreStatus) for event in room.heard))
+    second.send(request("start_flow"))
+    room.until(lambda: other)
+    answers = [event.report for event in [*room.heard, *other] if isinstance(event, CoreStatus)]
+    second.close()
+    (answer,) = answers
+    assert answer["taps"][0]["last_reading"] == 100
+    assert answer["store"] == {
+        "path": room.path,
+        "trouble": "",
+        "schema_version": SCHEMA_VERSION,
+        "waiting_drinks": 0,
+    }
+
+
+def test_the_core_answers_also_while_its_disk_takes_nothing_and_says_why(room: Room) -> None:
+    room.store.failure = StoreError("store: no room left")
+    room.send(reading(100), reading(200))
+    room.until(lambda: room.status)
+    room.send(StatusRequest())
+    room.until(lambda: room.heard)
+    (answer,) = [event.report for event in room.heard if isinstance(event, CoreStatus)]
+    assert "no room left" in answer["store"]["trouble"]
+    room.store.failure = None

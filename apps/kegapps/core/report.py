@@ -1,0 +1,99 @@
+"""What the core tells an app that asks how it is: taps, boards, store, server and outbox as one JSON object.
+
+Knows the core's nouns and the shape of the report (docs/doctor.rst). Must not know sockets, clocks, files or the
+store; it is told of them. Later versions may add keys and never change the meaning of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kegapps.core.model import Flow, Meter, Now, Tap
+from kegapps.core.rules import Rules
+from kegapps.kegnet.events import BoardStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeardBoard:
+    """What a board daemon said last of one board, and when."""
+
+    status: BoardStatus
+    heard_mono_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreState:
+    """The store's file, and in one line why nothing can be stored, empty if all is well."""
+
+    path: str
+    trouble: str = ""
+    schema_version: int = 0
+    waiting_drinks: int = 0
+    """Drinks that are in memory only, because of the trouble."""
+
+
+def core_report(
+    *,
+    version: str,
+    pid: int,
+    rules: Rules,
+    taps: Iterable[Tap],
+    meters: Mapping[str, Meter],
+    open_flows: Iterable[Flow],
+    boards: Iterable[HeardBoard],
+    store: StoreState,
+    clients: int,
+    now: Now,
+    server: Mapping[str, Any] | None = None,
+    outbox: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The report. `server` and `outbox` are None without a Kegbot Server; `clients` are the connections."""
+    flows = {flow.tap_name: flow for flow in open_flows}
+    return {
+        "version": version,
+        "pid": pid,
+        "taps": [_tap(tap, meters.get(tap.name), flows.get(tap.name), rules) for tap in taps],
+        "boards": [_board(board, now) for board in boards],
+        "store": {
+            "path": store.path,
+            "trouble": store.trouble,
+            "schema_version": store.schema_version,
+            "waiting_drinks": store.waiting_drinks,
+        },
+        "server": None if server is None else dict(server),
+        "outbox": None if outbox is None else dict(outbox),
+        "clients": clients,
+    }
+
+
+def _tap(tap: Tap, meter: Meter | None, flow: Flow | None, rules: Rules) -> dict[str, Any]:
+    return {
+        "name": tap.name,
+        "ml_per_tick": tap.ml_per_tick,
+        # Nobody sets a meter to just the default, so this tells what was never set.
+        "source": "default" if tap.ml_per_tick == rules.default_ml_per_tick else "set",
+        "relay_name": tap.relay_name,
+        "last_reading": meter.last_reading if meter else None,
+        "read_unix_s": meter.read_unix_s if meter else None,
+        "counted_ticks": meter.counted_ticks if meter else 0,
+        "dropped_ticks": meter.dropped_ticks if meter else 0,
+        "open_flow_ticks": flow.ticks if flow else None,
+    }
+
+
+def _board(board: HeardBoard, now: Now) -> dict[str, Any]:
+    status = board.status
+    age_s = max(0.0, now.mono_s - board.heard_mono_s)
+    return {
+        "board_name": status.board_name,
+        "state": status.state,
+        "detail": status.detail,
+        "firmware_version": status.firmware_version,
+        "serial_number": status.serial_number,
+        "device": status.device,
+        # It was that old when the daemon told of it.
+        "uptime_s": None if status.uptime_s is None else round(status.uptime_s + age_s, 3),
+        "heard_age_s": round(age_s, 3),
+    }

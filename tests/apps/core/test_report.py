@@ -1,0 +1,73 @@
+"""What the core answers to the question how it is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from kegapps.core.model import Flow, Meter, Now, Tap
+from kegapps.core.report import HeardBoard, StoreState, core_report
+from kegapps.core.rules import Rules
+from kegapps.kegnet.codec import decode, encode
+from kegapps.kegnet.events import BoardStatus, CoreStatus
+from tests.apps.core.bar import FLOW0, FLOW1, START_UNIX_S
+
+NOW = Now(mono_s=1000.0, unix_s=START_UNIX_S)
+RULES = Rules()
+
+
+def report(**changes: object) -> dict[str, Any]:
+    facts: dict[str, object] = {
+        "version": "1", "pid": 7, "rules": RULES, "taps": (), "meters": {}, "open_flows": (), "boards": (),
+        "store": StoreState(path="/kegbot.sqlite"), "clients": 1, "now": NOW,
+    }  # fmt: skip
+    return core_report(**{**facts, **changes})  # type: ignore[arg-type]
+
+
+def test_a_tap_is_told_with_its_last_reading_its_flow_and_whether_anybody_ever_calibrated_it() -> None:
+    told = report(
+        taps=(Tap(name=FLOW0, ml_per_tick=0.5), Tap(name=FLOW1, ml_per_tick=RULES.default_ml_per_tick)),
+        meters={FLOW0: Meter(name=FLOW0, last_reading=90, read_unix_s=5.0, read_mono_s=1.0, counted_ticks=80)},
+        open_flows=(
+            Flow(
+                uuid="u", flow_id=1, tap_name=FLOW0, username=None, idle_limit_s=10, start_unix_s=1.0,
+                last_unix_s=1.0, last_mono_s=1.0, ticks=42,
+            ),
+        ),
+    )["taps"]  # fmt: skip
+    assert told == [
+        {
+            "name": FLOW0, "ml_per_tick": 0.5, "source": "set", "relay_name": "", "last_reading": 90,
+            "read_unix_s": 5.0, "counted_ticks": 80, "dropped_ticks": 0, "open_flow_ticks": 42,
+        },
+        {
+            "name": FLOW1, "ml_per_tick": RULES.default_ml_per_tick, "source": "default", "relay_name": "",
+            "last_reading": None, "read_unix_s": None, "counted_ticks": 0, "dropped_ticks": 0,
+            "open_flow_ticks": None,
+        },
+    ]  # fmt: skip
+
+
+def test_a_boards_uptime_and_the_time_since_it_was_heard_go_on_while_nothing_is_said_of_it() -> None:
+    status = BoardStatus(board_name="kegboard", state="online", firmware_version=18, uptime_s=60.0)
+    (board,) = report(boards=[HeardBoard(status=status, heard_mono_s=NOW.mono_s - 7.5)])["boards"]
+    assert (board["uptime_s"], board["heard_age_s"], board["state"]) == (67.5, 7.5, "online")
+
+
+def test_without_a_server_there_is_neither_server_nor_outbox() -> None:
+    told = report()
+    assert (told["server"], told["outbox"]) == (None, None)
+
+
+def test_the_largest_report_that_the_core_allows_still_travels() -> None:
+    names = [f"board{number:03}.{'f' * 56}" for number in range(1000)]
+    told = report(
+        taps=[Tap(name=name, ml_per_tick=0.123456789, relay_name=name) for name in names],
+        meters={
+            name: Meter(
+                name=name, last_reading=2**32 - 1, read_unix_s=1e9, read_mono_s=1.0, counted_ticks=2**40
+            )
+            for name in names
+        },
+    )
+    assert decode(encode(CoreStatus(report=told)).rstrip()) == CoreStatus(report=json.loads(json.dumps(told)))
