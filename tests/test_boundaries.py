@@ -62,6 +62,10 @@ DECIDING = {
         "kegboard/thermo",
         "kegboard/verbs",
         "kegboard/wording",
+        "server/calls",
+        "server/form_api",
+        "server/url",
+        "server/verdicts",
     ),
 }
 OUTSIDE_WORLD = {
@@ -89,7 +93,7 @@ OUTSIDE_WORLD = {
     "time",
 }
 # `kegapps` folders that hold programs may use these shared ones, and their own folder.
-SHARED = {"daemon", "kegnet", "kbsp"}
+SHARED = {"daemon", "kegnet", "kbsp", "server"}
 # The tools look at the core's store from outside, through the one module made for people.
 ALSO = {("tools", "core.ledger"), ("tools", "core.model")}
 
@@ -134,7 +138,7 @@ def test_deciding_modules_touch_no_clock_socket_file_or_process(path: Path) -> N
         assert name.split(".")[0] not in OUTSIDE_WORLD, f"{where(path, line)} imports {name}"
 
 
-def test_programs_share_only_daemon_kegnet_and_kbsp() -> None:
+def test_programs_share_only_daemon_kegnet_kbsp_and_server() -> None:
     for path in modules(APPS):
         folder = path.relative_to(APPS).parts[0]
         for line, name in imports(path):
@@ -143,6 +147,15 @@ def test_programs_share_only_daemon_kegnet_and_kbsp() -> None:
                 continue
             allowed = parts[1] in SHARED | {folder} or (folder, ".".join(parts[1:3])) in ALSO
             assert allowed, f"{where(path, line)}: {folder} imports {name}"
+
+
+def test_the_server_side_knows_nothing_of_kegapps_but_the_loop() -> None:
+    for path in modules(APPS / "server"):
+        for line, name in imports(path):
+            parts = name.split(".")
+            if parts[0] == "kegapps" and parts[1] != "server":
+                assert path.stem == "courier", f"{where(path, line)} imports {name}"
+                assert parts[1:3] == ["daemon", "loop"], f"{where(path, line)} imports {name}"
 
 
 def test_no_import_package_bears_the_name_of_a_program() -> None:
