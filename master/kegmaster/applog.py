@@ -11,6 +11,8 @@ import os
 import stat
 from collections.abc import Callable
 
+from .files import open_plain
+
 _NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 
@@ -134,10 +136,9 @@ class AppLog:
     def end_line(self) -> None:
         """An earlier watchdog may have died within a line: what comes next is not to be glued to it."""
         try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+            fd = open_plain(self.path)
             with open(fd, "rb") as file:
-                seen = os.fstat(fd)
-                if not stat.S_ISREG(seen.st_mode) or not seen.st_size:
+                if not os.fstat(fd).st_size:
                     return
                 file.seek(-1, os.SEEK_END)
                 self.in_line = file.read(1) != b"\n"

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 import time
 from collections import deque
 from collections.abc import Iterator
 
-from . import events
+from . import events, files
 from .events import Entry
 from .exit_codes import Verb
 from .journal import Journal
@@ -128,14 +127,14 @@ class EventLog:
 
     def _append(self, lines: bytes) -> None:
         # Opened anew each time: a moved or deleted file is simply begun again.
-        fd = _open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        fd = files.open_plain(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             size = os.fstat(fd).st_size
             if size and size + len(lines) > MAX_BYTES:
                 os.rename(self.path, f"{self.path}.1")
                 os.close(fd)
                 fd = -1
-                fd = _open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+                fd = files.open_plain(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
                 size = 0
                 self._torn = False
             # A line that a full disk cut off must not spoil the next one.
@@ -165,7 +164,7 @@ def last_of(data: bytes) -> Entry | None:
 def _read(path: str, limit: int) -> bytes:
     """The last `limit` bytes."""
     try:
-        fd = _open(path, os.O_RDONLY)
+        fd = files.open_plain(path)
     except OSError:
         return b""
     try:
@@ -174,12 +173,3 @@ def _read(path: str, limit: int) -> bytes:
         return b""
     finally:
         os.close(fd)
-
-
-def _open(path: str, flags: int) -> int:
-    """Open a plain file; whatever else lies there, a FIFO say, neither holds us up nor is written to."""
-    fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, 0o644)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise OSError(errno.EINVAL, "is no plain file", path)
-    return fd

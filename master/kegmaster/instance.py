@@ -9,7 +9,7 @@ import os
 import signal
 from collections.abc import Collection
 
-from . import pidfiles, proc
+from . import files, pidfiles, proc
 from .channel import last_lines
 from .lean import TYPE_CHECKING
 from .life import Life
@@ -224,7 +224,7 @@ class Instance:
         if self.printed and not self.app.detaches:
             return self.printed
         try:
-            fd = os.open(self.app.logfile, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd = files.open_plain(self.app.logfile, follow=True)
             with open(fd, "rb") as file:
                 size = os.fstat(fd).st_size
                 # A log that was rotated or truncated meanwhile is read from its beginning.

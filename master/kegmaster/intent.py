@@ -7,9 +7,9 @@ say. A disk that takes nothing stands in the way of no stop: it is said, and tri
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable
 
+from . import files
 from .config import sound_name
 from .lean import Final
 
@@ -83,32 +83,16 @@ class Intent:
             _overwrite(self.path, data)
 
     def _replace(self, data: bytes) -> None:
-        directory, new = os.path.dirname(self.path), f"{self.path}.new"
+        directory = os.path.dirname(self.path)
         os.makedirs(directory, mode=0o755 if os.geteuid() == 0 else 0o700, exist_ok=True)
         seen = os.stat(directory)
         if os.geteuid() == 0 and (seen.st_uid != 0 or seen.st_mode & 0o022):
             raise ValueError(f"{directory} can be written by others than root")
-        fd = os.open(
-            new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600
-        )
-        try:
-            rest = data
-            while rest:
-                rest = rest[os.write(fd, rest) :]
-            # It is there to outlive a power cut, which may follow at once.
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        os.replace(new, self.path)
-        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        files.replace(self.path, data, 0o600, lasting=True)
 
 
 def _overwrite(path: str, data: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    fd = files.open_plain(path, os.O_WRONLY)
     try:
         os.pwrite(fd, data.ljust(os.fstat(fd).st_size, b"\n"), 0)
         os.fsync(fd)
@@ -119,13 +103,11 @@ def _overwrite(path: str, data: bytes) -> None:
 def _read(path: str) -> frozenset[str]:
     """The names in the file, none if there is no file. Raises OSError, ValueError with what is wrong with it."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        fd = files.open_plain(path)
     except FileNotFoundError:
         return frozenset()
     try:
         seen = os.fstat(fd)
-        if not stat.S_ISREG(seen.st_mode):
-            raise ValueError("is no plain file")
         if seen.st_uid != os.geteuid() or seen.st_mode & 0o022:
             raise ValueError("can be written by another user")
         data = os.read(fd, _MAX_BYTES + 1)

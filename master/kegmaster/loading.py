@@ -5,10 +5,12 @@ Knows files. Changes none: `configtest` is this and a printout.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Collection, Iterator
 
+from . import files
 from .config import Directories, configure
 from .lean import Final, dataclass, replace
 from .problems import Problem
@@ -78,7 +80,7 @@ class Source:
 
 def _read(path: str) -> str:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = files.open_plain(path, follow=True)
     except FileNotFoundError:
         raise UnreadableError(
             f"{path}: no such file; write it, or name another with --master_config"
@@ -88,10 +90,9 @@ def _read(path: str) -> str:
             f"{path}: permission denied; make it readable for this user", rights=True
         ) from None
     except OSError as error:
+        if error.errno == errno.EINVAL:
+            raise UnreadableError(f"{path}: is no plain file; name the configuration file") from None
         raise UnreadableError(f"{path}: cannot be read ({error.strerror}); correct the path") from None
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise UnreadableError(f"{path}: is no plain file; name the configuration file")
     with open(fd, "rb") as file:
         seen = os.fstat(fd)
         if os.geteuid() == 0 and (seen.st_mode & 0o022 or seen.st_uid != 0):
@@ -230,17 +231,15 @@ def read_environment_file(path: str) -> dict[str, str]:
     Raises ProgramError.
     """
     try:
-        # Whatever lies there, a FIFO say, must not hold us up.
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(fd, encoding="utf-8") as file:
-            lines = file.read(_MAX_BYTES).splitlines() if stat.S_ISREG(os.fstat(fd).st_mode) else None
+        with open(files.open_plain(path, follow=True), encoding="utf-8") as file:
+            lines = file.read(_MAX_BYTES).splitlines()
     except (OSError, UnicodeDecodeError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EINVAL:
+            raise ProgramError(f"{path} is no plain file", "name a file of NAME=value lines") from None
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise ProgramError(
             f"{path} cannot be read ({reason})", "make it readable, 0600 and its owner's"
         ) from None
-    if lines is None:
-        raise ProgramError(f"{path} is no plain file", "name a file of NAME=value lines")
     values = {}
     for number, line in enumerate(lines, 1):
         text = line.strip()

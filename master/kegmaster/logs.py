@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from .exit_codes import Verb
+from .files import open_plain
 from .lean import Final
 
 _CHUNK_BYTES: Final = 65536
@@ -53,7 +54,7 @@ class _Followed:
 
     def begin(self, lines: int) -> bytes:
         """The last lines; follow from there. Raises OSError."""
-        self._fd = _open(self.path)
+        self._fd = open_plain(self.path, follow=True)
         self._offset = os.fstat(self._fd).st_size
         return _tail(self._fd, self._offset, lines)
 
@@ -84,7 +85,7 @@ class _Followed:
             place = False
             for path in self._names():
                 try:
-                    fd = _open(path)
+                    fd = open_plain(path, follow=True)
                 except OSError:
                     continue
                 seen[path] = os.fstat(fd).st_ino
@@ -120,10 +121,6 @@ def _number(path: str) -> int:
         return os.stat(path).st_ino
     except OSError:
         return -1
-
-
-def _open(path: str) -> int:
-    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _tail(fd: int, end: int, lines: int) -> bytes:

@@ -7,11 +7,13 @@ the number in it is only a hint whose process must then be proven ours.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
 import time
 
+from . import files
 from .lean import Final
 
 _MAX_BYTES: Final = 64
@@ -19,6 +21,7 @@ _MODE: Final = 0o644
 MAX_PID: Final = 1 << 22  # the kernel's own limit, PID_MAX_LIMIT
 
 _RENEWALS, _RENEWAL_S = 20, 0.01
+_ODD = {errno.ELOOP: "is a symlink", errno.EINVAL: "is no plain file"}
 
 
 class PidfileError(Exception):
@@ -35,12 +38,12 @@ def read(path: str) -> int | None:
     Raises PidfileError for anything but a plain file with one number.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        fd = files.open_plain(path)
     except FileNotFoundError:
         return None
     except OSError as error:
-        if os.path.islink(path):
-            raise PidfileError(f"pidfile {path} is a symlink; remove it") from None
+        if error.errno in _ODD:
+            raise PidfileError(f"pidfile {path} {_ODD[error.errno]}; remove it") from None
         raise PidfileError(
             f"pidfile {path} cannot be read ({error.strerror}); remove it, or mend its rights"
         ) from None
@@ -58,8 +61,6 @@ def read(path: str) -> int | None:
 
 
 def _check(path: str, seen: os.stat_result) -> None:
-    if not stat.S_ISREG(seen.st_mode):
-        raise PidfileError(f"pidfile {path} is no plain file; remove it")
     if seen.st_nlink > 1:
         raise PidfileError(f"pidfile {path} has {seen.st_nlink} hard links; remove it")
 
@@ -75,18 +76,7 @@ def caveat(path: str) -> str:
 
 def write(path: str, pid: int) -> None:
     """Put `pid` into `path` in one step; whatever was there (a symlink too) is replaced. Raises OSError."""
-    new = f"{path}.new"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        fd = os.open(new, flags, 0o644)
-    except FileExistsError:  # left by a write that was cut short, or laid there to harm us
-        os.unlink(new)
-        fd = os.open(new, flags, 0o644)
-    try:
-        os.write(fd, b"%d\n" % pid)
-    finally:
-        os.close(fd)
-    os.replace(new, path)
+    files.replace(path, b"%d\n" % pid, 0o644)
 
 
 def remove(path: str, pid: int) -> None:
@@ -149,18 +139,12 @@ class Lock:
             os.close(fd)
 
     def _open(self) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         try:
-            return os.open(self.path, flags, _MODE)
-        except OSError:
-            try:
-                mode = os.lstat(self.path).st_mode
-            except OSError:
-                mode = stat.S_IFREG
-            if stat.S_ISREG(mode):
+            return files.open_plain(self.path, os.O_RDWR | os.O_CREAT, _MODE)
+        except OSError as error:
+            if error.errno not in _ODD:
                 raise
-        what = "is a symlink" if stat.S_ISLNK(mode) else "is no plain file"
-        raise PidfileError(f"pidfile {self.path} {what}; remove it")
+            raise PidfileError(f"pidfile {self.path} {_ODD[error.errno]}; remove it") from None
 
     def inherit(self, fd: int) -> None:
         """Go on holding the lock by `fd`, which came through exec. Raises PidfileError if it is not that."""

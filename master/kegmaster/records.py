@@ -14,6 +14,7 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 
+from . import files
 from .lean import asdict, dataclass, field
 from .pidfiles import MAX_PID
 from .problems import Problem
@@ -70,22 +71,7 @@ class Records:
 
     def write(self, record: Record) -> None:
         """Replace the app's record in one step: a crash leaves the old or the new one, never half of it."""
-        path = self._path(record.app)
-        new = path + ".new"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            fd = os.open(new, flags, 0o600)
-        except FileExistsError:
-            # A write that was cut short; or something else, a FIFO say, which must not hold us up.
-            os.unlink(new)
-            fd = os.open(new, flags, 0o600)
-        try:
-            data = json.dumps(asdict(record)).encode()
-            while data:
-                data = data[os.write(fd, data) :]
-        finally:
-            os.close(fd)
-        os.replace(new, path)
+        files.replace(self._path(record.app), json.dumps(asdict(record)).encode(), 0o600)
 
     def remove(self, app: str) -> None:
         """Forget the app's launch: no process of it is left."""
@@ -140,12 +126,7 @@ class Records:
 
     def _read(self, path: str, app: str) -> Record | Problem:
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                text = os.read(fd, _MAX_BYTES)
-            finally:
-                os.close(fd)
-            fields = json.loads(text)
+            fields = json.loads(files.read_plain(path, _MAX_BYTES))
             fields["argv"] = tuple(fields["argv"])
             # What a later version wrote besides is not for us.
             known = {name: value for name, value in fields.items() if name in Record.__annotations__}
