@@ -46,6 +46,7 @@ DECIDING = {
         "core/engine",
         "core/odometers",
         "core/pending",
+        "core/outbox",
         "core/rules",
         "core/report",
         "core/rows",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kegapps.core.model import Drink, Flow, Meter, Presence, Tap, Temperature
+from kegapps.core.model import Drink, Flow, Meter, Presence, Tap, Temperature, TokenAnswer
 from kegapps.kegnet.events import DrinkCreatedEvent, FlowUpdate, SetRelayOutputEvent
 
 
@@ -15,7 +15,7 @@ from kegapps.kegnet.events import DrinkCreatedEvent, FlowUpdate, SetRelayOutputE
 class Keep:
     """Store this; it replaces what is stored of the same thing."""
 
-    record: Tap | Meter | Flow | Presence | Temperature
+    record: Tap | Meter | Flow | Presence | Temperature | TokenAnswer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,4 +52,12 @@ class Say:
     text: str
 
 
-Effect = Keep | EndFlow | ForgetPresence | Announce | Say
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskToken:
+    """Ask the Kegbot Server whose token this is; what it says goes to `Engine.answer`."""
+
+    device: str
+    token: str
+
+
+Effect = Keep | EndFlow | ForgetPresence | Announce | AskToken | Say

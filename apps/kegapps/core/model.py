@@ -28,6 +28,8 @@ class Tap:
     """`<board>.<relay>`, such as `kegboard.relay0`; empty if the tap has no valve."""
     description: str = ""
     keg_id: int | None = None
+    source: str = "local"
+    """Who says so: `local`, or `server` if the Kegbot Server has this tap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +110,28 @@ class Temperature:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenAnswer:
+    """What the Kegbot Server said of a token."""
+
+    device: str
+    token: str
+    username: str | None
+    """None: it is nobody's."""
+    enabled: bool = True
+    expires_unix_s: float | None = None
+    """From then on it is not accepted; None: no such time."""
+    asked_unix_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
     """What people decide: taps by name, and who may pour, by (device, token)."""
 
     taps: Mapping[str, Tap] = field(default_factory=dict)
     users: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """Username of each token that is enabled and belongs to an enabled user."""
+    refused: frozenset[tuple[str, str]] = frozenset()
+    """Tokens that people here have disabled, or whose user: whatever a server says of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,3 +144,5 @@ class Memory:
     last_flow_id: int = 0
     sensor_minutes: Mapping[str, int] = field(default_factory=dict)
     """Minute of the last stored temperature, by sensor."""
+    token_answers: tuple[TokenAnswer, ...] = ()
+    """What the Kegbot Server said of tokens, oldest first."""

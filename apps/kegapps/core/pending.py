@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from kegapps.core.effects import Announce, Effect, EndFlow, ForgetPresence, Keep
-from kegapps.core.model import Drink, Flow, Meter, Presence, Tap, Temperature
+from kegapps.core.model import Drink, Flow, Meter, Presence, Tap, Temperature, TokenAnswer
 from kegapps.kegnet.events import DrinkCreatedEvent, Event, FlowUpdate, SetRelayOutputEvent
 
 MAX_TEMPERATURES: Final = 10_000
@@ -33,10 +33,17 @@ class Changes:
     """By tap; None: no token is there any more."""
     temperatures: dict[tuple[str, int], Temperature] = field(default_factory=dict)
     """By sensor and minute."""
+    token_answers: dict[tuple[str, str], TokenAnswer] = field(default_factory=dict)
+    """By device and token."""
     last_flow_id: int = 0
 
     def __bool__(self) -> bool:
-        return any((self.taps, self.meters, self.flows, self.ended, self.presences, self.temperatures))
+        return any(
+            (
+                self.taps, self.meters, self.flows, self.ended, self.presences, self.temperatures,
+                self.token_answers,
+            )
+        )  # fmt: skip
 
 
 class Pending:
@@ -95,7 +102,7 @@ class Pending:
             ]
         return orders
 
-    def _keep(self, record: Tap | Meter | Flow | Presence | Temperature) -> None:
+    def _keep(self, record: Tap | Meter | Flow | Presence | Temperature | TokenAnswer) -> None:
         changes = self.changes
         match record:
             case Meter():
@@ -107,6 +114,8 @@ class Pending:
                 changes.taps[record.name] = record
             case Presence():
                 changes.presences[record.tap_name] = record
+            case TokenAnswer():
+                changes.token_answers[record.device, record.token] = record
             case Temperature() if len(changes.temperatures) < MAX_TEMPERATURES:
                 changes.temperatures[record.sensor_name, record.unix_minute] = record
 

@@ -117,6 +117,12 @@ flags.DEFINE_integer(
     upper_bound=1000,
 )
 
+_number(
+    "token_cache_s",
+    DEFAULTS.token_cache_s,
+    "While the Kegbot Server cannot be asked, accept tokens that it knew for so many seconds; the default is 30 days.",
+)
+
 log = logging.getLogger("core")
 
 

@@ -44,3 +44,5 @@ class Rules:
     """Ours: readings of further meters are refused, or any client could fill the store with taps."""
     max_sensors: int = 64
     """Ours: as `max_taps`, for temperature sensors."""
+    token_cache_s: float = 30 * 86400.0
+    """Ours: how long a token that the Kegbot Server knew is accepted while the server cannot be asked."""

@@ -103,7 +103,60 @@ _SCHEMA_2: Final = """
 alter table meters add column read_mono_s real not null default 0;
 alter table meters add column boot_id text not null default '';
 """
+_SCHEMA_3: Final = """
+create table outbox (
+    drink_id integer primary key references drinks (id),
+    server_url text not null,
+    state text not null,
+    reason text not null default '',
+    attempts integer not null default 0,
+    next_unix_s real not null,
+    username text,
+    meter_name text not null,
+    without_user integer not null default 0,
+    errors integer not null default 0,
+    sent_unix_s real,
+    sent_by text not null default '',
+    known_id text
+);
+create index outbox_by_time on outbox (server_url, next_unix_s) where state <> 'dead';
+create index outbox_by_state on outbox (server_url, state);
+create table deliveries (
+    drink_id integer primary key references drinks (id),
+    server_url text not null,
+    server_drink_id text not null,
+    delivered_unix_s real not null,
+    remark text not null
+);
+create index deliveries_by_server on deliveries (server_url, server_drink_id);
+create table server_taps (
+    server_url text not null,
+    meter_name text not null,
+    name text not null,
+    ml_per_tick real not null,
+    relay_name text not null,
+    keg_id text not null,
+    read_unix_s real not null,
+    primary key (server_url, meter_name)
+) without rowid;
+create table token_answers (
+    server_url text not null,
+    device text not null,
+    token text not null,
+    username text,
+    enabled integer not null,
+    expires_unix_s real,
+    asked_unix_s real not null,
+    primary key (server_url, device, token)
+) without rowid;
+create table server_state (
+    server_url text not null,
+    name text not null,
+    value text not null,
+    primary key (server_url, name)
+) without rowid;
+"""
 # One entry a version, each run inside the transaction that raises user_version to it.
-MIGRATIONS: Final[tuple[str, ...]] = (_SCHEMA_1, _SCHEMA_2)
+MIGRATIONS: Final[tuple[str, ...]] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3)
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)

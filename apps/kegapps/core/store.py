@@ -12,8 +12,9 @@ from collections.abc import Mapping
 
 from kegapps.core.database import StoreError, connect, explained, transaction
 from kegapps.core.flows import resumed_mono_s
-from kegapps.core.model import Drink, Flow, Memory, Meter, Now, Presence, Setup, Tap
+from kegapps.core.model import Drink, Flow, Memory, Meter, Now, Presence, Setup, Tap, TokenAnswer
 from kegapps.core.pending import Changes
+from kegapps.core.server_store import ServerStore
 
 BUSY_TIMEOUT_S = 0.05
 """How long a commit may wait for somebody else's: the core serves nobody meanwhile, and tries again anyway."""
@@ -25,7 +26,9 @@ class Store:
     Every method raises StoreError, its text for a person.
     """
 
-    def __init__(self, path: str, *, boot_id: str) -> None:
+    def __init__(self, path: str, *, boot_id: str, server_url: str = "") -> None:
+        """`server_url`: the Kegbot Server that drinks are for (see `outbox.server_key`); empty: for none."""
+        self._server_url = server_url
         self.path = os.path.abspath(path)
         self._boot_id = boot_id
         self._data_version = 0
@@ -41,6 +44,10 @@ class Store:
         """Let go of it; nothing is written any more."""
         self._db.close()
         os.close(self._lock_fd)
+
+    def server_store(self) -> ServerStore:
+        """The part of it that is about the Kegbot Server."""
+        return ServerStore(lambda: self._db, self.path, self._server_url)
 
     def reopen(self) -> None:
         """Open it again after an error that a fresh look may cure."""
@@ -59,21 +66,29 @@ class Store:
         """What people have decided."""
         with explained(self.path):
             taps = self._db.execute(
-                "select t.name, ml_per_tick, relay_name, description, k.id from taps t "
-                "left join kegs k on k.tap_name = t.name and k.ended_unix_s is null order by t.name"
+                "select t.name, t.ml_per_tick, t.relay_name, description, k.id, s.meter_name is not null from taps t "
+                "left join kegs k on k.tap_name = t.name and k.ended_unix_s is null "
+                "left join server_taps s on s.meter_name = t.name and s.server_url = ? order by t.name",
+                (self._server_url,),
             )
             tokens = self._db.execute(
-                "select device, token, username from tokens join users using (username) "
-                "where tokens.enabled and users.enabled"
-            )
+                "select device, token, username, tokens.enabled and users.enabled from tokens "
+                "join users using (username)"
+            ).fetchall()
             return Setup(
                 taps={
                     name: Tap(
-                        name=name, ml_per_tick=ml, relay_name=relay, description=description, keg_id=keg_id
+                        name=name,
+                        ml_per_tick=ml,
+                        relay_name=relay,
+                        description=description,
+                        keg_id=keg_id,
+                        source="server" if of_server else "local",
                     )
-                    for name, ml, relay, description, keg_id in taps
+                    for name, ml, relay, description, keg_id, of_server in taps
                 },
-                users={(device, token): username for device, token, username in tokens},
+                users={(device, token): username for device, token, username, enabled in tokens if enabled},
+                refused=frozenset((device, token) for device, token, _, enabled in tokens if not enabled),
             )
 
     def load_memory(self, now: Now) -> Memory:
@@ -89,6 +104,11 @@ class Store:
             ).fetchall()
             presences = self._db.execute("select tap_name, device, token, accepted from presences").fetchall()
             sensors = self._db.execute("select name, unix_minute from sensors").fetchall()
+            answers = self._db.execute(
+                "select device, token, username, enabled, expires_unix_s, asked_unix_s from token_answers "
+                "where server_url = ? order by asked_unix_s",
+                (self._server_url,),
+            ).fetchall()
             last_flow_id = self._db.execute(
                 "select value from counters where name = 'last_flow_id'"
             ).fetchone()
@@ -108,6 +128,13 @@ class Store:
             ),
             last_flow_id=last_flow_id[0] if last_flow_id else 0,
             sensor_minutes=dict(sensors),
+            token_answers=tuple(
+                TokenAnswer(
+                    device=device, token=token, username=username, enabled=bool(enabled),
+                    expires_unix_s=expires, asked_unix_s=asked,
+                )
+                for device, token, username, enabled, expires, asked in answers
+            ),
         )  # fmt: skip
 
     def count_drinks(self) -> int:
@@ -175,6 +202,16 @@ class Store:
         temperatures = [(t.sensor_name, t.unix_minute, t.celsius) for t in changes.temperatures.values()]
         db.executemany("insert or ignore into temperatures values (?, ?, ?)", temperatures)
         db.executemany("insert or replace into sensors values (?, ?, ?)", temperatures)
+        db.executemany(
+            "insert or replace into token_answers values (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    self._server_url, a.device, a.token, a.username, a.enabled, a.expires_unix_s,
+                    a.asked_unix_s,
+                )
+                for a in changes.token_answers.values()
+            ],
+        )  # fmt: skip
 
     def _write_flows(self, changes: Changes) -> None:
         db = self._db
@@ -214,6 +251,12 @@ class Store:
                 ),
             )  # fmt: skip
             numbers[d.uuid] = added.lastrowid or 0
+            if self._server_url:
+                self._db.execute(
+                    "insert into outbox (drink_id, server_url, state, next_unix_s, username, meter_name) "
+                    "values (?, ?, 'waiting', ?, ?, ?)",
+                    (added.lastrowid, self._server_url, d.end_unix_s, d.username, d.tap_name),
+                )
         return numbers
 
 

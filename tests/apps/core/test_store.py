@@ -15,6 +15,7 @@ from kegapps.core.database import APPLICATION_ID, StoreError, connect, default_p
 from kegapps.core.flows import resumed_mono_s
 from kegapps.core.ledger import Ledger
 from kegapps.core.model import Drink, Flow, Meter, Now, Presence, Tap, Temperature
+from kegapps.core.outbox import Counts
 from kegapps.core.pending import Changes
 from kegapps.core.schema import MIGRATIONS, SCHEMA_VERSION
 from kegapps.core.store import Store
@@ -360,4 +361,49 @@ def test_a_store_copied_while_it_is_written_opens_with_all_that_was_committed(
         assert db.execute("pragma integrity_check").fetchone() == ("ok",)
         assert db.execute("select count(*) from drinks").fetchone() == (number + 1,)
         db.close()
+    store.close()
+
+
+def test_a_store_of_the_second_version_becomes_one_with_an_outbox_and_keeps_its_drinks(path: str) -> None:
+    os.makedirs(os.path.dirname(path))
+    db = sqlite3.connect(path, isolation_level=None)
+    db.executescript(MIGRATIONS[0] + MIGRATIONS[1])
+    db.execute(
+        "insert into drinks values (7, 'f-0', 1, 'kegboard.flow0', 'alice', 1000, 0.25, 250.0, 1.0, 2.0, null)"
+    )
+    db.execute(f"pragma application_id = {APPLICATION_ID}")
+    db.execute("pragma user_version = 2")
+    db.close()
+    store = Store(path, boot_id="", server_url="http://bar")
+    assert store.server_store().counts() == Counts()  # what was poured before is not sent unasked
+    assert store.commit(Changes(ended={DRINK.uuid: DRINK})) == {"f-1": 8}
+    assert store.server_store().counts().total == 1
+    store.close()
+
+
+def test_a_drink_is_in_the_outbox_in_the_same_commit_that_stores_it(path: str) -> None:
+    store = Store(path, boot_id="", server_url="http://bar")
+    server = store.server_store()
+    store.commit(Changes(ended={DRINK.uuid: DRINK}))
+    entry = server.next_entry(NOW.unix_s, longest_wait_s=3600.0)
+    assert entry is not None
+    assert (entry.drink_id, entry.state, entry.pour.uuid, entry.pour.username) == (
+        1,
+        "waiting",
+        "f-1",
+        "alice",
+    )
+    assert entry.pour.end_unix_s == DRINK.end_unix_s
+    with pytest.raises(StoreError):  # a drink that cannot be stored is not in the outbox either
+        store.commit(
+            Changes(ended={"f-2": replace(DRINK, uuid="f-2", ticks=2**63 - 1, volume_ml=float("nan"))})
+        )
+    assert server.counts() == Counts(waiting=1, oldest_unix_s=DRINK.end_unix_s)
+    store.close()
+
+
+def test_without_a_server_nothing_is_in_the_outbox(path: str) -> None:
+    store = Store(path, boot_id="")
+    store.commit(Changes(ended={DRINK.uuid: DRINK}))
+    assert (store.server_store().counts().total, store.server_store().count_elsewhere()) == (0, 0)
     store.close()
