@@ -52,6 +52,7 @@ DECIDING = {
         "core/rows",
         "core/schema",
         "core/thermo",
+        "core/token_book",
         "kbsp/payloads",
         "kegnet/fields",
         "kegboard/board",

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from kegapps.core.effects import Effect, EndFlow, Keep, Say
+from kegapps.core.effects import AskToken, Effect, EndFlow, Keep, Say
 from kegapps.core.flows import Flows
-from kegapps.core.model import Flow, Memory, Meter, Now, Presence, Setup, Tap
+from kegapps.core.model import Flow, Memory, Meter, Now, Presence, Setup, Tap, TokenAnswer
 from kegapps.core.odometers import Odometers
 from kegapps.core.rules import Rules
 from kegapps.core.thermo import Sensors
-from kegapps.core.tokens import Readers, idle_limit_s, is_captive, token_key
+from kegapps.core.token_book import TokenBook
+from kegapps.core.tokens import Question, Questions, Readers, idle_limit_s, is_captive, token_key
 from kegapps.kegnet.events import (
     ALL_TAPS,
     Event,
@@ -39,8 +40,16 @@ class Engine:
     """The core's decisions. Every public method returns its effects in the order they have to happen."""
 
     def __init__(
-        self, rules: Rules, setup: Setup, memory: Memory, *, now: Now, new_uuid: Callable[[], str]
+        self,
+        rules: Rules,
+        setup: Setup,
+        memory: Memory,
+        *,
+        now: Now,
+        new_uuid: Callable[[], str],
+        asks_server: bool = False,
     ) -> None:
+        """`asks_server`: there is a Kegbot Server that can be asked about tokens."""
         self._rules = rules
         self._setup = setup
         self._odometers = Odometers(rules, memory.meters)
@@ -55,6 +64,9 @@ class Engine:
         )
         # What lay on the reader of a tap without a flow may have been taken away while the core was away.
         self._readers = Readers(p for p in memory.presences if self._flows.on(p.tap_name))
+        self._asks_server = asks_server
+        self._book = TokenBook(memory.token_answers, keep_s=rules.token_cache_s)
+        self._questions = Questions()
         self._sensors = Sensors(rules, memory.sensor_minutes)
 
     @property
@@ -87,6 +99,10 @@ class Engine:
     def wake(self, now: Now) -> list[Effect]:
         """Do what is due; see `next_wake_mono_s`."""
         return list(self._account(self._wake(now)))
+
+    def answer(self, device: str, token: str, answer: TokenAnswer | None, now: Now) -> list[Effect]:
+        """Take what the Kegbot Server said of a token that `AskToken` asked for; None: there was no answer."""
+        return list(self._account(self._answer(device, token, answer, now)))
 
     def next_wake_mono_s(self) -> float | None:
         """When to call `wake` even if no event comes; None: not at all."""
@@ -174,12 +190,15 @@ class Engine:
         device, token = token_key(event.auth_device_name, event.token_value)
         present = self._readers.present(tap_name)
         same = present is not None and (present.device, present.token) == (device, token)
-        if event.status == "removed" and present is not None and same:
-            yield from self._removed(present)
+        if event.status == "removed":
+            self._questions.removed(tap_name, device, token, captive=is_captive(device, self._rules))
+            if present is not None and same:
+                yield from self._removed(present)
         elif event.status == "added" and not same:
+            at = self._at(event, tap_name, now)
             username = self._setup.users.get((device, token))
             if username is None:
-                yield Say(level=logging.INFO, text=f"{tap_name}: {device} token {token[:64]!r} is nobody's")
+                username = yield from self._ask_server(tap_name, device, token, at, now)
             if present is not None and present.accepted and username is None:
                 return
             if present is not None:
@@ -188,8 +207,65 @@ class Engine:
                 Presence(tap_name=tap_name, device=device, token=token, accepted=username is not None)
             )
             if username is not None:
-                limit_s, at = idle_limit_s(device, self._rules), self._at(event, tap_name, now)
-                yield from self._flows.arrive(tap_name, username, limit_s, at, now)
+                yield from self._let_in(tap_name, username, device, at, now)
+
+    def _let_in(self, tap_name: str, username: str, device: str, at: Now, now: Now) -> Iterator[Effect]:
+        self._questions.drop(tap_name)  # whoever was let in last has the tap
+        yield from self._flows.arrive(tap_name, username, idle_limit_s(device, self._rules), at, now)
+
+    def _ask_server(
+        self, tap_name: str, device: str, token: str, at: Now, now: Now
+    ) -> Generator[Effect, None, str | None]:
+        """Whose token it is by an earlier answer of the server, which is asked again if that is old."""
+        key = device, token
+        username = None
+        if self._asks_server and key not in self._setup.refused:
+            username = self._book.username(key, now)
+            if self._book.wants_to_ask(key, now):
+                yield AskToken(device=device, token=token)
+            if username is None and self._book.is_asked(key):
+                self._questions.put(tap_name, Question(device=device, token=token, at=at))
+                return None
+        if username is None:
+            yield Say(level=logging.INFO, text=f"{tap_name}: {device} token {token[:64]!r} is nobody's")
+        return username
+
+    def _answer(self, device: str, token: str, answer: TokenAnswer | None, now: Now) -> Iterator[Effect]:
+        if answer is None:
+            self._book.no_answer((device, token))
+        else:
+            yield from self._book.learn(answer, now)
+        username = self._book.username((device, token), now)
+        captive = is_captive(device, self._rules)
+        for tap_name, question in self._questions.take(device, token):
+            if username is None:
+                why = (
+                    "is nobody's" if answer else "is not known here, and the Kegbot Server could not be asked"
+                )
+                yield Say(level=logging.INFO, text=f"{tap_name}: {device} token {token[:64]!r} {why}")
+            elif captive:
+                yield from self._accept(tap_name, question, username, now, now)
+            elif now.mono_s - question.at.mono_s <= idle_limit_s(device, self._rules):
+                yield from self._accept(tap_name, question, username, question.at, now)
+            else:
+                text = f"{tap_name}: the Kegbot Server let {username} in too late; show the token again"
+                yield Say(level=logging.WARNING, text=text)
+
+    def _accept(
+        self, tap_name: str, question: Question, username: str, at: Now, now: Now
+    ) -> Iterator[Effect]:
+        """The token turned out to be that of somebody who may pour."""
+        if tap_name not in self._setup.taps:
+            return
+        device, token = question.device, question.token
+        present = self._readers.present(tap_name)
+        if present is not None and (present.device, present.token) != (device, token):
+            yield from self._removed(present)
+        if not question.gone:
+            yield from self._readers.put(
+                Presence(tap_name=tap_name, device=device, token=token, accepted=True)
+            )
+        yield from self._let_in(tap_name, username, device, at, now)
 
     def _removed(self, presence: Presence) -> Iterator[Effect]:
         yield from self._readers.take(presence)

@@ -8,10 +8,11 @@ an accepted one away nor ends somebody's flow.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
 from kegapps.core.effects import Effect, ForgetPresence, Keep
-from kegapps.core.model import Presence
+from kegapps.core.model import Now, Presence
 from kegapps.core.rules import Rules
 
 ONEWIRE: Final = "core.onewire"
@@ -56,3 +57,47 @@ class Readers:
         """Forget it."""
         del self._present[presence.tap_name]
         yield ForgetPresence(tap_name=presence.tap_name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A token was shown of which nobody here knows whose it is, and the server was asked."""
+
+    device: str
+    token: str
+    at: Now
+    """When it was shown."""
+    gone: bool = False
+    """It was taken away again, which of one that is only shown means nothing."""
+
+
+class Questions:
+    """At most one question per tap: the token that was shown last."""
+
+    def __init__(self) -> None:
+        self._by_tap: dict[str, Question] = {}
+
+    def put(self, tap_name: str, question: Question) -> None:
+        """Wait for the answer to this one."""
+        self._by_tap[tap_name] = question
+
+    def removed(self, tap_name: str, device: str, token: str, *, captive: bool) -> None:
+        """The token was taken from the reader of this tap."""
+        question = self._by_tap.get(tap_name)
+        if question is None or (question.device, question.token) != (device, token):
+            return
+        if captive:
+            del self._by_tap[tap_name]
+        else:
+            self._by_tap[tap_name] = replace(question, gone=True)
+
+    def drop(self, tap_name: str) -> None:
+        """Somebody else was let in."""
+        self._by_tap.pop(tap_name, None)
+
+    def take(self, device: str, token: str) -> list[tuple[str, Question]]:
+        """The answer is there: the taps where it is waited for, which wait no more."""
+        found = [(tap, q) for tap, q in self._by_tap.items() if (q.device, q.token) == (device, token)]
+        for tap_name, _ in found:
+            del self._by_tap[tap_name]
+        return found
