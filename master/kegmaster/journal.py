@@ -10,9 +10,11 @@ import select
 import sys
 import time
 
-from .applog import open_log
+from .applog import open_log, rotate
 
 _PIPE_BYTES = 4096
+CAP_BYTES = 4 << 20
+"""The log is kept in two files of so much at most: months of an ordinary master, and no SD card is filled."""
 
 
 class Journal:
@@ -42,6 +44,16 @@ class Journal:
         """What a person should look at now."""
         self._write("ERROR", text)
 
+    def _begin_anew(self, fd: int) -> int:
+        """The full log, open as `fd`, becomes LOG.1; where that cannot be, it grows on."""
+        try:
+            rotate(self.path, 1)
+            new = open_log(self.path, None, None)
+        except OSError:
+            return fd
+        os.close(fd)
+        return new
+
     def _say(self, line: bytes) -> None:
         """To stdout, if whoever reads there keeps up: so much fits into a pipe that is ready at all (pipe(7))."""
         try:
@@ -60,6 +72,8 @@ class Journal:
         # Opened anew for each line: a moved or deleted log is simply begun again, and lines are few.
         try:
             fd = open_log(self.path, None, None)
+            if os.fstat(fd).st_size >= CAP_BYTES:
+                fd = self._begin_anew(fd)
             try:
                 if self._lost:
                     os.write(

@@ -24,8 +24,8 @@ SIGNALS: Final[Mapping[str, int]] = {
 _TRUE = {"1", "yes", "true", "on"}
 _FALSE = {"0", "no", "false", "off"}
 _UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "min": 60.0, "h": 3600.0}
-_SECONDS = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h|)\Z")
-_SIZE = re.compile(r"(\d{1,12})\s*([kKmMgG]?)[bB]?\Z")
+_SECONDS = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h|)\Z", re.ASCII)
+_SIZE = re.compile(r"(\d{1,12})\s*([kKmMgG]?)[bB]?\Z", re.ASCII)
 _SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -65,7 +65,7 @@ def size(text: str) -> int:
 
 def nice(text: str) -> int:
     """-20 (most favoured) to 19."""
-    if not re.match(r"-?\d{1,2}\Z", text) or not -20 <= int(text) <= 19:
+    if not re.match(r"-?[0-9]{1,2}\Z", text) or not -20 <= int(text) <= 19:
         raise ValueError("expected a whole number from -20 to 19")
     return int(text)
 

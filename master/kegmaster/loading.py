@@ -144,7 +144,7 @@ def _directories(app: App, search: Search) -> Iterator[tuple[str, ProgramError]]
         yield "_working_directory", ProgramError(f"there is no directory {work}", "make it or name another")
 
 
-def _strangers(directory: str, user: str, *, group: bool) -> str:
+def _strangers(path: str, user: str, *, group: bool) -> str:
     """Who alone should write there when root starts the app, if others can too; empty if all is well.
 
     `group`: nor may a group; /var/log belongs to one on many systems. A sticky directory such as /tmp is no better:
@@ -161,7 +161,7 @@ def _strangers(directory: str, user: str, *, group: bool) -> str:
         except KeyError:
             return ""  # told of elsewhere
     try:
-        seen = os.stat(directory)
+        seen = os.stat(path)
     except OSError:
         return ""
     if seen.st_uid in owners and not seen.st_mode & (0o022 if group else 0o002):
@@ -217,12 +217,22 @@ def _user(app: App, search: Search) -> Iterator[tuple[str, ProgramError]]:
 
 def _environment_file(app: App, search: Search) -> Iterator[tuple[str, ProgramError]]:
     del search
-    if not app.context.environment_file:
+    path = app.context.environment_file
+    if not path:
         return
     try:
-        read_environment_file(app.context.environment_file)
+        read_environment_file(path)
     except ProgramError as error:
         yield "_environment_file", error
+        return
+    if owners := _strangers(path, app.context.user, group=True):
+        # LD_PRELOAD in it would be theirs to choose.
+        yield (
+            "_environment_file",
+            ProgramError(
+                f"{path} can be written by others than {owners}", f"chown root {path} and chmod go-w {path}"
+            ),
+        )
 
 
 def read_environment_file(path: str) -> dict[str, str]:

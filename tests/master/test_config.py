@@ -155,6 +155,9 @@ def test_pidfile_and_log_may_be_named_directly_or_by_directory() -> None:
         ("[a]\n_command = x\nport = 1", "f.cfg:3: [a] port: is not used: _command passes no flags; write it into _command"),
         ("[a]\n_health = tcp://x:1", "f.cfg:2: [a] _health: 'tcp://x:1' is no good; expected localhost or an address in numbers, names are not looked up"),
         ("[a]\n_type = oneshot\n_command = x\n_ready = tcp://:1", "f.cfg:4: [a] _ready: means nothing to a oneshot, which is ready when its work is done; take it out"),
+        ("[a]\n_timeout_stop_sec = \u0665", "f.cfg:2: [a] _timeout_stop_sec: '\u0665' is no good; expected seconds, such as 5, 0.5 or 2min"),
+        ("[a]\n_nice = \u0665", "f.cfg:2: [a] _nice: '\u0665' is no good; expected a whole number from -20 to 19"),
+        ("[a]\n_memory_max = \u0665M", "f.cfg:2: [a] _memory_max: '\u0665M' is no good; expected a size, such as 500k, 1MB or 10M"),
         ("[a]\n_memory_max = much", "f.cfg:2: [a] _memory_max: 'much' is no good; expected a size, such as 500k, 1MB or 10M"),
         (
             "[a]\n_enabled=1\npidfile = /x\n[b]\n_enabled=1\npidfile = //./x",

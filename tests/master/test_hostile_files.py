@@ -175,6 +175,18 @@ def test_a_malformed_environment_is_said_without_its_values(box: Box, words: str
     assert "sekret" not in told.stderr + told.stdout
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="what others may write harms root only")
+def test_an_environment_that_others_may_write_is_refused_for_root(box: Box) -> None:
+    secrets = box.config.parent / "secrets"
+    secrets.write_text("A=1\n")
+    secrets.chmod(0o666)
+    box.write(f"[app]\n_enabled = True\n_command = {box.program('probe')}\n_environment_file = {secrets}\n")
+    told = box.master("configtest", expect=6).stderr
+    assert f"_environment_file: {secrets} can be written by others than root; chown root {secrets}" in told
+    secrets.chmod(0o644)
+    box.master("configtest")
+
+
 def test_a_master_in_the_foreground_waits_for_nobody_who_reads_what_it_says(box: Box) -> None:
     box.write(f"[bad]\n_enabled = True\n_restart_max_delay_sec = 0\n_command = {box.program('no')} x\n")
     box.program("no", "#!/bin/sh\nexit 3\n")

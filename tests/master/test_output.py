@@ -503,6 +503,19 @@ def test_without_spools_apps_print_to_their_logs_directly(
     assert "directly" in (tmp_path / "journal").read_text()
 
 
+def test_the_masters_own_log_is_begun_anew_when_it_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kegmaster.journal.CAP_BYTES", 100)
+    journal = Journal(str(tmp_path / "log"))
+    for number in range(20):
+        journal.info(f"line {number}")
+    lines = ((tmp_path / "log.1").read_text() + (tmp_path / "log").read_text()).splitlines()
+    assert [line.split()[-1] for line in lines] == [str(number) for number in range(20 - len(lines), 20)]
+    assert all(path.stat().st_size < 200 for path in tmp_path.iterdir())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "log.1"]
+
+
 def test_a_spool_gives_back_the_memory_of_what_was_consumed_and_is_found_where_it_was_left() -> None:
     spool = Spool.make("app", None)
     fd = spool.open()
