@@ -7,9 +7,17 @@ Source: shared/kegbot-server-api.md, sections 1 to 3.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
 
+from kegapps.server import answers
+from kegapps.server.answers import AnswerError, Data
 from kegapps.server.calls import Call, Pour
+
+GUEST: Final = "guest"  # today's username of nobody in particular
+LAST_EVENTS, LAST_DRINKS, LAST_STATUS_DRINKS = 10, 100, 5  # how much of each list the server gives
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,22 +76,27 @@ class ServerDrink:
 
 def get_taps() -> Call:
     """All taps."""
-    raise NotImplementedError
+    return Call(method="GET", path="taps")
 
 
 def get_status() -> Call:
-    """The site at a glance, with its last five drinks; 1.x and today."""
-    raise NotImplementedError
+    """The site at a glance; 1.x and today."""
+    return Call(method="GET", path="status")
 
 
 def get_events(since: str | None = None) -> Call:
-    """The last ten events, newest first; those after event `since`."""
-    raise NotImplementedError
+    """The last ten events, newest first; if `since` is given, of those after event `since`."""
+    return Call(method="GET", path="events", form=(("since", since),) if since else ())
+
+
+def get_drinks() -> Call:
+    """The last hundred drinks, newest first; 2012 and 1.x, gone today (410)."""
+    return Call(method="GET", path="drinks")
 
 
 def get_token(device: str, value: str) -> Call:
-    """Whose token it is. Asked in lower case, as servers keep them."""
-    raise NotImplementedError
+    """Whose token it is. Asked in lower case: 2012 keeps them so, and since 1.x the match is exact."""
+    return Call(method="GET", path=f"auth-tokens/{quote(device, safe='')}/{quote(value.lower(), safe='')}")
 
 
 def post_drink(
@@ -91,32 +104,118 @@ def post_drink(
 ) -> Call:
     """Record `pour`. To be built anew at each attempt: only `now_unix_s` minus the pour's time counts.
 
-    `server_ml_per_tick`: the server's calibration of the meter now, None if unknown; the volume is sent along if
-    it differs from the one at the pour. `with_user=False`: as a guest's.
+    `server_ml_per_tick`: the server's calibration of the meter now, None or 0 if it has none; the volume is sent
+    along if the server would compute another one. `with_user=False`: as a guest's.
     """
-    raise NotImplementedError
+    # A clock that was set back since must not date the drink into the server's future.
+    age_s = max(0, round(now_unix_s - pour.end_unix_s))
+    now = int(now_unix_s)
+    form = [("pour_time", str(now - age_s)), ("ticks", str(pour.ticks)), ("now", str(now))]
+    form.append(("tap_name", pour.meter_name))
+    if with_user and pour.username:
+        form.insert(0, ("username", pour.username))
+    if (duration := round(pour.end_unix_s - pour.start_unix_s)) > 0:
+        form.append(("duration", str(duration)))
+    if server_ml_per_tick and not math.isclose(
+        pour.volume_ml, pour.ticks * server_ml_per_tick, rel_tol=1e-6, abs_tol=1e-3
+    ):
+        form.append(("volume_ml", repr(float(pour.volume_ml))))
+    return Call(method="POST", path=f"taps/{quote(pour.meter_name, safe='')}", form=tuple(form))
 
 
 def post_temperature(sensor_name: str, celsius: float) -> Call:
-    """Record a temperature, now: it cannot be back-dated."""
-    raise NotImplementedError
+    """Record a temperature of this minute: it cannot be back-dated. Twice in a minute overwrites."""
+    form = (("temp_c", repr(float(celsius))),)
+    return Call(method="POST", path=f"thermo-sensors/{quote(sensor_name, safe='')}", form=form)
 
 
 def read_taps(body: bytes) -> tuple[ServerTap, ...]:
     """The taps in an answer to `get_taps` or `get_status`. Raises AnswerError."""
-    raise NotImplementedError
+    data = answers.parse(body)
+    taps = answers.objects_in(data, "objects") if "objects" in data else _in_status(data, "taps")
+    return tuple(_tap(tap) for tap in taps)
 
 
 def read_token(body: bytes) -> ServerToken:
     """The token in an answer to `get_token`. Raises AnswerError."""
-    raise NotImplementedError
+    token = answers.object_in(answers.parse(body), "object")
+    device, value = answers.text_in(token, "auth_device"), answers.id_in(token, "token_value")
+    if not device or not value:
+        raise AnswerError("the token in the answer has no auth_device or no token_value")
+    enabled = token.get("enabled", True)
+    if type(enabled) is not bool:
+        raise AnswerError("enabled in the answer is neither true nor false")
+    expires_unix_s = answers.time_in(token, "expire_time")
+    if expires_unix_s is None and token.get("expire_time"):
+        raise AnswerError("expire_time in the answer names no time zone")
+    return ServerToken(
+        device=device,
+        value=value,
+        username=answers.text_in(token, "username") or None,
+        enabled=enabled,
+        expires_unix_s=expires_unix_s,
+    )
 
 
 def read_drink(body: bytes) -> ServerDrink:
     """The drink in an answer to `post_drink`. Raises AnswerError."""
-    raise NotImplementedError
+    return _drink(answers.object_in(answers.parse(body), "object"))
 
 
-def read_drinks(body: bytes) -> tuple[ServerDrink, ...]:
-    """The drinks in an answer to `get_events` or `get_status`, as they come. Raises AnswerError."""
-    raise NotImplementedError
+def read_drinks(body: bytes) -> tuple[tuple[ServerDrink, ...], bool]:
+    """The drinks in an answer to `get_events`, `get_status` or `get_drinks`, newest first; True if there may be older.
+
+    Raises AnswerError.
+    """
+    data = answers.parse(body)
+    if "objects" not in data:
+        entries, limit = _in_status(data, "drinks"), LAST_STATUS_DRINKS
+    else:
+        entries = answers.objects_in(data, "objects")
+        if any("kind" in entry for entry in entries):
+            drinks = [_drink(drink) for entry in entries if (drink := _poured(entry)) is not None]
+            return tuple(drinks), len(entries) >= LAST_EVENTS
+        limit = LAST_DRINKS if entries else 1
+    return tuple(_drink(entry) for entry in entries), len(entries) >= limit
+
+
+def _in_status(data: Data, field: str) -> list[Data]:
+    return answers.objects_in(answers.object_in(data, "object"), field)
+
+
+def _tap(tap: Data) -> ServerTap:
+    tap_id = _required_id(tap, "tap")
+    ml_per_tick = answers.number_in(tap, "ml_per_tick") or 0.0
+    return ServerTap(
+        id=tap_id,
+        name=answers.text_in(tap, "name"),
+        meter_name=answers.text_in(tap, "meter_name") or f"unknown.{tap_id}",
+        ml_per_tick=max(0.0, ml_per_tick),
+        relay_name=answers.text_in(tap, "relay_name"),
+        keg_id=answers.id_in(tap, "current_keg_id"),
+    )
+
+
+def _drink(drink: Data) -> ServerDrink:
+    username = answers.text_in(drink, "user_id")
+    return ServerDrink(
+        id=_required_id(drink, "drink"),
+        ticks=answers.whole_in(drink, "ticks"),
+        volume_ml=answers.number_in(drink, "volume_ml"),
+        # `pour_time` in the oldest answers.
+        time_unix_s=answers.time_in(drink, "time" if "time" in drink else "pour_time"),
+        keg_id=answers.id_in(drink, "keg_id"),
+        username=None if username in ("", GUEST) else username,
+    )
+
+
+def _poured(event: Data) -> Data | None:
+    # Every event of a session names a drink; only those of this kind tell of a new one.
+    return answers.object_in(event, "drink") if answers.text_in(event, "kind") == "drink_poured" else None
+
+
+def _required_id(data: Data, what: str) -> str:
+    found = answers.id_in(data, "id")
+    if found is None:
+        raise AnswerError(f"a {what} in the answer has no id")
+    return found

@@ -1,6 +1,6 @@
-"""The API's URL as a person configures it: taken apart, checked and written in one way.
+"""The API's URL and key as a person configures them: taken apart, checked and written in one way.
 
-Knows the notation of http and https URLs. Must not know sockets; no name is looked up.
+Knows the notation of http and https URLs, and what a header can carry. Must not know sockets; no name is looked up.
 Source: shared/kegbot-server-api.md, section 1.
 """
 
@@ -16,6 +16,7 @@ _EXAMPLE: Final = "http://localhost:8000/api/v1/"
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}(%[A-Za-z0-9._-]{1,32})?", re.ASCII)
 _PATH: Final = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*", re.ASCII)
 _MAX_CHARS: Final = 2000
+_MAX_KEY_CHARS: Final = 256  # the servers' own have 32 or 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,19 @@ def parse_api_url(text: str) -> ApiUrl:
         raise ValueError(f"{_shown(text)}: the path is none of a URL; expected one such as {_EXAMPLE}")
     scheme = parts.scheme
     return ApiUrl(scheme=scheme, host=host, port=_PORTS[scheme] if port is None else port, path=path)
+
+
+def parse_api_key(text: str) -> str:
+    """The key in `text`, from a flag or a file. Raises ValueError, its text one line without the key."""
+    key = text.strip()
+    if not key:
+        raise ValueError("the API key is empty")
+    if len(key) > _MAX_KEY_CHARS or not key.isascii() or not key.isprintable() or " " in key:
+        raise ValueError(
+            f"the API key is none: expected one word of at most {_MAX_KEY_CHARS} letters and digits, "
+            "as the server shows it under its API keys"
+        )
+    return key
 
 
 def _shown(text: str) -> str:

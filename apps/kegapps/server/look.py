@@ -1,0 +1,135 @@
+"""Whether a drink whose answer was lost is on the server already: asked before it is posted again.
+
+Knows how a drink looks after the server took it. Must not know sockets, clocks or the store.
+Source: shared/kegbot-server-api.md, sections 3 and 7 (the form API takes the same drink twice as two drinks).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from kegapps.server import form_api
+from kegapps.server.answers import AnswerError
+from kegapps.server.calls import Answer, Call, Pour
+from kegapps.server.form_api import ServerDrink, ServerTap
+
+# Whole seconds in `now`, `pour_time`, the server's `Date` and 2012's drinks, each cut off.
+_ROUNDING_S: Final = 4.0
+_CLOCK_S: Final = 600.0  # how far the two clocks may be apart if the server does not tell its own
+
+
+class Found(Enum):
+    """What a look gave."""
+
+    FOUND = "found"
+    """The drink is there: done."""
+    ABSENT = "absent"
+    """The server tells of every drink since the attempt, and this one is not among them: post it again."""
+    UNKNOWN = "unknown"
+    """The answer does not reach back far enough or makes no sense: ask the next, or later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A drink that was posted without an answer that tells its fate: to be stored before the Call is performed."""
+
+    pour: Pour
+    sent_unix_s: float
+    """`now_unix_s` of the first of the attempts whose fate is unknown."""
+    after_drink_id: str | None = None
+    """The newest drink known on the server before that, by the answers to earlier posts and looks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """The result of a look."""
+
+    found: Found
+    drink_id: str | None = None
+    """The server's id of the drink, if FOUND."""
+    newest_drink_id: str | None = None
+    """The newest drink the server told of, whosever it is: `after_drink_id` of the next attempt."""
+    reason: str = ""
+    """Why UNKNOWN, for people, one line."""
+
+
+def look_calls() -> tuple[Call, ...]:
+    """What to ask in turn until one answer gives FOUND or ABSENT.
+
+    Every server has the first, all but 2012's the second, all but today's (410) the third. Ask them once before the
+    first post of all too: `newest_drink_id` of the first that has one, or none from a list that is not cut, is the
+    first `after_drink_id`.
+    """
+    return form_api.get_events(), form_api.get_status(), form_api.get_drinks()
+
+
+def find_drink(
+    answer: Answer,
+    attempt: Attempt,
+    *,
+    now_unix_s: float,
+    taken: Collection[str] = (),
+    taps: Sequence[ServerTap] = (),
+) -> Look:
+    """Whether `attempt` was recorded, by `answer` to one of `look_calls`, which came at `now_unix_s`.
+
+    `taken`: ids of drinks on the server that are known to be others' (the outbox's done ones, as far as they are
+    newer than `after_drink_id`). `taps`: the last reading of the server's taps, to tell the kegs of other meters.
+    """
+    if answer.status != 200 or answer.error:
+        return Look(found=Found.UNKNOWN, reason=answer.error or f"the server answered {answer.status}")
+    try:
+        drinks, cut = form_api.read_drinks(answer.body)
+    except AnswerError as error:
+        return Look(found=Found.UNKNOWN, reason=str(error))
+    newer = list(_newer(drinks, attempt.after_drink_id))
+    newest = drinks[0].id if drinks else None
+    skew_s = None if answer.date_unix_s is None else answer.date_unix_s - now_unix_s
+    # The oldest of those that fit: what was posted later by others stays theirs.
+    for drink in reversed(newer):
+        if drink.id not in taken and _fits(drink, attempt, now_unix_s, skew_s, taps):
+            return Look(found=Found.FOUND, drink_id=drink.id, newest_drink_id=newest)
+    if cut and len(newer) == len(drinks):
+        reason = "the server tells only of its latest drinks, all of them newer than the attempt"
+        return Look(found=Found.UNKNOWN, newest_drink_id=newest, reason=reason)
+    return Look(found=Found.ABSENT, newest_drink_id=newest)
+
+
+def _newer(drinks: Iterable[ServerDrink], after_id: str | None) -> Iterable[ServerDrink]:
+    """Those before `after_id` in a list that is newest first. Ids that are numbers rise; others are only compared."""
+    for drink in drinks:
+        if after_id is not None:
+            if drink.id == after_id:
+                return
+            if drink.id.isdecimal() and after_id.isdecimal() and int(drink.id) < int(after_id):
+                return
+        yield drink
+
+
+def _fits(
+    drink: ServerDrink, attempt: Attempt, now_unix_s: float, skew_s: float | None, taps: Sequence[ServerTap]
+) -> bool:
+    pour = attempt.pour
+    if drink.ticks != pour.ticks:
+        return False
+    # A user the server does not know is a guest to that of 2012; so is one left out after repeated refusals.
+    if drink.username is not None and drink.username != pour.username:
+        return False
+    kegs_of_others = {tap.keg_id for tap in taps if tap.meter_name != pour.meter_name}
+    kegs_of_ours = {tap.keg_id for tap in taps if tap.meter_name == pour.meter_name}
+    if drink.keg_id is not None and drink.keg_id in kegs_of_others - kegs_of_ours:
+        return False
+    if drink.time_unix_s is None:
+        return attempt.after_drink_id is not None
+    # The server dates a drink from the moment it handles the call, which it may have done any time until now.
+    clock_s = _CLOCK_S if skew_s is None else _ROUNDING_S
+    late_s = drink.time_unix_s - (_dated_unix_s(attempt) + (skew_s or 0.0))
+    return -clock_s <= late_s <= now_unix_s - attempt.sent_unix_s + clock_s
+
+
+def _dated_unix_s(attempt: Attempt) -> float:
+    """The time the drink was posted with, by our clock: a pour is never in the future."""
+    return min(attempt.pour.end_unix_s, attempt.sent_unix_s)
