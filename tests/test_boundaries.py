@@ -61,6 +61,7 @@ DECIDING = {
         "kegboard/pacing",
         "kegboard/receiver",
         "kegboard/rig",
+        "kegboard/tally",
         "kegboard/thermo",
         "kegboard/verbs",
         "kegboard/wording",

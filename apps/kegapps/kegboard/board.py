@@ -25,6 +25,7 @@ from kegapps.kbsp.messages import (
 )
 from kegapps.kegboard.outputs import Outputs
 from kegapps.kegboard.receiver import CommandReceiver, first_values
+from kegapps.kegboard.tally import Tally
 from kegapps.kegboard.thermo import ThermoAddress
 
 MAX_METERS: Final = 6
@@ -78,6 +79,7 @@ class Board:
         self.config = config
         self.temperatures_c: dict[ThermoAddress, float | None] = dict.fromkeys(config.thermometers, 4.0)
         self.overrun_bytes = 0
+        self.tally = Tally(config.meters)
         self._serial_number = config.serial_number.encode("ascii")
         self._on_bus: list[bytes] = []
         self._started_s: float | None = None
@@ -104,6 +106,7 @@ class Board:
 
     def reset(self, now_s: float) -> None:
         """Power on or reset: RAM is lost, the bootloader runs, then the boot tune, then one hello."""
+        self.tally.forget()
         self._started_s = now_s + self.config.bootloader_s
         self._clear(self._started_s)
         self._tied_up.append((self._started_s, lambda _: self._outputs.light_leds(on=True)))
@@ -111,6 +114,7 @@ class Board:
 
     def power_off(self) -> None:
         """Nothing is sent, heard or counted until `reset`."""
+        self.tally.forget()
         self._clear(0.0)
         self._started_s = None
 
@@ -238,8 +242,10 @@ class Board:
 
     def tick(self, meter: int, count: int, now_s: float) -> int:
         """`count` pulses on a meter's pin (0..5); how many were counted: none while no firmware runs."""
+        self.tally.meters[meter].passed += count
         if self._started_s is None or now_s < self._started_s or count <= 0:
             return 0
+        self.tally.count(meter, count)
         self.set_odometer(meter, self._ticks[meter] + count, now_s)
         return count
 
@@ -258,6 +264,7 @@ class Board:
         for meter, ticks in enumerate(self._ticks):
             if ticks != self._reported[meter]:
                 self._reported[meter] = ticks
+                self.tally.report(meter)
                 self._send(MeterStatus(meter_name=f"flow{meter}", reading_ticks=ticks))
 
     def _convert(self, now_s: float) -> None:

@@ -104,7 +104,8 @@ class Bridge:
 
     def _close_and_retry(self, delay_s: float) -> None:
         if self._port is not None:
-            self._port.close()
+            # Opening it again then does what can be done for a board that hangs: it reboots.
+            self._port.close(reboot=True)
             self._port = None
         self._loop.call_later(delay_s, self._open)
 

@@ -30,6 +30,7 @@ POWER_ON_C: Final = 85.0
 NEAR_C: Final = 5.0
 OUTPUTS: Final = 6
 MAX_NAMES: Final = 64  # a board has 6 meters and a few sensors; a line gone mad must not fill the memory
+LONGEST_UPTIME_S: Final = 3e9  # 95 years; the number of days on the wire could be any
 # A board's resonator and our clock may differ by this much over a long absence.
 CLOCK_TOLERANCE: Final = 0.98
 
@@ -141,7 +142,7 @@ class Conversation:
         self.too_old = hello.firmware_version < self._required_firmware
         self.hello = hello
         uptime_s = hello.uptime_s
-        if uptime_s is None:
+        if uptime_s is None or uptime_s > LONGEST_UPTIME_S:
             return
         if first:
             # It was said after the line was opened, however late we read it.

@@ -5,6 +5,7 @@ Knows pyserial, descriptors and the errors of both. Must not know what travels o
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -54,6 +55,7 @@ class Port:
         try:
             # Without `exclusive` in every program two of them share the bytes, each getting some.
             self._serial = serial.Serial(path, BAUD, timeout=0, exclusive=True)
+            self._keep_dtr(True)
         except (OSError, ValueError, termios.error) as error:
             raise PortError(_reason(error)) from None
         self._fd = self._serial.fileno()
@@ -75,15 +77,27 @@ class Port:
             self._unsent += data
             self._flush()
 
-    def close(self) -> None:
-        """Close the port; harmless if it is closed."""
+    def close(self, *, reboot: bool = False) -> None:
+        """Close the port; harmless if it is closed. With `reboot` whoever opens it next reboots the board."""
         if self.is_open:
+            if reboot:
+                with contextlib.suppress(OSError, termios.error):
+                    self._keep_dtr(False)
             self._loop.unwatch(self._fd)
             self._fd = -1
             try:
                 self._serial.close()
             except OSError:
                 return  # the device is gone, and with it what there was to close
+
+    def _keep_dtr(self, keep: bool) -> None:
+        """Leave DTR raised when the port is closed, however this program ends, or drop it as the kernel does.
+
+        Raising it again is what reboots an Uno or Mega: the program after this one would cost it its counts.
+        """
+        attributes = termios.tcgetattr(self._serial.fileno())
+        attributes[2] = attributes[2] & ~termios.HUPCL | (0 if keep else termios.HUPCL)
+        termios.tcsetattr(self._serial.fileno(), termios.TCSANOW, attributes)
 
     def _ready(self, ready: int) -> None:
         if ready & READ:

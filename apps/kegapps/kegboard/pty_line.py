@@ -8,6 +8,8 @@ watched meanwhile: the line looks every 50 ms whether that is over. It costs not
 
 from __future__ import annotations
 
+import array
+import fcntl
 import os
 import select
 import stat
@@ -27,15 +29,19 @@ class LineError(Exception):
 
 
 class PtyLine:
-    """A line at `link`, unplugged at first. What nobody reads is dropped and counted, as on a wire."""
+    """A line at `link`, unplugged at first. What nobody reads is dropped and counted, as on a wire.
+
+    `on_open(dtr_rises)`: opening raises DTR, unless the host before left it raised (`stty -hupcl`).
+    `on_close(unread_bytes)`: so many of what was sent the host left unread.
+    """
 
     def __init__(
         self,
         loop: Loop,
         link: str,
         *,
-        on_open: Callable[[], None],
-        on_close: Callable[[], None],
+        on_open: Callable[[bool], None],
+        on_close: Callable[[int], None],
         on_bytes: Callable[[bytes], None],
     ) -> None:
         self.link = link
@@ -50,6 +56,7 @@ class PtyLine:
         self._on_close = on_close
         self._on_bytes = on_bytes
         self._master = -1
+        self._dtr = False
         self._look: Timer | None = None
 
     @property
@@ -64,6 +71,7 @@ class PtyLine:
         master, slave = os.openpty()
         try:
             _make_raw(slave)
+            _drop_dtr_on_close(slave)
             self.device = os.ttyname(slave)
             _replace_link(self.link, self.device)
         except LineError:
@@ -73,12 +81,14 @@ class PtyLine:
             os.close(slave)
         os.set_blocking(master, False)
         self._master = master
+        self._dtr = False
         self._look_again()
 
     def unplug(self) -> None:
         """Make the device disappear; a host that has it open reads an end of file. Harmless if unplugged."""
         if not self.plugged:
             return
+        unread_bytes = self.unread_bytes()
         if self._look is not None:
             self._look.cancel()
         self._loop.unwatch(self._master)
@@ -88,10 +98,14 @@ class PtyLine:
         self.device = ""
         if self.connected:
             self.connected = False
-            self._on_close()
+            self._on_close(unread_bytes)
 
-    def send(self, data: bytes) -> None:
-        """To the host, without waiting."""
+    def unread_bytes(self) -> int:
+        """How much of what was sent waits for the host to read it."""
+        return _on_slave(self.device, _count_unread) if self.plugged else 0
+
+    def send(self, data: bytes) -> bool:
+        """To the host, without waiting; True if all of it went on the line."""
         sent = 0
         if self.connected:
             try:
@@ -100,6 +114,7 @@ class PtyLine:
                 sent = 0  # nobody reads: the queue is full, or the host is closing the port right now
         self.sent_bytes += sent
         self.dropped_bytes += len(data) - sent
+        return sent == len(data)
 
     def _look_again(self) -> None:
         self._look = self._loop.call_later(LOOK_EVERY_S, self._look_for_host)
@@ -110,7 +125,8 @@ class PtyLine:
             return
         self.connected = True
         self.opened += 1
-        self._on_open()
+        dtr_rises, self._dtr = not self._dtr, True
+        self._on_open(dtr_rises)
         self._loop.watch(self._master, READ, self._read)
 
     def _read(self, _ready: int) -> None:
@@ -126,27 +142,48 @@ class PtyLine:
             return
         self._loop.unwatch(self._master)
         self.connected = False
-        self._forget_unread()
-        self._on_close()
+        self._dtr = not termios.tcgetattr(self._master)[2] & termios.HUPCL
+        # What the host did not read must not greet the next one, which also gets a line in raw mode again.
+        self._on_close(_on_slave(self.device, _forget_unread))
         self._look_again()
 
-    def _forget_unread(self) -> None:
-        """What the host did not read must not greet the next one; it also gets a line in raw mode again."""
-        try:
-            slave = os.open(self.device, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-        except OSError:
-            return
-        try:
-            termios.tcflush(slave, termios.TCIOFLUSH)
-            _make_raw(slave)
-        finally:
-            os.close(slave)
+
+def _on_slave(device: str, act: Callable[[int], int]) -> int:
+    """What `act` returns of the host's end; 0 if that is gone."""
+    try:
+        slave = os.open(device, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        return 0
+    try:
+        return act(slave)
+    finally:
+        os.close(slave)
+
+
+def _count_unread(slave: int) -> int:
+    count = array.array("i", [0])
+    fcntl.ioctl(slave, termios.FIONREAD, count)
+    return count[0]
+
+
+def _forget_unread(slave: int) -> int:
+    unread_bytes = _count_unread(slave)
+    termios.tcflush(slave, termios.TCIOFLUSH)
+    _make_raw(slave)
+    return unread_bytes
 
 
 def _make_raw(slave: int) -> None:
     tty.setraw(slave)
     attributes = termios.tcgetattr(slave)
     attributes[4] = attributes[5] = termios.B115200
+    termios.tcsetattr(slave, termios.TCSANOW, attributes)
+
+
+def _drop_dtr_on_close(slave: int) -> None:
+    """As serial ports do until they are told otherwise; pseudo terminals do not."""
+    attributes = termios.tcgetattr(slave)
+    attributes[2] |= termios.HUPCL
     termios.tcsetattr(slave, termios.TCSANOW, attributes)
 
 

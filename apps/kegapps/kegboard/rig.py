@@ -44,12 +44,30 @@ class RunningPour:
         return min(max(self.began_s + tick_s * (self.poured + 1), now_s + POUR_STEP_S), end_s)
 
 
+@dataclass(slots=True)
+class RunningTap:
+    """A tap that is left open; `passed` ticks so far."""
+
+    ticks_per_second: float
+    since_s: float
+    passed: int = 0
+
+    def due(self, now_s: float) -> int:
+        """Ticks that should have gone by at `now_s`."""
+        return int(self.ticks_per_second * (now_s - self.since_s) + 1e-6)
+
+    def next_s(self, now_s: float) -> float:
+        """When the next tick is due, though not sooner than one step from now."""
+        return max(self.since_s + (self.passed + 1) / self.ticks_per_second, now_s + POUR_STEP_S)
+
+
 class Rig:
     """A board and everything that happens around it."""
 
     def __init__(self, board: Board) -> None:
         self.board = board
         self._pours: list[RunningPour] = []
+        self._taps: dict[int, RunningTap] = {}
         self._step_s = 0.0
 
     def perform(self, verb: verbs.Verb, now_s: float) -> RunningPour | None:
@@ -60,6 +78,11 @@ class Rig:
                 pour = RunningPour(verb)
                 self._pours.append(pour)
                 return pour
+            case verbs.KeepFlowing():
+                self._check_meter(verb.meter)
+                self._taps.pop(verb.meter, None)
+                if verb.ticks_per_second:
+                    self._taps[verb.meter] = RunningTap(verb.ticks_per_second, now_s)
             case verbs.Odometer():
                 self._check_meter(verb.meter)
                 self._check_booted(now_s)
@@ -68,6 +91,11 @@ class Rig:
                 self._set_temperature(verb)
             case verbs.Token():
                 self._token(verb, now_s)
+            case verbs.PowerOff():
+                self.board.power_off()
+            case verbs.PowerOn():
+                if not self.board.powered:
+                    self.board.reset(now_s)
             case verbs.Reset():
                 if not self.board.powered:
                     raise CannotError("the board has no power")
@@ -81,6 +109,10 @@ class Rig:
         self._step_s = now_s
         for pour in self._pours:
             self._flow(pour, now_s)
+        for meter, tap in self._taps.items():
+            ticks = tap.due(now_s) - tap.passed
+            tap.passed += ticks
+            self.board.tick(meter, ticks, now_s)
         self._pours = [pour for pour in self._pours if not pour.flowed]
         return self.board.run(now_s)
 
@@ -96,6 +128,7 @@ class Rig:
     def wake_s(self) -> float | None:
         """When `run` has something to do; None: not before something is done to it."""
         times_s = [pour.next_s(self._step_s) for pour in self._pours if pour.began_s is not None]
+        times_s += [tap.next_s(self._step_s) for tap in self._taps.values()]
         if self.board.wake_s is not None:
             times_s.append(self.board.wake_s)
         return min(times_s, default=None)

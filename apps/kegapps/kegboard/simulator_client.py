@@ -229,8 +229,9 @@ def _show_progress(answer: Json) -> None:
 
 def _show(answer: Json) -> str:
     """Print what a verb has to tell; why it failed, or nothing."""
-    if "state" in answer:
-        print(json.dumps(answer["state"], indent=2))
+    for report in ("state", "ticks"):
+        if report in answer:
+            print(json.dumps(answer[report], indent=2))
     if not answer["ok"]:
         return str(answer["text"])
     if "text" in answer:

@@ -16,6 +16,7 @@ from kegapps.kegboard.thermo import parse_celsius
 TICKS_PER_SECOND: Final = 200.0  # a brisk tap: 1000 ticks, 454.5 mL at 2200 ticks a litre, take 5 s
 MAX_TICKS: Final = 2**32 - 1
 MAX_SECONDS: Final = 86_400.0
+MAX_TICKS_PER_SECOND: Final = 100_000.0
 MAX_NOISE_BYTES: Final = 1_000_000
 MAX_TOKEN_BYTES: Final = 16
 IBUTTON_BYTES: Final = 8
@@ -27,6 +28,7 @@ OPTIONS: Final = ("seconds", "ticks_per_second", "keep_power")
 USAGE: Final = """\
 pour METER TICKS [--seconds=S | --ticks_per_second=R]
                              let beer flow through flow0..flow5 (200 ticks a second); ends when it is counted
+flow METER TICKS_PER_SECOND  let beer flow all the time, whatever happens to the board; 0 closes the tap
 odometer METER TICKS         let a meter stand at TICKS, for instance just before it wraps at 4294967296
 temperature SENSOR CELSIUS   cool or warm a thermometer; "none": it does not answer
 token DEVICE HEX             hold a tag to the reader: core.rfid 0415ab96c3, or onewire 0f07060504030201
@@ -34,9 +36,11 @@ token_add DEVICE HEX         put an iButton (onewire) on its contact
 token_remove DEVICE HEX      and take it away
 unplug [--keep_power]        pull the cable; the board loses its power unless told otherwise
 plug                         put it back
+power_off, power_on          a board with a power supply of its own loses it, and gets it back
 reset                        press the reset button
 noise N                      send N bytes of garbage
 state                        print what the board knows, as JSON
+ticks                        print what became of every tick, over all boots, as JSON
 script FILE                  the same verbs, one a line ("-": from standard input); "wait S" waits S seconds,
                              "&" at the end of a line goes on at once, "wait" waits for all of those"""
 
@@ -52,6 +56,14 @@ class Pour:
     meter: int
     ticks: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepFlowing:
+    """Beer flows through meter 0..5 until this is said again; 0: not at all."""
+
+    meter: int
+    ticks_per_second: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +105,16 @@ class Plug:
 
 
 @dataclass(frozen=True, slots=True)
+class PowerOff:
+    """Switch the board's own power supply off; the cable stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class PowerOn:
+    """And on again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reset:
     """Press the reset button."""
 
@@ -109,7 +131,15 @@ class State:
     """Tell everything."""
 
 
-Verb = Pour | Odometer | Temperature | Token | Unplug | Plug | Reset | Noise | State
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """Tell what became of every tick."""
+
+
+Verb = (
+    Pour | KeepFlowing | Odometer | Temperature | Token | Unplug | Plug
+    | PowerOff | PowerOn | Reset | Noise | State | Ticks
+)  # fmt: skip
 Options = Mapping[str, str]
 
 
@@ -176,6 +206,16 @@ def _pour(arguments: Sequence[str], options: Options) -> Pour:
     return Pour(meter=_meter(arguments[0]), ticks=ticks, seconds=seconds)
 
 
+def _flow(arguments: Sequence[str], _: Options) -> KeepFlowing:
+    try:
+        rate = float(arguments[1])
+    except ValueError:
+        rate = math.nan
+    if not 0 <= rate <= MAX_TICKS_PER_SECOND:
+        raise ValueError(f"{arguments[1]!r}: expected ticks a second, 0 to {MAX_TICKS_PER_SECOND:.0f}")
+    return KeepFlowing(meter=_meter(arguments[0]), ticks_per_second=rate)
+
+
 def _odometer(arguments: Sequence[str], _: Options) -> Odometer:
     return Odometer(meter=_meter(arguments[0]), ticks=_whole(arguments[1], MAX_TICKS))
 
@@ -222,6 +262,7 @@ _VERBS: Final[
     Mapping[str, tuple[tuple[str, ...], tuple[str, ...], Callable[[Sequence[str], Options], Verb]]]
 ] = {
     "pour": (("METER", "TICKS"), ("seconds", "ticks_per_second"), _pour),
+    "flow": (("METER", "TICKS_PER_SECOND"), (), _flow),
     "odometer": (("METER", "TICKS"), (), _odometer),
     "temperature": (("SENSOR", "CELSIUS"), (), _temperature),
     "token": (("DEVICE", "HEX"), (), _token),
@@ -229,7 +270,10 @@ _VERBS: Final[
     "token_remove": (("DEVICE", "HEX"), (), lambda words, _: _one_way(words, comes=False)),
     "unplug": ((), ("keep_power",), _unplug),
     "plug": ((), (), lambda *_: Plug()),
+    "power_off": ((), (), lambda *_: PowerOff()),
+    "power_on": ((), (), lambda *_: PowerOn()),
     "reset": ((), (), lambda *_: Reset()),
     "noise": (("N",), (), lambda words, _: Noise(count=_whole(words[0], MAX_NOISE_BYTES))),
     "state": ((), (), lambda *_: State()),
+    "ticks": ((), (), lambda *_: Ticks()),
 }

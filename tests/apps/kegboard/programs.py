@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from kegapps.daemon.loop import Loop
 from kegapps.kegboard.control import connect
@@ -84,11 +84,26 @@ class Program:
 class Simulator:
     """The emulated board as a program, and its verbs without the cost of a program each."""
 
-    def __init__(self, cwd: Path, name: str, *flags: str) -> None:
-        self.link = cwd / name
-        self.control = cwd / f"{name}.control"
-        self.program = Program("kegboard_simulator.py", f"--device_link={name}", *flags, cwd=cwd)
-        self.program.line("ready: board at")
+    def __init__(self, link: Path, program: Program) -> None:
+        self.link = link
+        self.control = link.with_name(f"{link.name}.control")
+        self.program = program
+
+    @classmethod
+    def start(cls, cwd: Path, name: str, *flags: str) -> Self:
+        """A program that is one board."""
+        program = Program("kegboard_simulator.py", f"--device_link={name}", *flags, cwd=cwd)
+        program.line("ready: board at")
+        return cls(cwd / name, program)
+
+    @classmethod
+    def start_several(cls, cwd: Path, name: str, boards: int, *flags: str) -> list[Self]:
+        """A program that is so many boards, NAME1, NAME2 and so on."""
+        program = Program(
+            "kegboard_simulator.py", f"--device_link={name}", f"--boards={boards}", *flags, cwd=cwd
+        )
+        program.line("ready: board at")
+        return [cls(cwd / f"{name}{number}", program) for number in range(1, boards + 1)]
 
     def verb(self, *words: str) -> dict[str, Any]:
         """Do it, wait until it is done; the answer."""
@@ -106,6 +121,11 @@ class Simulator:
                 return result
 
         return answer
+
+    def ticks(self, meter: str = "flow0") -> dict[str, int]:
+        """What became of the ticks of a meter."""
+        ticks: dict[str, int] = self.verb("ticks")["ticks"][meter]
+        return ticks
 
     def state(self) -> dict[str, Any]:
         """What the board knows."""
@@ -159,9 +179,15 @@ class Bar:
 
     def simulator(self, *flags: str, name: str = "board", boot: bool = False) -> Simulator:
         """An emulated board, without the two seconds of boot unless wanted."""
-        simulator = Simulator(self.cwd, name, *([] if boot else ["--fast_boot"]), *flags)
+        simulator = Simulator.start(self.cwd, name, *([] if boot else ["--fast_boot"]), *flags)
         self._stack.callback(simulator.program.kill)
         return simulator
+
+    def simulators(self, boards: int, *flags: str, name: str = "board") -> list[Simulator]:
+        """So many emulated boards in one program, without the two seconds of boot."""
+        simulators = Simulator.start_several(self.cwd, name, boards, "--fast_boot", *flags)
+        self._stack.callback(simulators[0].program.kill)
+        return simulators
 
     def core(self, port: int = 0) -> RecordingCore:
         """A core that writes down what it hears."""

@@ -324,8 +324,23 @@ def test_the_monitor_and_the_daemon_do_not_share_a_device(bar: Bar) -> None:
     core = bar.core()
     daemon = bar.daemon(core)
     found(daemon)
-    monitor = bar.run("kegboard_monitor.py", "--kegboard_device=board", "--count=1")
+    monitor = bar.run("kegboard_monitor.py", "--kegboard_device=board", "--send=ping")
     monitor.line("in use by another program")
     daemon.end()
     assert "firmware 18" in monitor.line("hello")
-    assert monitor.wait() == 0
+    assert monitor.end() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["ended", "killed"])
+def test_a_daemon_that_is_started_again_does_not_reboot_the_board(bar: Bar, number: int) -> None:
+    board, core = bar.simulator(*SHORT_BOOT, boot=True), bar.core()
+    daemon = bar.daemon(core)
+    found(daemon)
+    board.verb("pour", "flow0", "500", "--seconds=0")
+    core.until_read(500)
+    daemon.end(number)
+    board.verb("pour", "flow0", "70", "--seconds=0")
+    found(bar.daemon(core))
+    board.verb("pour", "flow0", "1", "--seconds=0")
+    core.until_read(571)
+    assert core.ticks() == 571

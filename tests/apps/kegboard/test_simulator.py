@@ -20,6 +20,10 @@ from kegapps.kbsp.messages import Hello, Message, MeterStatus
 from tests.apps.kegboard.programs import DEADLINE_S, Bar, Program, Simulator
 
 
+class EndOfLineError(Exception):
+    """The device has gone."""
+
+
 class Host:
     """A plain program that has the device open."""
 
@@ -30,7 +34,10 @@ class Host:
 
     def next(self) -> Message:
         while not self._messages:
-            self._messages += self._decoder.feed(os.read(self.fd, 4096))
+            data = os.read(self.fd, 4096)
+            if not data:
+                raise EndOfLineError
+            self._messages += self._decoder.feed(data)
         return self._messages.pop(0)
 
     def close(self) -> None:
@@ -132,6 +139,86 @@ def test_unplugging_ends_the_line_and_takes_the_name_away(bar: Bar) -> None:
     host = Host(board.link)
     assert isinstance(host.next(), Hello)
     host.close()
+
+
+def test_a_host_that_leaves_dtr_raised_does_not_reboot_the_board_for_the_next(bar: Bar) -> None:
+    board = bar.simulator()
+    host = Host(board.link)
+    wait_for(board, "connected", True)
+    attributes = termios.tcgetattr(host.fd)
+    attributes[2] &= ~termios.HUPCL
+    termios.tcsetattr(host.fd, termios.TCSANOW, attributes)
+    board.verb("odometer", "flow0", "99")
+    for times in (2, 3):
+        host.close()
+        wait_for(board, "connected", False)
+        host = Host(board.link)
+        assert wait_for(board, "opened", times)["meters"]["flow0"] == 99
+    host.close()
+    wait_for(board, "connected", False)
+    board.verb("unplug", "--keep_power")
+    board.verb("plug")
+    host = Host(board.link)
+    assert wait_for(board, "opened", 4)["meters"]["flow0"] == 0  # another port: DTR was low on it
+    host.close()
+
+
+# Several boards, and what became of every tick
+
+
+def test_several_boards_are_one_program_with_a_link_and_a_serial_number_each(bar: Bar) -> None:
+    boards = bar.simulators(3, "--board_serial_number=KB-0000-0000-deadbeef")
+    assert [board.state()["serial_number"] for board in boards] == [
+        "KB-0000-0000-deadbeef",
+        "KB-0000-0000-00000002",
+        "KB-0000-0000-00000003",
+    ]
+    boards[1].verb("pour", "flow0", "7", "--seconds=0")
+    assert [board.state()["meters"]["flow0"] for board in boards] == [0, 7, 0]
+    boards[2].verb("unplug")
+    assert [board.link.is_symlink() for board in boards] == [True, True, False]
+    assert boards[0].program.end() == 0
+    assert os.listdir(bar.cwd) == []
+
+
+def test_what_became_of_every_tick_is_told_over_all_boots(bar: Bar) -> None:
+    board = bar.simulator()
+    host = Host(board.link)
+    wait_for(board, "connected", True)
+    board.verb("flow", "flow0", "500")
+    last = 0
+    while last < 100:
+        if isinstance(message := host.next(), MeterStatus):
+            last = message.reading_ticks
+    board.verb("unplug")
+    with contextlib.suppress(OSError, EndOfLineError):
+        while True:  # what was on its way when the power went
+            if isinstance(message := host.next(), MeterStatus):
+                last = message.reading_ticks
+    host.close()
+    account = board.ticks()
+    assert account["told"] == last
+    assert account["told"] + account["lost"] == account["counted"]
+    board.verb("plug")
+    board.verb("flow", "flow0", "0")
+    before = account["counted"]
+    account = board.ticks()
+    assert account["untold"] == account["counted"] - before
+    assert account["passed"] >= account["counted"]
+    status, lines = said(client(bar, "ticks"))
+    assert status == 0
+    assert json.loads("\n".join(lines))["flow0"] == account
+
+
+def test_ticks_that_a_host_left_unread_are_untold(bar: Bar) -> None:
+    board = bar.simulator("--noreset_on_open")
+    host = Host(board.link)
+    wait_for(board, "connected", True)
+    board.verb("pour", "flow0", "50", "--seconds=0")
+    assert board.ticks()["told"] == 50
+    host.close()
+    wait_for(board, "connected", False)
+    assert board.ticks()["untold"] == 50
 
 
 # Names in the file system

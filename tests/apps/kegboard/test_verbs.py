@@ -6,13 +6,17 @@ from kegapps.kegboard.board import Board, BoardConfig
 from kegapps.kegboard.rig import CannotError, Rig
 from kegapps.kegboard.thermo import parse_address
 from kegapps.kegboard.verbs import (
+    KeepFlowing,
     Noise,
     Odometer,
     Plug,
     Pour,
+    PowerOff,
+    PowerOn,
     Reset,
     State,
     Temperature,
+    Ticks,
     Token,
     Unplug,
     Verb,
@@ -45,6 +49,11 @@ THERMO = "thermo-cd08001234561028"
         ("unplug --keep_power=True", Unplug(keep_power=True)),
         ("unplug --keep_power=False", Unplug()),
         ("plug", Plug()),
+        ("power_off", PowerOff()),
+        ("power_on", PowerOn()),
+        ("flow flow1 12.5", KeepFlowing(meter=1, ticks_per_second=12.5)),
+        ("flow flow1 0", KeepFlowing(meter=1, ticks_per_second=0.0)),
+        ("ticks", Ticks()),
         ("reset", Reset()),
         ("noise 100", Noise(count=100)),
         ("state", State()),
@@ -59,7 +68,7 @@ def test_words_spell_a_verb(words: str, verb: Verb) -> None:
     [
         ("", "expected a verb"),
         ("poor flow0 10", "'poor' is no verb; there are pour"),
-        ("poor flow0 10", "noise, state, script"),
+        ("poor flow0 10", "noise, state, ticks, script"),
         ("pour flow0", "expected pour METER TICKS"),
         ("pour flow0 10 20", "expected pour METER TICKS"),
         ("pour flow6 10", "'flow6' is no meter"),
@@ -81,6 +90,8 @@ def test_words_spell_a_verb(words: str, verb: Verb) -> None:
         ("token core.rfid " + "00" * 17, "at most 32"),
         ("token_add core.rfid 0415ab96c3", "comes and goes at once: token core.rfid 0415ab96c3"),
         ("noise 9999999", "whole number"),
+        ("flow flow0 -1", "ticks a second, 0 to 100000"),
+        ("flow flow0 nan", "ticks a second"),
         ("unplug --keep_power=perhaps", "expected true or false"),
     ],
 )
@@ -150,6 +161,22 @@ def test_two_pours_flow_at_once() -> None:
     tap.run(2.0)
     settle(tap, 3.2)
     assert tap.board.meter_ticks == (100, 200)
+
+
+def test_a_tap_left_open_flows_whatever_happens_to_the_board_until_it_is_closed() -> None:
+    tap = rig()
+    tap.perform(KeepFlowing(meter=0, ticks_per_second=100.0), 2.0)
+    settle(tap, 3.0)
+    assert tap.board.meter_ticks == (100, 0)
+    tap.board.power_off()
+    settle(tap, 4.0)
+    tap.board.reset(4.0)
+    settle(tap, 7.5)  # half of it in the bootloader
+    tap.perform(KeepFlowing(meter=0, ticks_per_second=0.0), 7.5)
+    settle(tap, 9.0)
+    assert tap.board.meter_ticks == (200, 0)
+    ticks = tap.board.tally.meters[0]
+    assert (ticks.passed, ticks.counted) == (550, 300)
 
 
 def test_a_slow_pour_wakes_once_a_tick() -> None:
