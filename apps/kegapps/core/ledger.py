@@ -16,20 +16,15 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from kegapps.core.database import StoreError, connect, default_path, explained, transaction
+from kegapps.core.ledger_rules import TAP_NAME, LedgerError, checked_rate, checked_text, checked_username
+from kegapps.core.outbox_ledger import OutboxLedger
 from kegapps.core.rows import DrinkRow, KegRow, TapRow, TemperatureRow, TokenRow, UserRow
 from kegapps.core.tokens import token_key
 
 __all__ = ["Ledger", "LedgerError", "StoreError", "default_path"]
 
 BUSY_TIMEOUT_S: Final = 5.0
-TAP_NAME: Final = re.compile(r"(?!__)[A-Za-z0-9_.:-]{1,64}")
-USERNAME: Final = re.compile(r"[A-Za-z0-9_.@+-]{1,30}")
-"""What Kegbot Server takes as a username."""
-MAX_TEXT_CHARS: Final = 200
-
-
-class LedgerError(Exception):
-    """An edit that makes no sense; `str(error)` is one line: what is wrong and what would be right."""
+_CURRENT: Final = "(select value from server_state where server_url = '' and name = 'current')"
 
 
 class Ledger:
@@ -39,6 +34,7 @@ class Ledger:
         self.path = os.path.abspath(path)
         self._db = connect(self.path, create=False, busy_timeout_s=BUSY_TIMEOUT_S)
         self._db.row_factory = sqlite3.Row
+        self.outbox = OutboxLedger(self._db, self.path)
 
     def close(self) -> None:
         """Let go of it."""
@@ -52,8 +48,11 @@ class Ledger:
             "select t.name, t.ml_per_tick, t.relay_name, t.description, k.beverage, m.last_reading, "
             "m.read_unix_s, coalesce(m.counted_ticks, 0) counted_ticks, "
             "coalesce(m.dropped_ticks, 0) dropped_ticks, coalesce(m.dropped_steps, 0) dropped_steps, "
-            "coalesce(m.dropped_reason, '') dropped_reason from taps t left join meters m using (name) "
-            "left join kegs k on k.tap_name = t.name and k.ended_unix_s is null order by t.name"
+            "coalesce(m.dropped_reason, '') dropped_reason, "
+            "case when s.meter_name is null then 'local' else 'server' end source "
+            "from taps t left join meters m using (name) "
+            "left join kegs k on k.tap_name = t.name and k.ended_unix_s is null "
+            f"left join server_taps s on s.meter_name = t.name and s.server_url = {_CURRENT} order by t.name"
         )
         return [TapRow(**row) for row in rows]
 
@@ -64,7 +63,9 @@ class Ledger:
         with self._edit():
             if self._exists("select 1 from taps where name = ?", name):
                 raise LedgerError(f"there is a tap {name} already; change it with: taps set {name}")
-            self._db.execute("insert into taps (name, ml_per_tick) values (?, ?)", (name, _rate(ml_per_tick)))
+            self._db.execute(
+                "insert into taps (name, ml_per_tick) values (?, ?)", (name, checked_rate(ml_per_tick))
+            )
 
     def set_tap(
         self,
@@ -81,12 +82,15 @@ class Ledger:
             )
         with self._edit():
             self._need_tap(name)
+            self._need_ours(name, ml_per_tick, relay_name)
             if ml_per_tick is not None:
-                self._db.execute("update taps set ml_per_tick = ? where name = ?", (_rate(ml_per_tick), name))
+                self._db.execute(
+                    "update taps set ml_per_tick = ? where name = ?", (checked_rate(ml_per_tick), name)
+                )
             if relay_name is not None:
                 self._db.execute("update taps set relay_name = ? where name = ?", (relay_name, name))
             if description is not None:
-                text = _text("description", description)
+                text = checked_text("description", description)
                 self._db.execute("update taps set description = ? where name = ?", (text, name))
 
     def remove_tap(self, name: str, *, now_unix_s: float) -> None:
@@ -143,8 +147,7 @@ class Ledger:
 
     def add_user(self, username: str, now_unix_s: float) -> None:
         """Somebody new."""
-        if not USERNAME.fullmatch(username):
-            raise LedgerError(f"{username!r} is no username: 1 to 30 letters, digits and _ . @ + -")
+        checked_username(username)
         with self._edit():
             if self._exists("select 1 from users where username = ?", username):
                 raise LedgerError(f"there is a user {username} already")
@@ -165,7 +168,7 @@ class Ledger:
 
     def add_token(self, device: str, token: str, username: str, now_unix_s: float) -> None:
         """Give a token to a user."""
-        device, token = token_key(_text("device", device), _text("token", token))
+        device, token = token_key(checked_text("device", device), checked_text("token", token))
         if not device or not token:
             raise LedgerError("expected device and token, such as core.rfid 0415ab96c3")
         with self._edit():
@@ -206,7 +209,7 @@ class Ledger:
         """Put a keg of `volume_ml` on a tap that has none."""
         if not math.isfinite(volume_ml) or not 0 < volume_ml <= 1e6:
             raise LedgerError(f"{volume_ml:g} mL is no keg: expected up to 1000000, such as 50000")
-        if not _text("beverage", beverage):
+        if not checked_text("beverage", beverage):
             raise LedgerError("say what is in the keg: --beverage=NAME")
         with self._edit():
             self._need_tap(tap_name)
@@ -271,6 +274,19 @@ class Ledger:
         sql = "update kegs set ended_unix_s = ? where tap_name = ? and ended_unix_s is null"
         return self._db.execute(sql, (now_unix_s, tap_name)).rowcount
 
+    def _need_ours(self, name: str, ml_per_tick: float | None, relay_name: str | None) -> None:
+        """What the Kegbot Server says of a tap would be written over an edit within a minute."""
+        sql = (
+            f"select relay_name, server_url from server_taps where meter_name = ? and server_url = {_CURRENT}"
+        )
+        for row in self._rows(sql, name):
+            if ml_per_tick is not None or (relay_name is not None and row["relay_name"]):
+                what = "calibration" if ml_per_tick is not None else "relay"
+                raise LedgerError(
+                    f"{name} is a tap of {row['server_url']}, whose {what} counts: change it there; "
+                    "it is taken up within a minute"
+                )
+
     def _need_tap(self, name: str) -> None:
         if not self._exists("select 1 from taps where name = ?", name):
             known = ", ".join(row.name for row in self.taps()) or "none yet"
@@ -279,15 +295,3 @@ class Ledger:
     def _need_user(self, username: str) -> None:
         if not self._exists("select 1 from users where username = ?", username):
             raise LedgerError(f"no user {username}; first: users add {username}")
-
-
-def _rate(ml_per_tick: float) -> float:
-    if not math.isfinite(ml_per_tick) or not 1e-6 <= ml_per_tick < 1000:
-        raise LedgerError(f"{ml_per_tick:g} mL per tick is no calibration: expected something like 0.4545")
-    return ml_per_tick
-
-
-def _text(what: str, text: str) -> str:
-    if len(text) > MAX_TEXT_CHARS or not text.isprintable():
-        raise LedgerError(f"{what}: expected up to {MAX_TEXT_CHARS} printable characters")
-    return text

@@ -23,6 +23,8 @@ class TapRow:
     dropped_ticks: int
     dropped_steps: int
     dropped_reason: str
+    source: str = "local"
+    """Who says so: `local`, or `server` if the Kegbot Server has this tap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,3 +86,29 @@ class TemperatureRow:
     sensor_name: str
     unix_s: float
     celsius: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxRow:
+    """A drink that waits for a Kegbot Server, or (`state` `delivered`) the server has."""
+
+    drink_id: int
+    uuid: str
+    end_unix_s: float
+    """When it was poured."""
+    tap_name: str
+    """The meter under which it is sent."""
+    username: str | None
+    """As it is sent."""
+    ticks: int
+    volume_ml: float
+    state: str
+    """`waiting`, `held`, `looking`, `dead` or `delivered`."""
+    attempts: int
+    next_unix_s: float | None
+    """When it is tried again; None: not by itself."""
+    reason: str
+    server_url: str
+    server_drink_id: str = ""
+    """Its number on the server, if that is known."""
+    delivered_unix_s: float | None = None

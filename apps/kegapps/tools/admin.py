@@ -6,6 +6,8 @@
   tokens        tokens and whose they are; add DEVICE TOKEN NAME, enable, disable or remove DEVICE TOKEN
   kegs          the kegs; tap TAP (with --beverage, --volume_ml), end TAP
   temperatures  the last temperatures (--limit, --sensor, --since)
+  outbox        drinks that the Kegbot Server has not (--all: and those it has); retry [DRINK ...] or --all,
+                edit DRINK (--username, --tap), done DRINK --reason=TEXT, add [DRINK ...] (or --since), export FILE
   watch         what happens, live, until Ctrl-C (--until_drink, --timeout_s)
 
 Works while the core runs; the core takes up a change with the next event that reaches it.
@@ -36,23 +38,18 @@ from kegapps.kegnet.address import shown_address
 from kegapps.kegnet.client import Client
 from kegapps.kegnet.events import DrinkCreatedEvent, Event
 from kegapps.kegnet.flags import core_address
-from kegapps.tools.admin_edits import EDITS, Edit
-from kegapps.tools.admin_tables import as_json, parse_since, table
+from kegapps.tools.admin_edits import EDITS, Edit, since_by_flag
+from kegapps.tools.admin_outbox import OUTBOX_EDITS, outbox_rows
+from kegapps.tools.admin_tables import as_json, table
 from kegapps.tools.admin_watch import JsonLines, Lines, LiveLines
 
 FLAGS = flags.FLAGS
 
 flags.DEFINE_string("store", "", "The core's store. Empty: where kegbot_core keeps it by default.")
 flags.DEFINE_boolean("json", False, "Print JSON; watch prints one object a line.")
-flags.DEFINE_integer("limit", 20, "How many drinks, kegs or temperatures to show.", 1, 1_000_000)
+flags.DEFINE_integer("limit", 20, "How many rows to show: drinks, kegs, temperatures, outbox.", 1, 1_000_000)
 flags.DEFINE_string("user", None, "drinks: only of this user; an empty name means guests.")
-flags.DEFINE_string("tap", None, "drinks: only from this tap.")
 flags.DEFINE_string("sensor", None, "temperatures: only of this sensor.")
-flags.DEFINE_string(
-    "since",
-    None,
-    "drinks, temperatures: only from then on: 90m, 12h, 7d, 2w (ago), 2026-11-20, 2026-11-20T23:00.",
-)
 flags.DEFINE_boolean("until_drink", False, "watch: end after the next drink.")
 flags.DEFINE_float(
     "timeout_s", 0.0, "watch: end after so many seconds; with --until_drink that is a failure. 0: never.", 0.0
@@ -69,6 +66,7 @@ LISTS: dict[str, Callable[[Ledger], Sequence[object]]] = {
     "temperatures": lambda ledger: ledger.temperatures(
         limit=FLAGS.limit, sensor_name=FLAGS.sensor, since_unix_s=_since()
     ),
+    "outbox": lambda ledger: outbox_rows(ledger, limit=FLAGS.limit),
 }
 
 
@@ -99,20 +97,17 @@ def _action(noun: str, words: list[str]) -> Edit | None:
     """The edit that `words` ask for; None if they ask for the list."""
     if not words or words == ["list"]:
         return None
-    edits = EDITS.get(noun, {})
+    edits = OUTBOX_EDITS if noun == "outbox" else EDITS.get(noun, {})
     if words[0] not in edits:
         raise UsageError(f"{noun} {words[0]}: expected {', '.join(['list', *edits])}")
     wanted, edit = edits[words[0]]
-    if len(words) - 1 != len(wanted.split()):
+    if len(words) - 1 != len(wanted.split()) and "..." not in wanted:
         raise UsageError(f"{noun} {words[0]}: expected {wanted}")
     return edit
 
 
 def _since() -> float | None:
-    try:
-        return None if FLAGS.since is None else parse_since(FLAGS.since, time.time())
-    except ValueError as error:
-        raise UsageError(f"--since={error}") from None
+    return since_by_flag(time.time())
 
 
 def _print_rows(noun: str, rows: Sequence[object]) -> None:

@@ -12,6 +12,7 @@ from absl import flags
 
 from kegapps.core.ledger import Ledger
 from kegapps.daemon.errors import UsageError
+from kegapps.tools.admin_tables import parse_since
 
 FLAGS = flags.FLAGS
 DEFAULT_ML_PER_TICK: Final = 1000 / 2200
@@ -22,8 +23,23 @@ flags.DEFINE_string("description", None, "taps add, set: any words.")
 flags.DEFINE_string("beverage", "", "kegs tap: what is in it.")
 flags.DEFINE_float("volume_ml", 50_000.0, "kegs tap: its size in mL.")
 
+flags.DEFINE_string(
+    "since",
+    None,
+    "drinks, temperatures: only from then on; outbox add: all from then on. 90m, 12h, 7d, 2w (ago), 2026-11-20, "
+    "2026-11-20T23:00.",
+)
+
 Edit = Callable[[Ledger, list[str], float], str]
 """Takes the ledger, the words behind the verb and the time (Unix seconds); returns what it has done, for a person."""
+
+
+def since_by_flag(now_unix_s: float) -> float | None:
+    """The time that --since means; None if it is not given. Raises UsageError."""
+    try:
+        return None if FLAGS.since is None else parse_since(FLAGS.since, now_unix_s)
+    except ValueError as error:
+        raise UsageError(f"--since={error}") from None
 
 
 def _add_tap(ledger: Ledger, words: list[str], _now: float) -> str:

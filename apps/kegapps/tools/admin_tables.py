@@ -33,6 +33,7 @@ COLUMNS: Final[dict[str, Sequence[Column]]] = {
         ("TAP", lambda r: r.name),
         ("ML/TICK ", lambda r: f"{r.ml_per_tick:.4g}"),
         ("RELAY", lambda r: r.relay_name or "-"),
+        ("SOURCE", lambda r: r.source),
         ("KEG", lambda r: r.beverage or "-"),
         ("LAST TICK", lambda r: clock(r.read_unix_s)),
         ("READING ", lambda r: "-" if r.last_reading is None else str(r.last_reading)),
@@ -50,6 +51,20 @@ COLUMNS: Final[dict[str, Sequence[Column]]] = {
         ("VOLUME ", lambda r: volume(r.volume_ml)),
         ("TOOK ", lambda r: f"{r.end_unix_s - r.start_unix_s:.0f} s"),
         ("KEG", lambda r: r.beverage or "-"),
+    ),
+    "outbox": (
+        ("DRINK ", lambda r: str(r.drink_id)),
+        ("TIME", lambda r: clock(r.end_unix_s)),
+        ("TAP", lambda r: r.tap_name),
+        ("USER", lambda r: r.username or GUEST),
+        ("VOLUME ", lambda r: volume(r.volume_ml)),
+        ("STATE", lambda r: r.state + (f" as {r.server_drink_id}" if r.server_drink_id else "")),
+        ("TRIES ", lambda r: str(r.attempts)),
+        (
+            "NEXT",
+            lambda r: "-" if r.next_unix_s is None else "now" if not r.next_unix_s else clock(r.next_unix_s),
+        ),
+        ("REASON", lambda r: r.reason or "-"),
     ),
     "users": (
         ("USER", lambda r: r.username),
@@ -107,7 +122,7 @@ def table(noun: str, rows: Sequence[object], *, bold: bool) -> str:
 
 def as_json(rows: Sequence[Any]) -> str:
     """A JSON array, one row a line; times in UTC as text."""
-    lines = [json.dumps(_plain(row), ensure_ascii=False) for row in rows]
+    lines = [json.dumps(plain(row), ensure_ascii=False) for row in rows]
     return "[\n" + ",\n".join(lines) + "\n]" if lines else "[]"
 
 
@@ -127,7 +142,8 @@ def parse_since(text: str, now_unix_s: float) -> float:
         ) from None
 
 
-def _plain(row: Any) -> dict[str, Any]:
+def plain(row: Any) -> dict[str, Any]:
+    """A row for programs: times in UTC as text."""
     fields = {}
     for name, value in dataclasses.asdict(row).items():
         if name.endswith("unix_s"):

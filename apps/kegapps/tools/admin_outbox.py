@@ -1,0 +1,112 @@
+"""What kegbot_admin shows of the outbox, and can change in it, word by word.
+
+Knows the ledger, the flags of these verbs, and how to wake the core. Must not know tables on the screen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from typing import Final
+
+from absl import flags
+
+from kegapps.core.ledger import Ledger
+from kegapps.daemon.errors import StartError, UsageError
+from kegapps.kegnet.codec import encode
+from kegapps.kegnet.events import Ping
+from kegapps.kegnet.flags import core_address
+from kegapps.tools.admin_edits import Edit, since_by_flag
+from kegapps.tools.admin_tables import plain
+
+FLAGS = flags.FLAGS
+WAKE_TIMEOUT_S: Final = 1.0
+
+flags.DEFINE_boolean("all", False, "outbox: also what is delivered; outbox retry: everything.")
+flags.DEFINE_string("username", None, "outbox edit: send it as this user's; empty: as a guest's.")
+flags.DEFINE_string("tap", None, "drinks: only from this tap; outbox edit: send it as from this one.")
+flags.DEFINE_string("reason", "", "outbox done: why the drink need not be sent.")
+
+
+def outbox_rows(ledger: Ledger, *, limit: int) -> list[object]:
+    """What waits, oldest first; with --all, behind it what is delivered, newest first."""
+    rows: list[object] = list(ledger.outbox.waiting(limit=limit))
+    return rows + list(ledger.outbox.delivered(limit=limit)) if FLAGS.all else rows
+
+
+def _retry(ledger: Ledger, words: list[str], _now: float) -> str:
+    if bool(words) == FLAGS.all:
+        raise UsageError("outbox retry: expected numbers of drinks, or --all")
+    count = ledger.outbox.retry(None if FLAGS.all else _numbers(words))
+    return f"{_drinks(count)} to be sent as soon as the server takes them"
+
+
+def _edit(ledger: Ledger, words: list[str], _now: float) -> str:
+    if FLAGS.username is None and FLAGS.tap is None:
+        raise UsageError("outbox edit: give --username or --tap")
+    (number,) = _numbers(words)
+    ledger.outbox.edit(number, username=FLAGS.username, meter_name=FLAGS.tap)
+    return f"drink {number} changed for the server, and to be sent; here it stays as it was"
+
+
+def _done(ledger: Ledger, words: list[str], now: float) -> str:
+    (number,) = _numbers(words)
+    ledger.outbox.settle(number, reason=FLAGS.reason, now_unix_s=now)
+    return f"drink {number} is settled; it is listed by: outbox --all"
+
+
+def _add(ledger: Ledger, words: list[str], now: float) -> str:
+    since_unix_s = since_by_flag(now)
+    if not words and since_unix_s is None:
+        raise UsageError("outbox add: expected numbers of drinks, or --since")
+    count = ledger.outbox.add(_numbers(words), since_unix_s=since_unix_s)
+    return f"{_drinks(count)} put into the outbox"
+
+
+def _export(ledger: Ledger, words: list[str], _now: float) -> str:
+    rows = outbox_rows(ledger, limit=-1)
+    text = "".join(f"{json.dumps(plain(row), ensure_ascii=False)}\n" for row in rows)
+    try:
+        fd = os.open(words[0], os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise StartError(f"{words[0]}: {error.strerror}") from None
+    return f"{_drinks(len(rows))} written to {words[0]}"
+
+
+def _numbers(words: list[str]) -> list[int]:
+    for word in words:
+        if not (word.isascii() and word.isdecimal() and len(word) < 19):
+            raise UsageError(f"{word}: expected the number of a drink, as in: outbox")
+    return list(dict.fromkeys(map(int, words)))
+
+
+def _drinks(count: int) -> str:
+    return f"{count} drink{'' if count == 1 else 's'}"
+
+
+def _and_wake(edit: Edit) -> Edit:
+    """The core looks into the store when something reaches it: so that it does so at once, greet it."""
+
+    def edit_and_wake(ledger: Ledger, words: list[str], now: float) -> str:
+        done = edit(ledger, words, now)
+        try:
+            with socket.create_connection(core_address(), WAKE_TIMEOUT_S) as core:
+                core.sendall(encode(Ping()))
+        except OSError:
+            pass  # it is not there, or elsewhere: then it finds the edit when it next looks
+        return done
+
+    return edit_and_wake
+
+
+# By verb: the words it wants, and what does it.
+OUTBOX_EDITS: Final[dict[str, tuple[str, Edit]]] = {
+    "retry": ("DRINK ...", _and_wake(_retry)),
+    "edit": ("DRINK", _and_wake(_edit)),
+    "done": ("DRINK", _and_wake(_done)),
+    "add": ("DRINK ...", _and_wake(_add)),
+    "export": ("FILE", _export),
+}
