@@ -21,6 +21,7 @@ from kegapps.daemon.errors import UsageError
 from kegapps.kegnet.address import DEFAULT_ADDRESS, is_loopback, parse_address, shown_address
 from kegapps.kegnet.hub import Hub
 from kegapps.kegnet.sockets import why
+from kegapps.kegnet.token_flag import kegnet_token
 
 FLAGS = flags.FLAGS
 DEFAULTS = Rules()
@@ -28,8 +29,8 @@ DEFAULTS = Rules()
 flags.DEFINE_string(
     "kb_core_bind_addr",
     DEFAULT_ADDRESS,
-    "Where to listen for apps: host:port, or a port alone. The host must be localhost or another address that "
-    "only this machine can reach: whoever connects can pour and open valves.",
+    "Where to listen for apps: host:port, or a port alone. Without --kegnet_token_file the host must be localhost "
+    "or another address that only this machine can reach: whoever connects can pour and open valves.",
 )
 flags.DEFINE_string(
     "store",
@@ -141,27 +142,27 @@ def rules_by_flags() -> Rules:
 
 
 def address_by_flags() -> tuple[str, int]:
-    """Where to listen. Raises UsageError, also for an address that other machines could reach."""
+    """Where to listen. Raises UsageError; without a token also for an address that other machines could reach."""
     try:
         host, port = parse_address(FLAGS.kb_core_bind_addr)
     except ValueError as error:
         raise UsageError(f"--kb_core_bind_addr={error}") from None
-    if not is_loopback(host):
+    if not is_loopback(host) and not FLAGS.kegnet_token_file:
         raise UsageError(
             f"--kb_core_bind_addr={FLAGS.kb_core_bind_addr}: other machines could reach that, and whoever reaches "
-            f"the core can pour and open valves; use {DEFAULT_ADDRESS}"
+            f"the core can pour and open valves; use {DEFAULT_ADDRESS}, or give --kegnet_token_file"
         )
     return host, port
 
 
 def serve(service: runner.Service) -> int | None:
     """Open the store, listen, and serve until told to end."""
-    rules, address = rules_by_flags(), address_by_flags()
+    rules, address, token = rules_by_flags(), address_by_flags(), kegnet_token(service.path)
     normal = "starting"
     cores: list[Core] = []
     try:
         # First, for a second core must leave no trace. Nobody is served before the loop runs.
-        hub = Hub(service.loop, address, on_event=lambda event, peer: cores[0].take(event, peer))
+        hub = Hub(service.loop, address, on_event=lambda event, peer: cores[0].take(event, peer), token=token)
     except OSError as error:
         raise runner.StartError(
             f"cannot listen on {shown_address(*address)}: {why(error)}; perhaps another kegbot_core "

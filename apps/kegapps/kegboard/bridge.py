@@ -43,6 +43,7 @@ class Bridge:
         name: str,
         core: tuple[str, int],
         required_firmware: int,
+        token: str = "",
     ) -> None:
         self._service = service
         self._loop = service.loop
@@ -66,6 +67,7 @@ class Bridge:
             on_event=self._from_core,
             on_connected=self._show,
             on_disconnected=self._show,
+            token=token,
         )
         self._ready = False
 

@@ -18,6 +18,7 @@ from kegapps.kegboard.bridge import Bridge
 from kegapps.kegboard.paths import Paths
 from kegapps.kegboard.port import missing_directory
 from kegapps.kegnet.address import DEFAULT_ADDRESS, parse_address
+from kegapps.kegnet.token_flag import kegnet_token
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("kegboard_device", "/dev/ttyUSB0", "Serial device of the board.")
@@ -47,7 +48,8 @@ def main(argv: Sequence[str]) -> int:
         except ValueError as error:
             raise runner.UsageError(f"--kb_core_addr: {error}") from None
         required = FLAGS.required_firmware_version
-        board = Bridge(service, device=device, name=name, core=core, required_firmware=required)
+        token = kegnet_token(paths.absolute)
+        board = Bridge(service, device=device, name=name, core=core, required_firmware=required, token=token)
         board.start()
         service.loop.run()
         board.farewell()

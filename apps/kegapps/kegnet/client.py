@@ -21,7 +21,7 @@ from kegapps.daemon.loop import READ, WRITE, Loop, Timer
 from kegapps.kegnet.address import shown_address
 from kegapps.kegnet.backlog import Backlog, BacklogLimits, Stored
 from kegapps.kegnet.codec import MAX_ANSWER_BYTES, Decoder, Rejected, encode
-from kegapps.kegnet.events import APP_PINGS, CORE_EVENTS, CORE_PINGS, Event, MeterUpdate
+from kegapps.kegnet.events import APP_PINGS, CORE_EVENTS, CoreStatus, Credentials, Event, MeterUpdate, Refusal
 from kegapps.kegnet.ratelimit import RateLimit
 from kegapps.kegnet.sockets import family, tune, why
 
@@ -33,15 +33,15 @@ _STABLE_S: Final = 5.0  # a connection that lived this long was a real one: the 
 _TURN_BYTES: Final = 16384
 _BATCH: Final = 64
 _MAX_METERS: Final = 256
-_ACCEPTED: Final = frozenset(CORE_EVENTS + CORE_PINGS)
+_ACCEPTED: Final = frozenset((*CORE_EVENTS, CoreStatus))
 _DEFAULT_BACKLOG: Final = BacklogLimits()
 
 
 class Client:
     """Connects to the core at `address`, an IP address and a port, at once and again whenever it is lost.
 
-    `on_event` gets CORE_EVENTS, and CoreStatus if that was asked for, `on_failed` why an attempt to connect
-    failed (it tries on). Callbacks come from the loop only.
+    A `token` is shown to it first. `on_event` gets CORE_EVENTS, and CoreStatus if that was asked for; `on_failed`
+    why an attempt to connect failed (it tries on). Callbacks come from the loop only.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Client:
         on_disconnected: Callable[[], None] | None = None,
         on_failed: Callable[[str], None] | None = None,
         backlog: BacklogLimits = _DEFAULT_BACKLOG,
+        token: str = "",
     ) -> None:
         self.address = ("127.0.0.1", address[1]) if address[0] == "localhost" else address
         self.connected = False
@@ -64,6 +65,7 @@ class Client:
         self._on_disconnected = on_disconnected
         self._on_failed = on_failed
         self._backlog = Backlog(backlog)
+        self._greeting = encode(Credentials(token=token)) if token else b""
         self._last_readings: dict[str, Stored] = {}  # of each meter, what the kernel took last
         self._again: list[Stored] = []  # those of them still to be repeated on this connection
         self._sock: socket.socket | None = None
@@ -74,6 +76,7 @@ class Client:
         self._timer: Timer | None = None
         self._failures = 0
         self._connected_s = 0.0
+        self._lost_s: float | None = None  # when the last connection ended
         self._rejections = RateLimit(5, 10.0)
         self._connect()
 
@@ -163,13 +166,19 @@ class Client:
         self._loop.watch(sock, READ, self._on_ready)
         self._wants_room = False
         self._again = list(self._last_readings.values())
+        self._out = memoryview(self._greeting)
         self._send_out(sock)
         if self._sock is sock and self._on_connected is not None:
             self._on_connected()
 
     def _told(self) -> str:
-        kept = f"; {self.waiting} events kept for it" if self.waiting else ""
-        return kept + (f"; {self.dropped} were given up so far" if self.dropped else "")
+        told = f"; {self.waiting} events kept for it" if self.waiting else ""
+        if self.dropped:
+            told += f"; {self.dropped} were given up so far"
+        if self._lost_s is not None:
+            away_s = self._loop.now_s() - self._lost_s
+            told += f"; what it told during {away_s:.1f} s, and perhaps shortly before, was missed"
+        return told
 
     def _give_up(self, problem: str) -> None:
         """Drop the connection, or the attempt, and arrange the next."""
@@ -178,6 +187,7 @@ class Client:
         if was_connected and self._loop.now_s() - self._connected_s >= _STABLE_S:
             self._failures = 0
         if was_connected:
+            self._lost_s = self._loop.now_s()
             log.warning("lost the core at %s: %s", shown_address(*self.address), problem)
         elif problem != self.problem:
             log.warning("cannot connect to %s: %s; trying on", shown_address(*self.address), problem)
@@ -231,6 +241,9 @@ class Client:
                     self._on_event(message)  # type: ignore[arg-type] # not a Rejected
                 if self._sock is not sock:
                     return  # the callback closed us
+            elif isinstance(message, Refusal):
+                self._give_up(f"it refused us: {message.reason or 'it does not say why'}")
+                return
             elif isinstance(message, Rejected):
                 unsaid = self._rejections.admit(self._loop.now_s())
                 if unsaid is not None:

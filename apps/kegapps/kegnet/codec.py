@@ -81,10 +81,12 @@ WIRE: Final[dict[type[Any], tuple[tuple[str, Kind], ...]]] = {
     ),
     events.StatusRequest: (("want", fields.one_of(("status",))),),
     events.CoreStatus: (("status", fields.REPORT),),
+    events.Refusal: (("refused", fields.REASON),),
 }
 _ATTRIBUTES: Final = {
     (events.BoardStatus, "board_state"): "state",
     (events.CoreStatus, "status"): "report",
+    (events.Refusal, "refused"): "reason",
 }
 # A Ping is what the first of these fields in it says; without any it is just that.
 _PINGS: Final = {
@@ -92,6 +94,7 @@ _PINGS: Final = {
     "board_state": events.BoardStatus,
     "want": events.StatusRequest,
     "status": events.CoreStatus,
+    "refused": events.Refusal,
 }
 _READ: Final = {
     kind: tuple((_ATTRIBUTES.get((kind, field), field), field, how.read) for field, how in wire)
@@ -116,10 +119,13 @@ class Rejected:
 
 
 class Decoder:
-    """One connection's incoming bytes. Keeps at most `max_message_bytes` and one more between two calls."""
+    """One connection's incoming bytes. Keeps at most `max_message_bytes` and one more between two calls.
+
+    `max_bytes` may be set to another limit between two calls.
+    """
 
     def __init__(self, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
-        self._max_bytes = max_message_bytes
+        self.max_bytes = max_message_bytes
         self._rest = bytearray()  # the unfinished message; while skipping, at most the newline it ends with
         self._carriage_return = False  # was the last byte; what follows tells whether it is a line end
         self._skipping = False
@@ -160,19 +166,19 @@ class Decoder:
         length = len(rest) - rest.endswith(b"\n")
         if self._skipping:
             del rest[:length]
-        elif length > self._max_bytes:
-            rejected = self._too_long(bytes(rest[: self._max_bytes]))
+        elif length > self.max_bytes:
+            rejected = self._too_long(bytes(rest[: self.max_bytes]))
             self._skipping = True
             del rest[:length]
             return (rejected,)
         return ()
 
     def _decode(self, text: bytes) -> Event | Rejected:
-        return decode(text) if len(text) <= self._max_bytes else self._too_long(text)
+        return decode(text) if len(text) <= self.max_bytes else self._too_long(text)
 
     def _too_long(self, text: bytes) -> Rejected:
-        excerpt = _excerpt(text[: self._max_bytes])  # the same, however much of the rest is here by now
-        return Rejected(f"longer than {self._max_bytes} bytes without an empty line to end it", excerpt)
+        excerpt = _excerpt(text[: self.max_bytes])  # the same, however much of the rest is here by now
+        return Rejected(f"longer than {self.max_bytes} bytes without an empty line to end it", excerpt)
 
 
 def decode(text: bytes) -> Event | Rejected:

@@ -151,13 +151,20 @@ class CoreStatus:
     report: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """The core's last words to an app that it does not serve: why. On the wire a Ping, with `reason` as `refused`."""
+
+    reason: str
+
+
 AppEvent = MeterUpdate | FlowRequest | TokenAuthEvent | ThermoEvent
 CoreEvent = FlowUpdate | DrinkCreatedEvent | SetRelayOutputEvent
-PingEvent = Ping | Credentials | BoardStatus | StatusRequest | CoreStatus
+PingEvent = Ping | Credentials | BoardStatus | StatusRequest | CoreStatus | Refusal
 Event = AppEvent | CoreEvent | PingEvent
 
 # Who may send what. A core refuses CORE_EVENTS from its apps, an app refuses APP_EVENTS from its core.
 APP_EVENTS: Final = (MeterUpdate, FlowRequest, TokenAuthEvent, ThermoEvent)
 CORE_EVENTS: Final = (FlowUpdate, DrinkCreatedEvent, SetRelayOutputEvent)
 APP_PINGS: Final = (BoardStatus, StatusRequest)  # and Credentials, which no core gets to see
-CORE_PINGS: Final = (CoreStatus,)
+CORE_PINGS: Final = (CoreStatus, Refusal)

@@ -211,6 +211,7 @@ AGE = Kind(read=_read_age, write=lambda age_s: _write_number(age_s) if age_s > 0
 TIME = Kind(read=_read_time, write=_write_time)
 TOKEN = Kind(read=_read_token, write=_quoted)
 TEXT = Kind(read=_read_text, write=_write_text)
+REASON = Kind(read=_read_text, write=lambda text: _write_text(text) or '""')  # always there
 COUNT_OR_NONE = Kind(
     read=lambda data, field: None if data.get(field) is None else _read_count(data, field),
     write=lambda count: "" if count is None else int.__repr__(count),

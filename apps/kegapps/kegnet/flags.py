@@ -1,4 +1,4 @@
-"""The flag by which every app finds the core: import this module to have it, once however many import it.
+"""The flags by which every app finds the core and is let in: import this module to have them.
 
 Knows absl.flags and the notation of addresses. Must not know any single program.
 """
@@ -9,6 +9,9 @@ from absl import flags
 
 from kegapps.daemon.errors import UsageError
 from kegapps.kegnet.address import DEFAULT_ADDRESS, parse_address
+from kegapps.kegnet.token_flag import kegnet_token
+
+__all__ = ["core_address", "kegnet_token"]
 
 FLAGS = flags.FLAGS
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -17,10 +17,11 @@ from typing import Final
 from kegapps.daemon.loop import READ, WRITE, Loop, Timer
 from kegapps.kegnet.address import is_loopback, shown_address
 from kegapps.kegnet.codec import MAX_MESSAGE_BYTES, Rejected, encode
-from kegapps.kegnet.events import APP_EVENTS, APP_PINGS, Credentials, Event, Ping
+from kegapps.kegnet.events import APP_EVENTS, APP_PINGS, Credentials, Event, Ping, Refusal
 from kegapps.kegnet.peer import Peer
-from kegapps.kegnet.ratelimit import RateLimit
+from kegapps.kegnet.ratelimit import Allowance, RateLimit
 from kegapps.kegnet.sockets import family, out_of_resources, reset, tune, why
+from kegapps.kegnet.strangers import STRANGER_BYTES, Strangers
 
 log = logging.getLogger("kegnet")
 
@@ -40,6 +41,10 @@ class HubLimits:
     max_message_bytes: int = MAX_MESSAGE_BYTES
     max_queued_bytes: int = 1 << 20  # unsent, a client; beyond it the client is dropped
     logged_rejections: int = 5  # a client and 10 s; the others are counted
+    messages_per_s: float = 2000.0  # a client; one that sends more is read more slowly
+    messages_at_once: float = 20_000.0  # before that: an app that comes back with all that it kept
+    max_strangers: int = 32  # who have not shown the token yet
+    stranger_patience_s: float = 5.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,13 +74,14 @@ class Hub:
         on_event: Callable[[Event, str], None],
         on_gone: Callable[[str], None] = lambda _peer: None,
         limits: HubLimits = HubLimits(),
+        token: str = "",
     ) -> None:
         host, port = ("127.0.0.1", address[1]) if address[0] == "localhost" else address
-        if not is_loopback(host):
+        if not token and not is_loopback(host):
             raise OSError(
                 errno.EADDRNOTAVAIL,
                 f"{shown_address(host, port)} can be reached from other machines, and whoever reaches it "
-                "can pour and open valves; use localhost",
+                "can pour and open valves; use localhost, or a token",
             )
         self._loop = loop
         self._on_event = on_event
@@ -87,6 +93,15 @@ class Hub:
         self._pause: Timer | None = None
         self._comings = RateLimit(20, 10.0)
         self.counts = HubCounts()
+        self._strangers: Strangers | None = None
+        if token:
+            self._strangers = Strangers(
+                loop,
+                token,
+                most=limits.max_strangers,
+                patience_s=limits.stranger_patience_s,
+                on_known=self._on_known,
+            )
         self._listener = socket.create_server((host, port), family=family(host), backlog=_BACKLOG)
         self._listener.setblocking(False)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_QUEUE_BYTES)
@@ -124,6 +139,8 @@ class Hub:
             self._pause.cancel()
         self._loop.unwatch(self._listener)
         self._listener.close()
+        if self._strangers is not None:
+            self._strangers.close()
         for peer in tuple(self._peers.values()):
             self._forget(peer)
             peer.sock.close()
@@ -141,31 +158,47 @@ class Hub:
                     self._pause_accepting(error)
                     return
                 continue  # the client left before it was served
-            if len(self._peers) >= self._limits.max_clients:
-                self.counts.turned_away += 1
-                self._say("turned away %s: %d are connected already", _name(remote), len(self._peers))
-                sock.close()
-                continue
             try:
                 tune(sock)
             except OSError:
                 sock.close()
                 continue
-            self._welcome(
-                Peer(
-                    sock,
-                    _name(remote),
-                    max_message_bytes=self._limits.max_message_bytes,
-                    max_queued_bytes=self._limits.max_queued_bytes,
-                    logged_rejections=self._limits.logged_rejections,
-                )
-            )
+            peer = self._peer(sock, _name(remote))
+            if self._strangers is not None:
+                peer.decoder.max_bytes = STRANGER_BYTES
+                self._strangers.add(peer)
+            else:
+                self._welcome(peer)
+
+    def _peer(self, sock: socket.socket, name: str) -> Peer:
+        limits = self._limits
+        return Peer(
+            sock,
+            name,
+            max_message_bytes=limits.max_message_bytes,
+            max_queued_bytes=limits.max_queued_bytes,
+            logged_rejections=limits.logged_rejections,
+            allowance=Allowance(limits.messages_per_s, limits.messages_at_once),
+        )
+
+    def _on_known(self, peer: Peer, messages: Iterator[Event | Rejected]) -> None:
+        peer.decoder.max_bytes = self._limits.max_message_bytes
+        self._welcome(peer)
+        if peer.open:
+            self._take(peer, messages)
 
     def _welcome(self, peer: Peer) -> None:
+        if len(self._peers) >= self._limits.max_clients:
+            self.counts.turned_away += 1
+            self._say("turned away %s: %d are connected already", peer.name, len(self._peers))
+            peer.send(encode(Refusal(reason=f"{len(self._peers)} are connected already")))
+            peer.open = False
+            peer.sock.close()
+            return
         self.counts.accepted += 1
         self._peers[peer.name] = peer
         peer.on_ready = partial(self._serve, peer)
-        self._loop.watch(peer.sock, READ, peer.on_ready)
+        self._watch(peer)
         self._say("%s connected; clients: %d", peer.name, len(self._peers))
 
     def _pause_accepting(self, error: OSError) -> None:
@@ -195,9 +228,17 @@ class Hub:
 
     def _handle(self, peer: Peer, data: bytes) -> None:
         begin_s = self._loop.now_s()
+        self._take(peer, peer.decoder.feed(data))
+        end_s = self._loop.now_s()
+        peer.fit_turn(len(data), end_s - begin_s)
+        pause_s = peer.spend(data, end_s)
+        if pause_s and peer.open:
+            self._pause_reading(peer, pause_s)
+
+    def _take(self, peer: Peer, messages: Iterator[Event | Rejected]) -> None:
         self._gathering = True
         try:
-            for message in peer.decoder.feed(data):
+            for message in messages:
                 if type(message) in _ACCEPTED:
                     self.counts.events += 1
                     self._on_event(message, peer.name)  # type: ignore[arg-type] # not a Rejected
@@ -207,9 +248,22 @@ class Hub:
                     break
         finally:
             self._gathering = False
-        peer.fit_turn(len(data), self._loop.now_s() - begin_s)
         if self._gathered:
             self._send_gathered()
+
+    def _pause_reading(self, peer: Peer, pause_s: float) -> None:
+        """Nothing is lost: it can send no more when the kernel's buffers are full."""
+        self._say(
+            "%s sends more than %g messages/s; read more slowly", peer.name, self._limits.messages_per_s
+        )
+        peer.paused = True
+        self._watch(peer)
+        self._loop.call_later(pause_s, partial(self._go_on_reading, peer))
+
+    def _go_on_reading(self, peer: Peer) -> None:
+        peer.paused = False
+        if peer.open:
+            self._watch(peer)
 
     def _reject(self, peer: Peer, message: Event | Rejected) -> None:
         self.counts.rejected += 1
@@ -235,9 +289,18 @@ class Hub:
     def _after_sending(self, peer: Peer, problem: str) -> None:
         if problem:
             self._part(peer, problem)
-        elif peer.waiting != bool(peer.queue):
-            peer.waiting = not peer.waiting
-            self._loop.watch(peer.sock, READ | WRITE if peer.waiting else READ, peer.on_ready)
+        else:
+            self._watch(peer)
+
+    def _watch(self, peer: Peer) -> None:
+        wanted = (0 if peer.paused else READ) | (WRITE if peer.queue else 0)
+        if wanted == peer.watched:
+            return
+        peer.watched = wanted
+        if wanted:
+            self._loop.watch(peer.sock, wanted, peer.on_ready)
+        else:
+            self._loop.unwatch(peer.sock)
 
     # Going
 

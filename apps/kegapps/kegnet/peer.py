@@ -11,12 +11,13 @@ from collections.abc import Callable
 from typing import Final
 
 from kegapps.kegnet.codec import Decoder
-from kegapps.kegnet.ratelimit import RateLimit
+from kegapps.kegnet.ratelimit import Allowance, RateLimit
 from kegapps.kegnet.sockets import why
 
 # How much is read in one turn is fitted to how long handling it takes, so that neither a flood of tiny
 # messages nor slow handling delays the other clients more than an endless message would.
 _TURN_S: Final = 0.0004
+_MESSAGE_BYTES: Final = 256  # long ones count as several
 _TURN_BYTES_MIN, _TURN_BYTES_FIRST, _TURN_BYTES_MAX = 256, 2048, 65536
 
 
@@ -31,6 +32,7 @@ class Peer:
         max_message_bytes: int,
         max_queued_bytes: int,
         logged_rejections: int,
+        allowance: Allowance,
     ) -> None:
         self.sock = sock
         self.name = name
@@ -39,11 +41,18 @@ class Peer:
         self.open = True
         self.queue: deque[bytes | memoryview] = deque()  # references: the clients share the bytes
         self.queued_bytes = 0
-        self.waiting = False  # for room in the kernel
+        self.paused = False  # not read for a while: it sends too much
+        self.watched = 0  # what the loop waits for
         self.rejected = 0
         self.rejections = RateLimit(logged_rejections, 10.0)
         self.turn_bytes = _TURN_BYTES_FIRST
         self._max_queued_bytes = max_queued_bytes
+        self._allowance = allowance
+
+    def spend(self, data: bytes, now_s: float) -> float:
+        """Account for what it sent; returned is for how many seconds it must not be read."""
+        messages = data.count(b"\n") / 2 + len(data) / _MESSAGE_BYTES
+        return self._allowance.take(messages, now_s)
 
     def fit_turn(self, had_bytes: int, took_s: float) -> None:
         """Choose how much to read next time, knowing what the last turn cost."""

@@ -1,9 +1,11 @@
-"""How often something may be said: a burst, then silence until the period is over; the unsaid is counted.
+"""How often something may be said, and how much of something may be used.
 
 Knows numbers. Time is an argument.
 """
 
 from __future__ import annotations
+
+import math
 
 
 class RateLimit:
@@ -27,3 +29,24 @@ class RateLimit:
         self._left -= 1
         unsaid, self.unsaid = self.unsaid, 0
         return unsaid
+
+
+class Allowance:
+    """A store of at most `burst` that grows by `per_s` every second; what is taken may leave a debt.
+
+    An infinite `per_s` allows everything.
+    """
+
+    def __init__(self, per_s: float, burst: float) -> None:
+        self._per_s = per_s
+        self._burst = burst
+        self._left = burst
+        self._at_s = -math.inf
+
+    def take(self, amount: float, now_s: float) -> float:
+        """Take `amount`; returned is after how many seconds more may be taken, 0 if at once."""
+        if self._per_s == math.inf:
+            return 0.0
+        self._left = min(self._burst, self._left + (now_s - self._at_s) * self._per_s) - amount
+        self._at_s = now_s
+        return -self._left / self._per_s if self._left < 0 else 0.0

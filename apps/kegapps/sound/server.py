@@ -17,7 +17,7 @@ from kegapps.daemon.service import Service
 from kegapps.kegnet.address import shown_address
 from kegapps.kegnet.client import Client
 from kegapps.kegnet.events import DrinkCreatedEvent, Event, FlowUpdate
-from kegapps.kegnet.flags import core_address
+from kegapps.kegnet.flags import core_address, kegnet_token
 from kegapps.sound.player import KNOWN, Player, find
 
 FLAGS = flags.FLAGS
@@ -51,6 +51,7 @@ class SoundServer:
             on_event=self._on_event,
             on_connected=self._tell,
             on_disconnected=self._tell,
+            token=kegnet_token(service.path),
         )
 
     @property

@@ -37,7 +37,7 @@ from kegapps.daemon.service import Service
 from kegapps.kegnet.address import shown_address
 from kegapps.kegnet.client import Client
 from kegapps.kegnet.events import DrinkCreatedEvent, Event
-from kegapps.kegnet.flags import core_address
+from kegapps.kegnet.flags import core_address, kegnet_token
 from kegapps.tools.admin_edits import EDITS, Edit, since_by_flag
 from kegapps.tools.admin_outbox import OUTBOX_EDITS, outbox_rows
 from kegapps.tools.admin_tables import as_json, table
@@ -141,6 +141,7 @@ class _Watch:
             on_connected=self._on_connected,
             on_disconnected=lambda: self._say(f"lost the core at {self._address}; waiting for it"),
             on_failed=self._on_failed,
+            token=kegnet_token(service.path),
         )
         if FLAGS.timeout_s:
             self._loop.call_later(FLAGS.timeout_s, self._give_up)

@@ -25,7 +25,7 @@ from kegapps.kegnet.address import shown_address
 from kegapps.kegnet.client import Client
 from kegapps.kegnet.codec import Rejected, decode, encode
 from kegapps.kegnet.events import MAX_READING, Event
-from kegapps.kegnet.flags import core_address
+from kegapps.kegnet.flags import core_address, kegnet_token
 from kegapps.tools.pour import SETTLE_S, Line, Pour, Witness, plan
 
 FLAGS = flags.FLAGS
@@ -106,6 +106,7 @@ class _Rehearsal:
             on_connected=self._go_on,
             on_disconnected=lambda: self._end(f"lost the core: {self._client.problem}"),
             on_failed=lambda why: self._end(f"cannot connect: {why}; is kegbot_core running?"),
+            token=kegnet_token(service.path),
         )
         self._wait(FLAGS.timeout)
 

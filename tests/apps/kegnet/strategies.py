@@ -18,6 +18,7 @@ from kegapps.kegnet.events import (
     FlowUpdate,
     MeterUpdate,
     Ping,
+    Refusal,
     SetRelayOutputEvent,
     StatusRequest,
     ThermoEvent,
@@ -106,4 +107,5 @@ events: st.SearchStrategy[Event] = st.one_of(
     ),
     st.just(StatusRequest()),
     st.builds(CoreStatus, report=reports),
+    st.builds(Refusal, reason=texts),
 )

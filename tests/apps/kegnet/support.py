@@ -80,14 +80,16 @@ class RawPeer:
 class Core:
     """A hub that notes what it gets, and RawPeers connected to it."""
 
-    def __init__(self, loop: Loop, limits: HubLimits) -> None:
+    def __init__(self, loop: Loop, limits: HubLimits, token: str = "") -> None:
         self.loop = loop
         self.got: list[Event] = []
         self.from_peers: list[str] = []
         self.gone: list[str] = []
         self.got_when_gone: list[int] = []  # how many events had come by then
         self.on_event: Callable[[Event], None] = lambda _event: None
-        self.hub = Hub(loop, ("127.0.0.1", 0), on_event=self._note, on_gone=self._note_gone, limits=limits)
+        self.hub = Hub(
+            loop, ("127.0.0.1", 0), on_event=self._note, on_gone=self._note_gone, limits=limits, token=token
+        )
         self._sockets: list[socket.socket] = []
 
     def _note(self, event: Event, peer: str) -> None:
@@ -123,10 +125,12 @@ class Core:
 
 
 @contextmanager
-def running_core(limits: HubLimits | None = None) -> Iterator[Core]:
+def running_core(
+    limits: HubLimits | None = None, token: str = "", clock: Callable[[], float] = time.monotonic
+) -> Iterator[Core]:
     """A core on a port of its own, with a loop to turn."""
-    loop = Loop()
-    core = Core(loop, limits or HubLimits())
+    loop = Loop(clock)
+    core = Core(loop, limits or HubLimits(), token)
     try:
         yield core
     finally:

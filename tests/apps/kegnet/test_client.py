@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import logging
 import random
+import re
 import socket
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -19,6 +21,7 @@ from kegapps.kegnet.events import (
     FlowRequest,
     MeterUpdate,
     Ping,
+    Refusal,
     SetRelayOutputEvent,
     StatusRequest,
     ThermoEvent,
@@ -197,6 +200,28 @@ def test_a_core_that_starts_later_gets_what_was_kept_with_its_age(world: World) 
     assert (first.reading, second.reading) == (250, 300)
     assert 37 <= first.age_s < 60
     assert 7 <= second.age_s < 30
+
+
+def test_what_it_missed_while_it_was_away_is_in_its_log(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "kegnet")
+    world.connected()
+    assert "missed" not in caplog.text
+    world.core.vanish()
+    world.until(lambda: not world.client.connected)
+    world.come_back()
+    assert re.search(r"connected to the core .*; what it told during 7\.\d s, .* was missed", caplog.text)
+
+
+def test_a_core_that_refuses_it_says_why_and_is_not_besieged(world: World) -> None:
+    client = world.connected()
+    world.core.peer.say(Refusal(reason="no token"))
+    world.until(lambda: not client.connected)
+    assert client.problem == "it refused us: no token"
+    assert world.comings == ["connected", "disconnected"]
+    assert client._timer is not None
+    assert client._timer.due_s > world.clock()
 
 
 def test_it_says_why_it_is_not_connected(world: World) -> None:

@@ -20,6 +20,7 @@ from kegapps.kegnet.events import (
     FlowUpdate,
     MeterUpdate,
     Ping,
+    Refusal,
     SetRelayOutputEvent,
     StatusRequest,
     ThermoEvent,
@@ -250,6 +251,7 @@ TOKEN = "correct-horse-battery"
 OWN: list[tuple[dict[str, object], Event]] = [
     ({"token": TOKEN}, Credentials(token=TOKEN)),
     ({"want": "status"}, StatusRequest()),
+    ({"refused": "too many"}, Refusal(reason="too many")),
     ({"status": {"taps": []}}, CoreStatus(report={"taps": []})),
     ({"board_name": "b", "board_state": "online"}, BoardStatus(board_name="b", state="online")),
     (
@@ -269,7 +271,7 @@ def test_what_only_our_programs_understand_travels_as_a_ping_which_old_peers_ign
     assert json.loads(encode(event)) == {"event": "Ping", "data": data}
 
 
-@pytest.mark.parametrize("name", ["Credentials", "BoardStatus", "StatusRequest", "CoreStatus"])
+@pytest.mark.parametrize("name", ["Credentials", "BoardStatus", "StatusRequest", "CoreStatus", "Refusal"])
 def test_a_kind_of_ping_is_no_event_by_its_own_name(name: str) -> None:
     assert "unknown event" in reason(decode(data_of(name, token=TOKEN)))
 

@@ -24,13 +24,14 @@ from kegapps.kegnet.events import (
     FlowUpdate,
     MeterUpdate,
     Ping,
+    Refusal,
     SetRelayOutputEvent,
     StatusRequest,
     ThermoEvent,
     TokenAuthEvent,
 )
 from kegapps.kegnet.hub import Hub, HubLimits
-from tests.apps.kegnet.support import Core, RawPeer, running_core
+from tests.apps.kegnet.support import Clock, Core, RawPeer, running_core
 
 NOW = datetime(2026, 11, 21, 7, 12, 12, tzinfo=UTC)
 READING = MeterUpdate(tap_name="kegboard.flow0", reading=250)
@@ -237,11 +238,47 @@ def test_one_client_too_many_is_turned_away_and_the_others_stay() -> None:
         fourth = RawPeer(core.loop, socket.create_connection(core.hub.address))
         core.turn_until(lambda: fourth.closed)
         assert core.hub.counts.turned_away == 1
+        assert fourth.got == [Refusal(reason="3 are connected already")]
         apps[0].close()
         core.turn_until(lambda: core.hub.clients == 2)
         core.app().say(READING)
         core.turn_until(lambda: core.got)
         fourth.close()
+
+
+def test_a_client_that_sends_too_much_is_read_more_slowly_and_loses_nothing() -> None:
+    clock = Clock()
+    with running_core(HubLimits(messages_per_s=10, messages_at_once=100), clock=clock) as core:
+        flooding, polite = core.app(), core.app()
+        flooding.say(*[MeterUpdate(tap_name="flood", reading=number) for number in range(3000)])
+        core.turn_until(lambda: any(peer.paused for peer in core.hub._peers.values()))
+        polite.say(READING)
+        core.turn_until(lambda: READING in core.got)
+        had = len(core.got)
+        for _ in range(10):
+            core.loop.run_once(0)
+        assert len(core.got) == had < 3000
+        while len(core.got) < 3001:
+            clock.ahead_s += 10
+            core.loop.run_once(0.01)
+        assert [event for event in core.got if event != READING] == [
+            MeterUpdate(tap_name="flood", reading=number) for number in range(3000)
+        ]
+
+
+def test_a_client_that_is_read_slowly_may_leave_meanwhile() -> None:
+    clock = Clock()
+    with running_core(HubLimits(messages_per_s=1, messages_at_once=1), clock=clock) as core:
+        app = core.app()
+        app.say(READING, READING, READING)
+        core.turn_until(lambda: any(peer.paused for peer in core.hub._peers.values()))
+        app.close()
+        while core.hub.clients:  # what is sent to it meets a reset
+            core.hub.broadcast(RELAY)
+            core.loop.run_once(0)
+        clock.ahead_s += 100
+        core.loop.run_once(0)
+        assert core.gone
 
 
 def test_without_descriptors_left_the_hub_goes_on_and_accepts_again_later(core: Core) -> None:
