@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -26,11 +26,14 @@ DEADLINE_S = 30.0
 class CoreProgram:
     """`kegbot_core.py` in the foreground, on a port of its own, with its output as it comes."""
 
-    def __init__(self, store: Path, *flags: str, address: str = "localhost:0") -> None:
+    def __init__(
+        self, store: Path, *flags: str, address: str = "localhost:0", launcher: Sequence[str] = ()
+    ) -> None:
+        """`launcher` is a program that runs the command behind it."""
         self.store = store
         self.process = subprocess.Popen(
             [
-                sys.executable, str(SCRIPTS / "kegbot_core.py"), f"--store={store}",
+                *launcher, sys.executable, str(SCRIPTS / "kegbot_core.py"), f"--store={store}",
                 f"--kb_core_bind_addr={address}", *flags,
             ],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=store.parent,
