@@ -12,16 +12,19 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
+from kegapps.core.boards import Boards
 from kegapps.core.effects import AskToken, Effect, EndFlow, Keep, Say
 from kegapps.core.flows import Flows
 from kegapps.core.model import Flow, Memory, Meter, Now, Presence, Setup, Tap, TokenAnswer
 from kegapps.core.odometers import Odometers
+from kegapps.core.report import HeardBoard
 from kegapps.core.rules import Rules
 from kegapps.core.thermo import Sensors
 from kegapps.core.token_book import TokenBook
 from kegapps.core.tokens import Question, Questions, Readers, idle_limit_s, is_captive, token_key
 from kegapps.kegnet.events import (
     ALL_TAPS,
+    BoardStatus,
     Event,
     FlowRequest,
     MeterUpdate,
@@ -68,6 +71,8 @@ class Engine:
         self._book = TokenBook(memory.token_answers, keep_s=rules.token_cache_s)
         self._questions = Questions()
         self._sensors = Sensors(rules, memory.sensor_minutes)
+        self._boards = Boards()
+        self._lost_boards: frozenset[str] = frozenset()
 
     @property
     def taps(self) -> tuple[Tap, ...]:
@@ -84,6 +89,10 @@ class Engine:
         """The flows under way now."""
         return self._flows.open_flows()
 
+    def boards(self, now: Now) -> tuple[HeardBoard, ...]:
+        """What there is to say of each board that a daemon told of in this run."""
+        return self._boards.heard(now)
+
     def use(self, setup: Setup) -> None:
         """Go by this setup from now on."""
         self._setup = setup
@@ -95,6 +104,11 @@ class Engine:
         Events that only a core may send, and events about unknown taps, have no effect.
         """
         return list(self._account(self._handle(event, now, peer)))
+
+    def leave(self, peer: str, now: Now) -> list[Effect]:
+        """The connection `peer` has ended."""
+        self._boards.leave(peer)
+        return list(self._look_after_boards(now))
 
     def wake(self, now: Now) -> list[Effect]:
         """Do what is due; see `next_wake_mono_s`."""
@@ -128,6 +142,24 @@ class Engine:
                 if NAME.fullmatch(event.sensor_name):
                     age_s = now.unix_s - earlier(now, event.age_s).unix_s
                     yield from self._sensors.read(event.sensor_name, event.sensor_value, age_s=age_s, now=now)
+            case BoardStatus():
+                self._boards.tell(event, peer, now)
+                yield from self._look_after_boards(now)
+
+    def _look_after_boards(self, now: Now) -> Iterator[Effect]:
+        lost, before = self._boards.lost, self._lost_boards
+        if lost == before:
+            return
+        self._lost_boards = lost
+        for name in sorted(lost ^ before):
+            if name in lost:
+                yield Say(
+                    level=logging.WARNING,
+                    text=f"Board {name} is lost: its valves are closed until it is back",
+                )
+            else:
+                yield Say(level=logging.INFO, text=f"Board {name} is back")
+        yield from self._flows.lose_boards(lost, now)
 
     def _wake(self, now: Now) -> Iterator[Effect]:
         yield from self._flows.wake(now)

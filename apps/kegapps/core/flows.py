@@ -15,7 +15,8 @@ from typing import Final
 from kegapps.core.effects import Announce, Effect, EndFlow, Keep, Say
 from kegapps.core.model import Drink, Flow, Now, Tap
 from kegapps.core.rules import Rules
-from kegapps.kegnet.events import DrinkCreatedEvent, FlowState, FlowUpdate, OutputMode, SetRelayOutputEvent
+from kegapps.core.valves import Valves
+from kegapps.kegnet.events import DrinkCreatedEvent, FlowState, FlowUpdate
 
 CLOCK_JUMP_S: Final = 2.0
 """If the wall clock moved that much more or less than the monotonic one, somebody has set it."""
@@ -45,7 +46,10 @@ class Flows:
         self._next_flow_id = first_flow_id
         self._taps: dict[str, Tap] = {}
         self._open = {flow.tap_name: flow for flow in flows}
-        self._fed_mono_s = {flow.tap_name: now.mono_s for flow in self._open.values() if flow.username}
+        self._valves = Valves(rules, relay_name=lambda tap_name: self._taps[tap_name].relay_name)
+        for flow in self._open.values():
+            if flow.username:
+                self._valves.own(flow.tap_name, now)
         # Until when idleness is not judged by the clock, by tap: ticks of before may still be told.
         self._held_until_mono_s = dict.fromkeys(self._open, now.mono_s + RETURN_S)
         self.use(taps)
@@ -105,11 +109,11 @@ class Flows:
             yield from self._start(tap_name, username, idle_limit_s, at)
             # A token that waited longer than its flow may idle only says whose the queued ticks were.
             if now.mono_s - at.mono_s <= idle_limit_s:
-                yield from self._relay(tap_name, "enabled")
-            self._fed_mono_s[tap_name] = now.mono_s
+                yield from self._valves.open(tap_name)
+            self._valves.own(tap_name, now)
         elif flow.username is None:
             yield Say(level=logging.INFO, text=f"Flow {flow.flow_id} on {tap_name} is now {username}'s")
-            self._fed_mono_s[tap_name] = now.mono_s
+            self._valves.own(tap_name, now)
             yield from self._change(replace(flow, username=username, idle_limit_s=idle_limit_s))
             yield self._update(self._open[tap_name])
         else:
@@ -122,10 +126,9 @@ class Flows:
             return
         if idle:
             yield self._update(flow, "idle")
-        yield from self._relay(tap_name, "disabled")
+        yield from self._valves.close(tap_name)
         drink = self._drink(flow)
         del self._open[tap_name]
-        self._fed_mono_s.pop(tap_name, None)
         yield EndFlow(flow=flow, drink=drink)
         yield self._update(flow, "completed")
         if drink is not None:
@@ -137,11 +140,9 @@ class Flows:
         for flow in self.open_flows():
             if _is_idle_by(flow, now) and not self._is_held(flow.tap_name, now):
                 yield from self.end(flow.tap_name, idle=True)
-        for tap_name, fed_mono_s in self._fed_mono_s.items():
-            if now.mono_s - fed_mono_s >= self._rules.relay_repeat_s:
-                self._fed_mono_s[tap_name] = now.mono_s
-                if not _is_idle_by(self._open[tap_name], now):
-                    yield from self._relay(tap_name, "enabled")
+        yield from self._valves.wake(
+            now, may_feed=lambda tap_name: not _is_idle_by(self._open[tap_name], now)
+        )
 
     def next_wake_mono_s(self) -> float | None:
         """When `wake` has something to do at the earliest; None while no flow is open."""
@@ -149,16 +150,21 @@ class Flows:
             max(flow.last_mono_s + flow.idle_limit_s, self._held_until_mono_s.get(flow.tap_name, 0.0))
             for flow in self._open.values()
         ]
-        for tap_name, fed_mono_s in self._fed_mono_s.items():
-            flow, feed_mono_s = self._open[tap_name], fed_mono_s + self._rules.relay_repeat_s
-            if self._taps[tap_name].relay_name and feed_mono_s <= flow.last_mono_s + flow.idle_limit_s:
+        for tap_name, feed_mono_s in self._valves.next_feeds():
+            flow = self._open[tap_name]
+            if feed_mono_s <= flow.last_mono_s + flow.idle_limit_s:
                 due.append(feed_mono_s)
         return min(due, default=None)
 
     def close_valves(self) -> Iterator[Effect]:
         """`disabled` for every owned flow; the flows stay open."""
-        for tap_name in self._fed_mono_s:
-            yield from self._relay(tap_name, "disabled")
+        yield from self._valves.close_all()
+
+    def lose_boards(self, names: frozenset[str], now: Now) -> Iterator[Effect]:
+        """These boards are lost, and no others: their valves are closed; those of boards that are back open again."""
+        yield from self._valves.lose(
+            names, now, may_feed=lambda tap_name: not _is_idle_by(self._open[tap_name], now)
+        )
 
     def _is_held(self, tap_name: str, now: Now) -> bool:
         return now.mono_s < self._held_until_mono_s.get(tap_name, 0.0)
@@ -192,11 +198,6 @@ class Flows:
         self._open[flow.tap_name] = flow
         yield Keep(record=flow)
         yield self._update(flow)
-
-    def _relay(self, tap_name: str, mode: OutputMode) -> Iterator[Effect]:
-        output_name = self._taps[tap_name].relay_name
-        if output_name:
-            yield Announce(event=SetRelayOutputEvent(output_name=output_name, output_mode=mode))
 
     def _update(self, flow: Flow, state: FlowState | None = None) -> Announce:
         return Announce(

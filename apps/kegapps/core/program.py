@@ -162,7 +162,13 @@ def serve(service: runner.Service) -> int | None:
     cores: list[Core] = []
     try:
         # First, for a second core must leave no trace. Nobody is served before the loop runs.
-        hub = Hub(service.loop, address, on_event=lambda event, peer: cores[0].take(event, peer), token=token)
+        hub = Hub(
+            service.loop,
+            address,
+            on_event=lambda event, peer: cores[0].take(event, peer),
+            on_gone=lambda peer: cores[0].leave(peer),
+            token=token,
+        )
     except OSError as error:
         raise runner.StartError(
             f"cannot listen on {shown_address(*address)}: {why(error)}; perhaps another kegbot_core "

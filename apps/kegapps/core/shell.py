@@ -50,7 +50,7 @@ class Core:
         self._trouble = ""
         self._hub: Hub | None = None
         self._talk = RateLimit(100, 10.0)  # a client must not be able to fill the disk with log lines
-        self._inbox: list[tuple[Event, str]] = []
+        self._inbox: list[tuple[Event | None, str]] = []  # None: the connection has ended
         self._turn_due = False
         self._alarm: Timer | None = None
         self._retry: Timer | None = None
@@ -106,6 +106,11 @@ class Core:
         self._inbox.append((event, peer))
         self._turn_soon()
 
+    def leave(self, peer: str) -> None:
+        """The connection `peer` has ended."""
+        self._inbox.append((None, peer))
+        self._turn_soon()
+
     def _turn_soon(self) -> None:
         # At the end of the loop's round: all that arrived in it goes into one commit.
         if not self._turn_due:
@@ -122,6 +127,8 @@ class Core:
         for event, peer in inbox:
             if isinstance(event, StatusRequest):
                 asking[peer] = None
+            elif event is None:
+                self._take(self._engine.leave(peer, now))
             else:
                 self._take(self._engine.handle(event, now, peer=peer))
         self._take(self._engine.wake(now))
@@ -231,7 +238,7 @@ class Core:
             taps=self._engine.taps,
             meters=self._engine.meters,
             open_flows=self._engine.open_flows,
-            boards=(),
+            boards=self._engine.boards(now),
             store=StoreState(
                 path=self._store.path,
                 trouble=self._trouble,
