@@ -179,6 +179,19 @@ def read_drinks(body: bytes) -> tuple[tuple[ServerDrink, ...], bool]:
     return tuple(_drink(entry) for entry in entries), len(entries) >= limit
 
 
+def read_version(body: bytes) -> str:
+    """The server's version in an answer to `get_status`; empty in other answers. Raises AnswerError."""
+    data = answers.parse(body)
+    if "objects" in data:
+        return ""
+    status = answers.object_in(data, "object")
+    return (
+        answers.text_in(answers.object_in(status, "site_info"), "server_version")
+        if "site_info" in status
+        else ""
+    )
+
+
 def _in_status(data: Data, field: str) -> list[Data]:
     return answers.objects_in(answers.object_in(data, "object"), field)
 

@@ -165,6 +165,11 @@ def server_message(body: bytes) -> tuple[str, str, frozenset[str]]:
     return "", _worded(error or data.get("detail")), frozenset()
 
 
+def not_set_up(message: str) -> bool:
+    """The failure with this message is a site's whose set-up or upgrade is not finished."""
+    return message.lower().replace("_", " ").startswith(("setup required", "upgrade required"))
+
+
 def _judge_drink(answer: Answer, asked: Asked, username: str | None, server_errors: int) -> Verdict:
     if answer.status is None:
         kind = Kind.LOOK if answer.sent else Kind.RETRY
@@ -173,7 +178,7 @@ def _judge_drink(answer: Answer, asked: Asked, username: str | None, server_erro
         return _judge_success(answer, asked)
     code, message, fields = server_message(answer.body)
     kind, may_be_stored, reason = _row(answer.status, code)
-    if "BadRequestError" in (code, "") and answer.status in (400, 401, 403, 503) and _not_set_up(message):
+    if code in ("BadRequestError", "") and answer.status in (400, 401, 403, 503) and not_set_up(message):
         kind, reason = Kind.STOP, "the server's site is not set up: open it in a browser and finish that"
     elif code == "BadRequestError" and fields:
         if fields == {"username"} and username:
@@ -219,10 +224,6 @@ def _check_envelope(data: Data) -> None:
 
 def _row(status: int, code: str) -> tuple[Kind, bool, str]:
     return _ROWS.get((status, code)) or _STATUSES.get(status) or _CLASSES.get(status // 100, _NONSENSE)
-
-
-def _not_set_up(message: str) -> bool:
-    return message.lower().replace("_", " ").startswith(("setup required", "upgrade required"))
 
 
 def _worded(message: object) -> str:

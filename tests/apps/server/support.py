@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from kegapps.daemon.loop import Loop
 from kegapps.server.calls import Answer, Call, Pour
@@ -53,3 +56,11 @@ def ask(url: str, key: str | None, *calls: Call, timeout_s: float | None = None)
         courier.close()
         loop.close()
     return got
+
+
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """A port where nothing listens, and nothing else can as long as this lasts."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]

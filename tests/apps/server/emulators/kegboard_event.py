@@ -56,8 +56,9 @@ class KegboardEvents:
     def _problem(self, batch: Any) -> str:
         if not isinstance(batch, dict):
             return "not an object"
-        if batch.get("v") != 1:
-            return "unsupported_version"
+        for name in ("v", "sent_uptime_ms"):
+            if type(batch.get(name)) is not int:
+                return name
         for name, most in (("device", 64), ("boot_id", 32)):
             if not isinstance(batch.get(name), str) or not 0 < len(batch[name]) <= most:
                 return name
@@ -74,8 +75,10 @@ class KegboardEvents:
                 return "events: id"
             if type(event.get("age_ms")) is not int or event["age_ms"] < 0:
                 return "events: age_ms"
+            if not isinstance(event.get("data"), dict):
+                return "events: data"
             last = event["id"]
-        return ""
+        return "" if batch["v"] == 1 else "unsupported_version"
 
     def _pairing(self, request: Request, name: str) -> Reply | None:
         device = self._memory.devices.get(name)
