@@ -67,6 +67,19 @@ DECIDING = {
         "kegboard/thermo",
         "kegboard/verbs",
         "kegboard/wording",
+        "tools/doctor/facts",
+        "tools/doctor/finding",
+        "tools/doctor/judge",
+        "tools/doctor/judge_board",
+        "tools/doctor/judge_core",
+        "tools/doctor/judge_device",
+        "tools/doctor/judge_master",
+        "tools/doctor/judge_server",
+        "tools/doctor/judge_store",
+        "tools/doctor/settings",
+        "tools/doctor/show",
+        "tools/doctor/wording",
+        "tools/doctor/words",
         "server/answers",
         "server/calls",
         "server/commands",
@@ -107,6 +120,8 @@ OUTSIDE_WORLD = {
 SHARED = {"daemon", "kegnet", "kbsp", "server"}
 # The tools look at the core's store from outside, through the one module made for people.
 ALSO = {("tools", "core.ledger"), ("tools", "core.model")}
+# The doctor looks at a store that may be damaged, and at a board that nobody listens to.
+ALSO |= {("tools", "core.database"), ("tools", "core.schema"), ("tools", "kegboard.port")}
 
 
 def modules(package: Path) -> Iterator[Path]:

@@ -73,6 +73,11 @@ PROGRAMS = {
         failing=lambda cwd: [f"--store={cwd / 'missing.sqlite'}", "taps"],
         talks=True,
     ),
+    "kegbot_doctor.py": Program(
+        flags=None,
+        failing=lambda cwd: [f"--master_config={cwd / 'missing.cfg'}"],
+        talks=True,
+    ),
     "sound_server.py": Program(
         flags=lambda _: [f"--kb_core_addr=localhost:{free_port()}"],
         failing=lambda cwd: [f"--sound_drink={cwd / 'missing.wav'}"],

@@ -1,0 +1,145 @@
+"""Whether the core listens and tells how it is, and whether its taps are what they should be.
+
+Knows the core's report (core/report.py) and what else may be at its address. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from kegapps.tools.doctor.facts import CoreFacts, Facts, Holder
+from kegapps.tools.doctor.finding import Finding, Link, hint, ok, trouble, unknown
+from kegapps.tools.doctor.settings import CORE, Settings
+from kegapps.tools.doctor.wording import listed, plain, process
+
+_LINK: Final = Link.CORE
+PLAUSIBLE_ML_PER_TICK: Final = (0.02, 10.0)
+"""From the finest turbine meters (50,000 ticks a litre) to the coarsest paddle wheels (100 a litre)."""
+
+
+def findings(facts: Facts, settings: Settings, *, master_cut: bool, store_cut: bool) -> list[Finding]:
+    """What is to be said of the core. `..._cut`: it was said elsewhere already why no core runs."""
+    core, address = facts.core, settings.core.value
+    if core is None:
+        return [unknown(_LINK, f"{address} did not answer in time")]
+    if core.report is None:
+        return [_no_report(core, settings, master_cut=master_cut, store_cut=store_cut)]
+    return [_answers(core), *_astray(settings), *_taps(core.report)]
+
+
+def _no_report(core: CoreFacts, settings: Settings, *, master_cut: bool, store_cut: bool) -> Finding:
+    at = core.address
+    who = process(core.listener.name, core.listener.pid) if core.listener else ""
+    elsewhere = "; choose another --kb_core_bind_addr for the core, and the same --kb_core_addr for the apps, or end it"
+    match core.answer:
+        case "refused" if store_cut:
+            return unknown(_LINK, f"nobody listens on {at}: no core can run with this store")
+        case "refused" if master_cut:
+            return unknown(
+                _LINK, f"nobody listens on {at}: unknown because kegbot_core does not run (see master)"
+            )
+        case "refused":
+            return _nobody(at, settings)
+        case "strange":
+            return trouble(
+                _LINK,
+                f"on {at} listens something else{f', {who}' if who else ''}: it says {plain(core.said, 60)!r}",
+                f"that is no kegbot_core{elsewhere}",
+            )
+        case "turned_away":
+            why = f"; {plain(core.token_problem)}" if core.token_problem else ""
+            return trouble(
+                _LINK,
+                f"the core on {at} does not serve the doctor: {plain(core.said)}{why}",
+                "run the doctor as the core's user (sudo), or name its token with --kegnet_token_file",
+            )
+        case "silent" if _is_core(core.listener):
+            return hint(
+                _LINK,
+                f"on {at} listens a core that does not know this question: {who}",
+                "master.py restart kegbot_core",
+            )
+        case "silent":
+            return trouble(
+                _LINK,
+                f"{who or 'what listens'} on {at} takes the question how it is and does not answer",
+                f"if it is a core of an older version, restart it (master.py restart kegbot_core){elsewhere}",
+            )
+        case "closed":
+            return trouble(
+                _LINK,
+                f"{who or 'what listens'} on {at} hangs up when it is asked how it is",
+                f"if it is a core, see its log{elsewhere}",
+            )
+        case _:
+            return trouble(
+                _LINK, f"{at} cannot be reached: {core.problem}", "is that the right --kb_core_addr?"
+            )
+
+
+def _nobody(at: str, settings: Settings) -> Finding:
+    if settings.core_process is not None:
+        who = process(CORE, settings.core_process.pid)
+        return trouble(
+            _LINK,
+            f"{who} runs but does not listen on {at}",
+            "if that lasts: see its log; master.py restart kegbot_core",
+        )
+    others = [process(CORE, core.pid) for core in settings.other_cores]
+    more = f"; {listed(others)} listens elsewhere" if others else ""
+    return trouble(_LINK, f"no core runs: nobody listens on {at}{more}", "master.py start kegbot_core")
+
+
+def _is_core(listener: Holder | None) -> bool:
+    return listener is not None and listener.name == CORE
+
+
+def _answers(core: CoreFacts) -> Finding:
+    report = core.report or {}
+    return ok(
+        _LINK,
+        f"{process(CORE, report.get('pid', 0))} answers on {core.address}, version {plain(report.get('version'), 40)}; "
+        f"taps: {listed(plain(tap.get('name'), 64) for tap in report.get('taps', []))}",
+    )
+
+
+def _astray(settings: Settings) -> list[Finding]:
+    """Board daemons that look for the core where it is not."""
+    return [
+        trouble(
+            _LINK,
+            f"{process(board.process.program, board.process.pid)} looks for the core on {board.core.value}, but it "
+            f"listens on {settings.core.value}",
+            f"give {board.process.program} --kb_core_addr={settings.core.value}",
+        )
+        for board in settings.boards
+        if board.process is not None and board.core.value != settings.core.value
+    ]
+
+
+def _taps(report: Mapping[str, Any]) -> list[Finding]:
+    found = []
+    taps: Sequence[Mapping[str, Any]] = report.get("taps", [])
+    unset = [plain(tap.get("name"), 64) for tap in taps if tap.get("source") == "default"]
+    if unset:
+        found.append(
+            hint(
+                _LINK,
+                f"{listed(unset)}: the calibration was never set, so volumes are a guess",
+                f"measure a litre, then kegbot_admin.py taps set {unset[0]} --ml_per_tick=NUMBER",
+            )
+        )
+    low, high = PLAUSIBLE_ML_PER_TICK
+    for tap in taps:
+        rate = tap.get("ml_per_tick")
+        if tap.get("source") != "default" and isinstance(rate, int | float) and not low <= rate <= high:
+            name = plain(tap.get("name"), 64)
+            found.append(
+                hint(
+                    _LINK,
+                    f"{name}: {rate:g} mL per tick is unusual for a flow meter (0.1 to 2.5 are common)",
+                    f"measure a litre, then kegbot_admin.py taps set {name} --ml_per_tick=NUMBER",
+                )
+            )
+    return found

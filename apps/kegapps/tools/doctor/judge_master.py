@@ -1,0 +1,122 @@
+"""Whether the launcher runs, and which of the stack's apps it keeps running.
+
+Knows what `master.py status --json` and `configtest --json` tell. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from kegapps.tools.doctor.facts import Facts, MasterFacts, Process
+from kegapps.tools.doctor.finding import Finding, Link, hint, ok, trouble, unknown
+from kegapps.tools.doctor.settings import CORE, DAEMON, Settings
+from kegapps.tools.doctor.wording import duration, listed, plain, process
+from kegapps.tools.doctor.words import program_of
+
+RUNS: Final = frozenset({"running"})
+ON_ITS_WAY: Final = frozenset({"starting", "waiting"})
+_LINK: Final = Link.MASTER
+
+
+def findings(facts: Facts, settings: Settings, *, store_cut: bool = False) -> list[Finding]:
+    """What is to be said of the master. `store_cut`: there is trouble with the store, so no core could run."""
+    master = facts.master
+    if "master" in facts.timeouts:
+        return [unknown(_LINK, "master.py does not answer", "see its log, kegbot_master.log")]
+    if master.status is None:
+        why = master.problem or "there is no master.py beside this program"
+        return [_alone(facts, settings, why, store_cut=store_cut)]
+    state, pid = master.status["master"].get("state"), master.status["master"].get("pid")
+    apps = master.status["apps"]
+    if state == "running":
+        return [
+            ok(_LINK, f"runs (process {pid}): {_running(apps)}"),
+            *(_down(app, store_cut=store_cut) for app in _troubled(apps)),
+        ]
+    if state == "dead" and apps:
+        return [
+            hint(
+                _LINK,
+                f"the master is dead; {listed(app['name'] for app in apps)} ran under it and run on unwatched",
+                "master.py start",
+            )
+        ]
+    if state == "unknown":
+        return [
+            trouble(
+                _LINK,
+                f"the master (process {pid}) does not answer",
+                "see kegbot_master.log; kill -CONT lets it go on",
+            )
+        ]
+    return [_alone(facts, settings, "no master runs", store_cut=store_cut)]
+
+
+def app_finding(master: MasterFacts, program: str) -> Mapping[str, Any] | None:
+    """The master's row of the app that runs `program`; None if it knows of none."""
+    rows = master.status["apps"] if master.status else []
+    return next((row for row in rows if _program(row) == program), None)
+
+
+def _alone(facts: Facts, settings: Settings, why: str, *, store_cut: bool) -> Finding:
+    """Without a master the programs may run all the same."""
+    running = _of_this_kegerator(facts, settings)
+    if running:
+        names = listed(process(p.program, p.pid) for p in running)
+        return ok(_LINK, f"{plain(why)}; {names} run{'s' if len(running) == 1 else ''} without it")
+    if store_cut:
+        return hint(
+            _LINK, f"{why}, and nothing of the stack runs", "mend the store (below), then master.py start"
+        )
+    if facts.master.status is None and not facts.master.program:
+        return trouble(_LINK, f"{why}, and neither kegbot_core nor kegboard_daemon runs", "start them")
+    if not facts.master.config_exists:
+        return trouble(
+            _LINK,
+            f"{why}, nothing of the stack runs, and there is no configuration"
+            + (f" {facts.master.config}" if facts.master.config else ""),
+            "write one (conf/kegbot_master.cfg is a sample; scripts/quickstart tries it without a board), then "
+            "master.py start; if it is elsewhere, name it with --master_config and --pidfile_dir",
+        )
+    return trouble(_LINK, f"{why}, and nothing of the stack runs", "master.py start")
+
+
+def _of_this_kegerator(facts: Facts, settings: Settings) -> list[Process]:
+    meant = {settings.core_process.pid} if settings.core_process else set()
+    meant |= {board.process.pid for board in settings.boards if board.process}
+    return [p for p in facts.processes if p.pid in meant]
+
+
+def _running(apps: list[Mapping[str, Any]]) -> str:
+    running = [plain(app["name"], 40) for app in apps if app.get("state") in RUNS]
+    on_the_way = [
+        f"{plain(app['name'], 40)} is {app['state']}" for app in apps if app.get("state") in ON_ITS_WAY
+    ]
+    return "; ".join([f"{listed(running)} run{'s' if len(running) == 1 else ''}", *on_the_way])
+
+
+def _troubled(apps: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [app for app in apps if app.get("state") not in RUNS | ON_ITS_WAY]
+
+
+def _down(app: Mapping[str, Any], *, store_cut: bool) -> Finding:
+    """An app that does not run: the core and the board daemon are links of the chain, others are not."""
+    name, state = plain(app["name"], 40), plain(app.get("state"), 20)
+    text = f"{name} is {'in backoff' if state == 'backoff' else state}: {plain(app.get('reason'))}"
+    if isinstance(next_s := app.get("next_try_s"), int | float):
+        text += f" (next try in {duration(next_s)})"
+    log = app.get("logfile")
+    cure = f"master.py start {name}"
+    if state != "stopped":
+        cure = f"see {plain(log)}; then {cure}" if log else f"see its log; then {cure}"
+    program = _program(app)
+    if program == CORE and store_cut:
+        return hint(_LINK, text, "see the store, below")
+    return trouble(_LINK, text, cure) if program in (CORE, DAEMON) else hint(_LINK, text, cure)
+
+
+def _program(app: Mapping[str, Any]) -> str:
+    """The script that the app runs; its name is a good guess if its command is not told."""
+    command = str(app.get("command") or "").split(" ")
+    return program_of(command) or str(app.get("name"))

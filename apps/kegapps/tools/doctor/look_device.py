@@ -1,0 +1,151 @@
+"""A serial device: rights, who has it open, the USB device behind it, and whether ModemManager may disturb it.
+
+Knows /dev, /proc, /sys and udev's notes. Must not open the device: that resets many boards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import stat
+from collections.abc import Iterable
+from typing import Final
+
+from kegapps.tools.doctor import rights
+from kegapps.tools.doctor.facts import DeviceFacts, Holder, UsbFacts
+from kegapps.tools.doctor.look_processes import holder, pids, user_name
+
+BY_ID: Final = "/dev/serial/by-id"
+CANDIDATES: Final = ("/dev/ttyUSB*", "/dev/ttyACM*")
+_IGNORE: Final = ("ID_MM_DEVICE_IGNORE=1", "ID_MM_PORT_IGNORE=1")
+
+
+def paths(device: str) -> list[str]:
+    """What a `--kegboard_device` means just now: a path, the files that a glob matches, or all boards for `auto`."""
+    if device == "auto":
+        return sorted(glob.glob(f"{BY_ID}/*")) or sorted(
+            p for pattern in CANDIDATES for p in glob.glob(pattern)
+        )
+    device = os.path.expanduser(device)
+    return sorted(glob.glob(device)) if glob.has_magic(device) else [device]
+
+
+def look_at(path: str, user: rights.User) -> DeviceFacts:
+    """Everything about the device. In a child only: it may become `user`."""
+    real_path = os.path.realpath(path)
+    try:
+        status = os.stat(path)
+    except PermissionError as error:
+        return DeviceFacts(path=path, exists=True, user=user.name, may_use=None, why_not=str(error.strerror))
+    except OSError:
+        return DeviceFacts(path=path, user=user.name, others=_others())
+    holders, complete = _holders(real_path, status)
+    usb = usb_of(real_path)
+    facts = {
+        "path": path, "exists": True, "real_path": real_path,
+        "is_character_device": stat.S_ISCHR(status.st_mode),
+        "owner": user_name(status.st_uid), "group": rights.group_name(status.st_gid),
+        "mode": stat.S_IMODE(status.st_mode), "user": user.name,
+        "in_group": rights.in_group(user, status.st_gid),
+        "holders": holders, "holders_complete": complete,
+        "modem_manager_pid": _modem_manager() if usb else None,
+        "ignored_by_modem_manager": _ignored(status.st_rdev, real_path),
+        "usb": usb, "by_id": _by_id(real_path),
+    }  # fmt: skip
+    return DeviceFacts(may_use=rights.may(user, path, os.R_OK | os.W_OK), **facts)  # type: ignore[arg-type]
+
+
+def usb_of(real_path: str, sys: str = "/sys") -> UsbFacts | None:
+    """The USB device that a tty belongs to; None if it is on no USB."""
+    folder = os.path.realpath(f"{sys}/class/tty/{os.path.basename(real_path)}/device")
+    while folder.startswith(os.path.realpath(sys)) and folder != os.path.realpath(sys):
+        if os.path.exists(f"{folder}/idVendor"):
+            return UsbFacts(
+                vendor_id=_line(f"{folder}/idVendor"),
+                product_id=_line(f"{folder}/idProduct"),
+                vendor=_line(f"{folder}/manufacturer"),
+                product=_line(f"{folder}/product"),
+                serial_number=_line(f"{folder}/serial"),
+            )
+        folder = os.path.dirname(folder)
+    return None
+
+
+def _line(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(256).strip()
+    except OSError:
+        return ""
+
+
+def _others() -> tuple[str, ...]:
+    return tuple(paths("auto"))
+
+
+def _holders(real_path: str, status: os.stat_result) -> tuple[tuple[Holder, ...], bool]:
+    """Who has it open, and whether every process could be looked at."""
+    found: set[int] = set()
+    complete = True
+    for pid in pids():
+        folder = f"/proc/{pid}/fd"
+        try:
+            for fd in os.listdir(folder):
+                with contextlib.suppress(OSError):
+                    if os.readlink(f"{folder}/{fd}") == real_path:
+                        found.add(pid)
+        except PermissionError:
+            complete = False
+        except OSError:
+            continue  # it has just ended
+    # Locks are told of all processes, so programs of ours are found whoever runs them.
+    found |= _lockers(status)
+    return tuple(holder(pid) for pid in sorted(found)), complete
+
+
+def _lockers(status: os.stat_result) -> set[int]:
+    """Who has locked it, as our programs do; the kernel tells that to everybody, of every process."""
+    file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    locked: set[int] = set()
+    with contextlib.suppress(OSError, ValueError), open("/proc/locks", encoding="ascii") as table:
+        for line in table:
+            words = line.split()  # 1: FLOCK ADVISORY WRITE 4711 00:18:7 0 EOF; "->" marks waiting ones
+            if len(words) > 5 and words[1] == "FLOCK" and words[5] == file:
+                locked.add(int(words[4]))
+    return {pid for pid in locked if pid > 0}
+
+
+def _modem_manager() -> int | None:
+    for pid in pids():
+        if holder(pid).name == "ModemManager":
+            return pid
+    return None
+
+
+def _ignored(rdev: int, real_path: str, udev: str = "/run/udev/data", sys: str = "/sys") -> bool:
+    """Whether udev has told ModemManager to leave the port, or the USB device behind it, alone."""
+    notes = [f"{udev}/c{os.major(rdev)}:{os.minor(rdev)}"]
+    folder = os.path.realpath(f"{sys}/class/tty/{os.path.basename(real_path)}/device")
+    while len(folder) > len(sys) and folder.startswith(sys):
+        numbers = _line(f"{folder}/dev")
+        if numbers:
+            notes.append(f"{udev}/c{numbers}")
+        folder = os.path.dirname(folder)
+    return any(_says(note, _IGNORE) for note in notes)
+
+
+def _says(path: str, words: Iterable[str]) -> bool:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            text = file.read(1 << 20)
+    except OSError:
+        return False
+    return any(f"E:{word}\n" in text for word in words)
+
+
+def _by_id(real_path: str) -> str:
+    for name in glob.glob(f"{BY_ID}/*"):
+        if os.path.realpath(name) == real_path:
+            return name
+    return ""

@@ -1,0 +1,99 @@
+"""Asks master.py, which stands beside the doctor, what runs and what is configured.
+
+Knows its command line and that it prints JSON. Must not know anything else of it: they share no code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from kegapps.tools.doctor.facts import MasterFacts, Process
+
+PATIENCE_S: Final = 3.0
+MAX_ANSWER_CHARS: Final = 4 << 20
+_FLAGS: Final = ("--master_config", "--config", "--pidfile_dir", "--logfile_dir", "--state_dir")
+
+
+def beside(script: str) -> str:
+    """The master.py in the folder of `script`; empty if there is none."""
+    path = os.path.join(os.path.dirname(os.path.realpath(script)), "master.py")
+    return path if os.path.exists(path) else ""
+
+
+def flags_for(processes: Sequence[Process], stack: Sequence[Process]) -> list[str]:
+    """The flags of the master that keeps `stack` running, or of the only one that runs; none if there is no such.
+
+    Who made its apps is their parent.
+    """
+    masters = {process.pid: process for process in processes if process.program == "master"}
+    # A master has a keeper, which is called the same and is its parent.
+    own = [process for process in masters.values() if process.parent_pid in masters]
+    parents = [masters[process.parent_pid] for process in stack if process.parent_pid in masters]
+    if not parents and len(own) != 1:
+        return []
+    return _flags_of((parents or own)[0])
+
+
+def _flags_of(process: Process) -> list[str]:
+    words, flags = list(process.argv), []
+    while words:
+        word = words.pop(0)
+        name, given, _ = word.partition("=")
+        if name in _FLAGS:
+            flags += [word] if given else [word, *words[:1]]
+    return flags
+
+
+def ask(program: str, flags: Sequence[str]) -> MasterFacts:
+    """What `master.py` says with these flags."""
+    asked = [_start(program, [verb, "--json", *flags]) for verb in ("status", "configtest")]
+    end_s = time.monotonic() + PATIENCE_S
+    (status, problem), (tested, config_problem) = (_answer(process, end_s) for process in asked)
+    apps = tested.get("apps", []) if tested else []
+    config = str((tested or {}).get("config") or (status or {}).get("master", {}).get("config") or "")
+    return MasterFacts(
+        program=program,
+        status=status if status and _is_status(status) else None,
+        apps=tuple(app for app in apps if isinstance(app, dict) and isinstance(app.get("argv"), list)),
+        config=config,
+        config_exists=bool(config) and os.path.exists(config),
+        config_problems=tuple(map(str, tested.get("problems", []))) if tested else (config_problem,),
+        problem=problem,
+    )
+
+
+def _is_status(answer: Mapping[str, Any]) -> bool:
+    master, apps = answer.get("master"), answer.get("apps")
+    return (
+        isinstance(master, dict)
+        and isinstance(apps, list)
+        and all(isinstance(app, dict) and isinstance(app.get("name"), str) for app in apps)
+    )
+
+
+def _start(program: str, words: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, program, *words],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
+    )  # fmt: skip
+
+
+def _answer(process: subprocess.Popen[str], end_s: float) -> tuple[dict[str, Any] | None, str]:
+    """What it printed, and what it complained of."""
+    try:
+        printed, complained = process.communicate(timeout=max(0.1, end_s - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return None, f"master.py did not answer within {PATIENCE_S:g} s"
+    complaint = (complained.strip().splitlines() or [f"it ended with status {process.returncode}"])[-1]
+    try:
+        answer = json.loads(printed[:MAX_ANSWER_CHARS])
+    except ValueError:
+        return None, complaint
+    return (answer, "") if isinstance(answer, dict) else (None, complaint)

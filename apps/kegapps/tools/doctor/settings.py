@@ -1,0 +1,241 @@
+"""Which kegerator is meant, and where each of its settings came from.
+
+Knows flags, command lines and configurations as text. Must not know files, processes or the master's format.
+Order: the doctor's own flags, the running programs' command lines, the apps of the configuration, defaults.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from kegapps.kegnet.address import DEFAULT_ADDRESS, parse_address, shown_address
+from kegapps.tools.doctor.facts import Process
+from kegapps.tools.doctor.words import program_of, read_flags
+
+CORE: Final = "kegbot_core"
+DAEMON: Final = "kegboard_daemon"
+OWN: Final = "the command line"
+DEFAULT: Final = "the defaults"
+AUTO: Final = "auto"
+DEFAULT_DEVICE: Final = "/dev/ttyUSB0"
+DEFAULT_NAME: Final = "kegboard"
+
+_CORE_FLAGS: Final = (
+    "kb_core_bind_addr", "store", "api_url", "api_key", "api_key_file", "kegnet_token_file",
+)  # fmt: skip
+_DAEMON_FLAGS: Final = ("kegboard_device", "kegboard_name", "kb_core_addr", "kegnet_token_file")
+_PATHS: Final = frozenset({"store", "api_key_file", "kegnet_token_file", "kegboard_device"})
+_VARIABLES: Final = {"api_url": "KEGBOT_API_URL", "api_key": "KEGBOT_API_KEY"}
+SECRET: Final = frozenset({"api_key"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A value and who said so. What is secret is not shown."""
+
+    value: str = field(repr=False)
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardSettings:
+    """One board: the device its daemon was given (a path, a glob or `auto`), its name, and the daemon's process."""
+
+    device: Setting
+    name: Setting
+    core: Setting
+    process: Process | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One kegerator."""
+
+    core: Setting
+    store: Setting | None = None
+    """None: the default of the user whose core it is."""
+    boards: tuple[BoardSettings, ...] = ()
+    api_url: Setting | None = None
+    api_key: Setting | None = None
+    api_key_file: Setting | None = None
+    token_file: Setting | None = None
+    core_process: Process | None = None
+    other_cores: tuple[Process, ...] = ()
+    """Cores that run and are not meant."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """What a configuration says of one app, as a command line."""
+
+    name: str
+    argv: tuple[str, ...]
+
+
+def address_of(text: str) -> str:
+    """An address as all are compared and shown; what is none stays as it is."""
+    try:
+        return shown_address(*parse_address(text))
+    except ValueError:
+        return text
+
+
+def choose(
+    *,
+    own: Mapping[str, str],
+    processes: Sequence[Process],
+    apps: Sequence[App],
+    config: str,
+    flagfile: Callable[[str, str], str | None],
+) -> Settings:
+    """The kegerator that is meant: by the doctor's flags, else the one that runs, else the configured one.
+
+    `own` holds only flags that were given. `flagfile(path, folder)` reads a flagfile.
+    """
+    cores = [_Source.of_process(p, _CORE_FLAGS, flagfile) for p in processes if p.program == CORE]
+    meant = [core for core in cores if _fits(core, own)]
+    configured = [_Source.of_app(app, config, _CORE_FLAGS, flagfile) for app in _apps(apps, CORE)]
+    address = own.get("kb_core_addr")
+    core = _first_by_address(meant, address or DEFAULT_ADDRESS)
+    sources = [_Source(values=own, origin=OWN), *([core] if core else configured[:1])]
+    core_address = _core_address(address, core, configured)
+    boards = _boards(own, processes, apps, config, core_address, flagfile)
+    return Settings(
+        core=core_address,
+        store=_pick("store", sources),
+        boards=boards,
+        api_url=_pick("api_url", sources),
+        api_key=_pick("api_key", sources),
+        api_key_file=_pick("api_key_file", sources),
+        token_file=_pick("kegnet_token_file", sources),
+        core_process=core.process if core else None,
+        other_cores=tuple(c.process for c in cores if c is not core and c.process is not None),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """Flags that somebody was given."""
+
+    values: Mapping[str, str] = field(repr=False)
+    origin: str
+    process: Process | None = None
+
+    @classmethod
+    def of_process(
+        cls, process: Process, wanted: Iterable[str], flagfile: Callable[[str, str], str | None]
+    ) -> _Source:
+        values = read_flags(process.argv[1:], wanted, lambda path: flagfile(path, process.folder))
+        values = {flag: _absolute(flag, value, process.folder) for flag, value in values.items()}
+        for flag, variable in _VARIABLES.items():
+            if flag in wanted and flag not in values and process.environment.get(variable):
+                values[flag] = process.environment[variable]
+        return cls(values=values, origin=f"{process.program} (process {process.pid})", process=process)
+
+    @classmethod
+    def of_app(
+        cls,
+        app: App,
+        config: str,
+        wanted: Iterable[str],
+        flagfile: Callable[[str, str], str | None],
+    ) -> _Source:
+        values = read_flags(app.argv[1:], wanted, lambda path: flagfile(path, ""))
+        return cls(values=values, origin=f"{config} [{app.name}]")
+
+    def get(self, flag: str, default: str) -> Setting:
+        if flag in self.values:
+            return Setting(value=self.values[flag], origin=self.origin)
+        return Setting(value=default, origin=f"the defaults of {self.origin}")
+
+
+def _apps(apps: Iterable[App], program: str) -> list[App]:
+    return [app for app in apps if program_of(app.argv) == program]
+
+
+def _fits(core: _Source, own: Mapping[str, str]) -> bool:
+    if "kb_core_addr" in own:
+        bound = address_of(core.values.get("kb_core_bind_addr", DEFAULT_ADDRESS))
+        return bound == address_of(own["kb_core_addr"])
+    return "store" not in own or core.values.get("store") == own["store"]
+
+
+def _first_by_address(cores: Sequence[_Source], address: str) -> _Source | None:
+    """Of several cores, the one at `address`, else the one that was started first."""
+
+    def rank(core: _Source) -> tuple[bool, int]:
+        bound = address_of(core.values.get("kb_core_bind_addr", DEFAULT_ADDRESS))
+        return bound != address_of(address), core.process.pid if core.process else 0
+
+    return min(cores, key=rank, default=None)
+
+
+def _core_address(own: str | None, core: _Source | None, configured: Sequence[_Source]) -> Setting:
+    if own is not None:
+        return Setting(value=address_of(own), origin=OWN)
+    for source in ([core] if core else configured)[:1]:
+        setting = source.get("kb_core_bind_addr", DEFAULT_ADDRESS)
+        return Setting(value=address_of(setting.value), origin=setting.origin)
+    return Setting(value=address_of(DEFAULT_ADDRESS), origin=DEFAULT)
+
+
+def _boards(
+    own: Mapping[str, str],
+    processes: Sequence[Process],
+    apps: Sequence[App],
+    config: str,
+    core: Setting,
+    flagfile: Callable[[str, str], str | None],
+) -> tuple[BoardSettings, ...]:
+    """The boards of this core; one whose daemon looks for another core only if nothing else is there."""
+    running = [_Source.of_process(p, _DAEMON_FLAGS, flagfile) for p in processes if p.program == DAEMON]
+    configured = [_Source.of_app(app, config, _DAEMON_FLAGS, flagfile) for app in _apps(apps, DAEMON)]
+    found = [_board(source) for source in running]
+    if "kegboard_device" in own:
+        device = own["kegboard_device"]
+        found = [board for board in found if board.device.value == device]
+        setting = Setting(value=device, origin=OWN)
+        default = BoardSettings(
+            device=setting, name=Setting(value=DEFAULT_NAME, origin=DEFAULT), core=core, process=None
+        )
+        return tuple(found) or (default,)
+    ours = [board for board in found if board.core.value == core.value]
+    known = {board.device.value for board in ours}
+    ours += [board for board in map(_board, configured) if board.device.value not in known]
+    if not ours and "kb_core_addr" not in own:
+        ours = found
+    if not ours:
+        ours = [
+            BoardSettings(
+                device=Setting(value=DEFAULT_DEVICE, origin=DEFAULT),
+                name=Setting(value=DEFAULT_NAME, origin=DEFAULT),
+                core=core,
+            )
+        ]
+    return tuple(ours)
+
+
+def _board(source: _Source) -> BoardSettings:
+    core = source.get("kb_core_addr", DEFAULT_ADDRESS)
+    return BoardSettings(
+        device=source.get("kegboard_device", DEFAULT_DEVICE),
+        name=source.get("kegboard_name", DEFAULT_NAME),
+        core=Setting(value=address_of(core.value), origin=core.origin),
+        process=source.process,
+    )
+
+
+def _pick(flag: str, sources: Iterable[_Source]) -> Setting | None:
+    for source in sources:
+        if source.values.get(flag):
+            return Setting(value=source.values[flag], origin=source.origin)
+    return None
+
+
+def _absolute(flag: str, value: str, folder: str) -> str:
+    if flag not in _PATHS or not folder or not value or value.startswith(("/", "~")) or value == AUTO:
+        return value
+    return posixpath.normpath(posixpath.join(folder, value))
