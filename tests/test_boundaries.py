@@ -80,6 +80,7 @@ DECIDING = {
         "tools/doctor/show",
         "tools/doctor/wording",
         "tools/doctor/words",
+        "tools/export_formats",
         "server/answers",
         "server/calls",
         "server/commands",

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from kegapps.core.archive import Archive
 from kegapps.core.database import StoreError, connect, default_path, explained, transaction
 from kegapps.core.ledger_rules import TAP_NAME, LedgerError, checked_rate, checked_text, checked_username
 from kegapps.core.outbox_ledger import OutboxLedger
@@ -35,6 +36,7 @@ class Ledger:
         self._db = connect(self.path, create=False, busy_timeout_s=BUSY_TIMEOUT_S)
         self._db.row_factory = sqlite3.Row
         self.outbox = OutboxLedger(self._db, self.path)
+        self.archive = Archive(self._db, self.path)
 
     def close(self) -> None:
         """Let go of it."""
@@ -126,7 +128,7 @@ class Ledger:
             values.append(since_unix_s)
         rows = self._rows(
             "select d.id, d.uuid, d.tap_name, d.username, d.ticks, d.ml_per_tick, d.volume_ml, d.start_unix_s, "
-            "d.end_unix_s, k.beverage from drinks d left join kegs k on k.id = d.keg_id where "
+            "d.end_unix_s, k.beverage, d.keg_id from drinks d left join kegs k on k.id = d.keg_id where "
             f"{' and '.join(conditions)} order by d.end_unix_s desc, d.id desc limit ?",
             *values,
             limit,

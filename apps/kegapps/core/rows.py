@@ -41,6 +41,7 @@ class DrinkRow:
     start_unix_s: float
     end_unix_s: float
     beverage: str | None
+    keg_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,6 +92,11 @@ class Loop:
         """Let `run` return after the callback that is under way; before `run`, make it return at once."""
         self._stop = True
 
+    @property
+    def stopping(self) -> bool:
+        """True once `stop` was called: for a job that looks in with `run_once` from time to time."""
+        return self._stop
+
     def run(self) -> None:
         """Serve until `stop()`. An exception of a callback ends the loop and reaches the caller."""
         while not self._stop:

@@ -8,6 +8,8 @@
   temperatures  the last temperatures (--limit, --sensor, --since)
   outbox        drinks that the Kegbot Server has not (--all: and those it has); retry [DRINK ...] or --all,
                 edit DRINK (--username, --tap), done DRINK --reason=TEXT, add [DRINK ...] (or --since), export FILE
+  export        drinks or temperatures [FILE], as --format=csv or jsonl (--since, --until, --force)
+  backup FILE   a copy of the whole store, checked (--force)
   watch         what happens, live, until Ctrl-C (--until_drink, --timeout_s)
 
 Works while the core runs; the core takes up a change with the next event that reaches it.
@@ -39,6 +41,7 @@ from kegapps.kegnet.client import Client
 from kegapps.kegnet.events import DrinkCreatedEvent, Event
 from kegapps.kegnet.flags import core_address, kegnet_token
 from kegapps.tools.admin_edits import EDITS, Edit, since_by_flag
+from kegapps.tools.admin_export import backup, export
 from kegapps.tools.admin_outbox import OUTBOX_EDITS, outbox_rows
 from kegapps.tools.admin_tables import as_json, table
 from kegapps.tools.admin_watch import JsonLines, Lines, LiveLines
@@ -69,6 +72,8 @@ LISTS: dict[str, Callable[[Ledger], Sequence[object]]] = {
     "outbox": lambda ledger: outbox_rows(ledger, limit=FLAGS.limit),
 }
 
+TAKING: dict[str, Callable[[Service, Ledger, list[str]], str]] = {"export": export, "backup": backup}
+
 
 def serve(service: Service) -> int:
     """Do what the words say. Raises UsageError and StartError."""
@@ -77,14 +82,16 @@ def serve(service: Service) -> int:
         if words:
             raise UsageError(f"watch {words[0]}: unexpected word")
         return _Watch(service).run()
-    if noun not in LISTS:
-        raise UsageError(f"{noun or 'nothing to do'}: expected {', '.join(LISTS)} or watch")
-    action = _action(noun, words)
+    if noun not in LISTS and noun not in TAKING:
+        expected = ", ".join([*LISTS, *TAKING])
+        raise UsageError(f"{noun or 'nothing to do'}: expected {expected} or watch")
+    action = _action(noun, words) if noun in LISTS else None
     try:
         ledger = Ledger(service.path(FLAGS.store) if FLAGS.store else default_path())
-        if action is not None:
-            done = action(ledger, words[1:], time.time())
-            print(json.dumps({"done": done}, ensure_ascii=False) if FLAGS.json else done)
+        if noun in TAKING:
+            _print_done(TAKING[noun](service, ledger, words))
+        elif action is not None:
+            _print_done(action(ledger, words[1:], time.time()))
         else:
             _print_rows(noun, LISTS[noun](ledger))
         ledger.close()
@@ -104,6 +111,11 @@ def _action(noun: str, words: list[str]) -> Edit | None:
     if len(words) - 1 != len(wanted.split()) and "..." not in wanted:
         raise UsageError(f"{noun} {words[0]}: expected {wanted}")
     return edit
+
+
+def _print_done(done: str) -> None:
+    if done:
+        print(json.dumps({"done": done}, ensure_ascii=False) if FLAGS.json else done)
 
 
 def _since() -> float | None:

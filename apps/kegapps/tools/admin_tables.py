@@ -10,8 +10,10 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
+
+from kegapps.tools.export_formats import utc
 
 GUEST: Final = "(guest)"
 Column = tuple[str, Callable[[Any], str]]
@@ -148,13 +150,9 @@ def plain(row: Any) -> dict[str, Any]:
     for name, value in dataclasses.asdict(row).items():
         if name.endswith("unix_s"):
             name = f"{name.removesuffix('unix_s')}time"
-            value = None if value is None else _utc(value)
+            value = None if value is None else utc(value)
         fields[name] = value
     return fields
-
-
-def _utc(unix_s: float) -> str:
-    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _safe(text: str) -> str:

@@ -203,6 +203,13 @@ def test_a_tap_on_which_somebody_pours_is_not_removed(path: str, ledger: Ledger)
         lambda x: x.users(),
         lambda x: x.temperatures(limit=20),
         lambda x: x.temperatures(limit=20, sensor_name="a"),
+        lambda x: x.taps(),
+        lambda x: x.outbox.waiting(limit=20),
+        lambda x: x.outbox.delivered(limit=20),
+        lambda x: list(x.archive.drinks()),
+        lambda x: list(x.archive.drinks(since_unix_s=NOW, until_unix_s=NOW + 1)),
+        lambda x: list(x.archive.temperatures()),
+        lambda x: list(x.archive.temperatures(since_unix_s=NOW, until_unix_s=NOW + 1)),
     ],
 )
 def test_no_question_reads_all_drinks_or_temperatures_or_sorts_them(question: object, ledger: Ledger) -> None:
