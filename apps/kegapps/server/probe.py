@@ -87,7 +87,11 @@ def _steps(url: ApiUrl, has_key: bool) -> _Steps:
     except AnswerError as error:
         return Finding(state=State.AWAY, reason=f"{url}taps: {error}")
     if verdict.kind is not Kind.DONE:
-        if answer.status is None or answer.error or (verdict.kind is Kind.RETRY and not 200 <= answer.status < 300):
+        if (
+            answer.status is None
+            or answer.error
+            or (verdict.kind is Kind.RETRY and not 200 <= answer.status < 300)
+        ):
             return Finding(state=State.AWAY, reason=verdict.reason)
         code, message, _ = verdicts.server_message(answer.body)
         if verdicts.not_set_up(message):
