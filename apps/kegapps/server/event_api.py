@@ -202,6 +202,8 @@ def receive(answer: Answer) -> Reception:
         verdict = replace(verdict, kind=Kind.DEAD)
     elif verdict.kind is Kind.HOLD:
         verdict = replace(verdict, kind=Kind.STOP)
+    elif answer.status is not None and answer.status >= 500:
+        verdict = replace(verdict, kind=Kind.RETRY)  # 503 setup_required among them
     return Reception(verdict=verdict)
 
 
