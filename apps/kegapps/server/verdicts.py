@@ -64,7 +64,7 @@ _DELAYS_S: Final[Mapping[Kind, tuple[float, float]]] = {  # the first, and the m
     Kind.LOOK: (5.0, 300.0),
     Kind.WITHOUT_USER: (5.0, 300.0),
     Kind.HOLD: (600.0, 3600.0),
-    Kind.STOP: (60.0, 600.0),
+    Kind.STOP: (15.0, 600.0),
 }
 _MAX_RETRY_AFTER_S: Final = 3600.0
 

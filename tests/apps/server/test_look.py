@@ -1,0 +1,219 @@
+"""A drink whose answer was lost is found where it is, and nothing else is taken for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from kegapps.server import form_api
+from kegapps.server.calls import Answer
+from kegapps.server.form_api import ServerTap
+from kegapps.server.look import Attempt, Found, Look, find_drink, look_calls
+from kegapps.server.verdicts import Asked, judge
+from tests.apps.server.emulators import Emulator, Fault, Faults, Site
+from tests.apps.server.emulators.replies import moment, reply
+from tests.apps.server.support import ask, pour
+
+NOW = 1_795_216_400.0  # the core's clock at the look
+SENT = NOW - 20.0
+ATTEMPT = Attempt(
+    pour=pour(1000, username="alice", now_unix_s=SENT, ended_s_ago=60.0),
+    sent_unix_s=SENT,
+    after_drink_id="41",
+)
+TAPS = tuple(
+    ServerTap(id=str(n), name="", meter_name=f"kegboard.flow{n}", ml_per_tick=0.5, relay_name="", keg_id=str(n + 1))
+    for n in range(2)
+)  # fmt: skip
+Entry = dict[str, object]
+
+
+def drink(number: int = 42, *, at_unix_s: float = SENT - 60.0, **changed: object) -> Entry:
+    data: Entry = {
+        "id": number,
+        "ticks": 1000,
+        "volume_ml": 454.5,
+        "time": moment("today", at_unix_s),
+        "keg_id": 1,
+        "user_id": "alice",
+    }
+    return {name: value for name, value in (data | changed).items() if value is not None}
+
+
+def events(*drinks: Entry) -> Answer:
+    entries = [{"id": 100 - n, "kind": "drink_poured", "drink": one} for n, one in enumerate(drinks)]
+    return Answer(status=200, body=reply({"objects": entries}).body, sent=True, date_unix_s=NOW)
+
+
+def look(answer: Answer, attempt: Attempt = ATTEMPT, **given: object) -> Look:
+    return find_drink(answer, attempt, now_unix_s=NOW, taps=TAPS, **given)  # type: ignore[arg-type]
+
+
+def test_the_drink_itself_is_found() -> None:
+    assert look(events(drink())) == Look(found=Found.FOUND, drink_id="42", newest_drink_id="42")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        drink(41),  # known before the attempt
+        drink(7),
+        drink(ticks=999),
+        drink(ticks=1001),
+        drink(ticks=None),
+        drink(user_id="bob"),
+        drink(keg_id=2),  # the keg of the other tap
+        drink(at_unix_s=SENT - 60.0 - 6.0),
+        drink(at_unix_s=NOW - 60.0 + 6.0),
+        drink(at_unix_s=NOW),
+    ],
+    ids=["the one before", "an old one", "fewer ticks", "more ticks", "no ticks", "another user", "another tap's keg",
+         "poured before", "poured after", "poured just now"],
+)  # fmt: skip
+def test_a_drink_that_is_nearly_the_same_is_another(other: Entry) -> None:
+    assert look(events(other)).found is Found.ABSENT
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        drink(user_id=None),  # 2012 does not know the user
+        drink(user_id="guest"),
+        drink(keg_id=None),  # 2012, no keg on
+        drink(keg_id=77),  # put on since the taps were read
+        drink(at_unix_s=SENT - 60.0 + 19.0),  # handled when the server had time
+        drink(at_unix_s=SENT - 60.0 - 2.0),
+        drink(time="2026-11-20T23:26:38"),  # of some time zone: the id is newer
+        drink(time=None),
+        drink("2fab", id="2fab"),  # type: ignore[arg-type]
+    ],
+    ids=[
+        "guest of 2012",
+        "guest of today",
+        "no keg",
+        "a new keg",
+        "late",
+        "rounded",
+        "no zone",
+        "no time",
+        "text id",
+    ],
+)
+def test_the_same_drink_as_different_servers_keep_it(same: Entry) -> None:
+    assert look(events(same)).found is Found.FOUND
+
+
+def test_a_guests_drink_is_not_found_in_a_users() -> None:
+    guest = replace(ATTEMPT, pour=replace(ATTEMPT.pour, username=None))
+    assert look(events(drink(user_id="guest")), guest).found is Found.FOUND
+    assert look(events(drink(user_id="alice")), guest).found is Found.ABSENT
+
+
+def test_of_two_that_fit_the_older_is_ours_and_taken_ones_are_not() -> None:
+    both = events(drink(43), drink(42))
+    assert look(both).drink_id == "42"
+    assert look(both, taken={"42"}).drink_id == "43"
+    assert look(both, taken={"42", "43"}).found is Found.ABSENT
+
+
+@pytest.mark.parametrize("skew_s", [-1e6, 1e6])
+def test_the_servers_clock_may_be_anything_if_it_tells_it(skew_s: float) -> None:
+    there = drink(at_unix_s=SENT - 60.0 + skew_s)
+    assert look(replace(events(there), date_unix_s=NOW + skew_s)).found is Found.FOUND
+    assert look(events(there)).found is Found.ABSENT
+
+
+def test_without_a_clock_in_the_answer_some_minutes_are_allowed() -> None:
+    silent = replace(events(drink(at_unix_s=SENT + 300.0)), date_unix_s=None)
+    assert look(silent).found is Found.FOUND
+    assert look(replace(events(drink(at_unix_s=SENT - 5000.0)), date_unix_s=None)).found is Found.ABSENT
+
+
+def test_a_list_that_is_cut_before_the_last_known_drink_proves_nothing() -> None:
+    newer = [drink(60 - n, ticks=5) for n in range(10)]
+    found = look(events(*newer))
+    assert found.found is Found.UNKNOWN
+    assert found.newest_drink_id == "60"
+    assert "latest drinks" in found.reason
+    assert look(events(*newer[:-1], drink(41))).found is Found.ABSENT
+    assert look(events(*newer[:-1], drink(40))).found is Found.ABSENT  # 41 was cancelled since
+    assert look(events(*newer[:-1], drink(42))).found is Found.FOUND
+
+
+def test_without_a_known_drink_before_it_only_a_whole_list_proves_absence() -> None:
+    blank = replace(ATTEMPT, after_drink_id=None)
+    assert look(events(), blank).found is Found.ABSENT
+    assert look(events(*[drink(9 - n, ticks=5) for n in range(9)]), blank).found is Found.ABSENT
+    assert look(events(*[drink(10 - n, ticks=5) for n in range(10)]), blank).found is Found.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(error="nothing listens"),
+        Answer(status=410),
+        Answer(status=200, body=b"<html>", sent=True),
+        Answer(status=200, body=b'{"objects": [{"kind": "drink_poured", "id": 1}]}', sent=True),
+        Answer(status=200, body=b'{"objects": []}', sent=True, error="cut off"),
+        Answer(status=200, body=b'{"objects": [5]}', sent=True),
+    ],
+)
+def test_an_answer_that_tells_nothing_proves_nothing(answer: Answer) -> None:
+    found = look(answer)
+    assert found.found is Found.UNKNOWN
+    assert found.reason
+
+
+def looked(emulator: Emulator, attempt: Attempt) -> Look:
+    found = Look(found=Found.UNKNOWN)
+    for call in look_calls():
+        (answer,) = ask(emulator.url, emulator.key, call)
+        found = find_drink(answer, attempt, now_unix_s=time.time())
+        if found.found is not Found.UNKNOWN:
+            return found
+    return found
+
+
+def posted(
+    emulator: Emulator, ticks: int, after: str | None, *, seen: Callable[[Attempt], None] | None = None
+) -> str:
+    """The server's id of a drink of `ticks`, delivered as the outbox does it: looked for before each repetition."""
+    drunk = pour(ticks, username="alice", ended_s_ago=5.0)
+    attempt: Attempt | None = None
+    for _ in range(9):
+        if attempt is not None:
+            found = looked(emulator, attempt)
+            if found.found is Found.FOUND:
+                assert found.drink_id
+                return found.drink_id
+            assert found.found is Found.ABSENT, found.reason
+            attempt = None
+        now_unix_s = time.time()
+        (answer,) = ask(
+            emulator.url, emulator.key, form_api.post_drink(drunk, now_unix_s=now_unix_s), timeout_s=0.3
+        )
+        verdict = judge(answer, Asked.DRINK, username="alice")
+        if not verdict.reason:
+            return form_api.read_drink(answer.body).id
+        if verdict.may_be_stored:
+            attempt = Attempt(pour=drunk, sent_unix_s=now_unix_s, after_drink_id=after)
+    raise AssertionError("not delivered")
+
+
+@pytest.mark.parametrize("generation", ["2012", "1.x", "today"])
+@pytest.mark.parametrize("skew_s", [0.0, -400 * 86400.0])
+def test_answers_lost_in_every_way_make_neither_double_nor_loss(generation: str, skew_s: float) -> None:
+    script = (
+        Fault.LOST, None, None, Fault.CUT, None, Fault.LOST_500, None, Fault.LOST_504, None, Fault.FAIL_500, None, None,
+        Fault.CLOSE_UNREAD, None, None, Fault.PROXY_502, None, Fault.LOST, None,
+    )  # fmt: skip
+    faults = Faults(script, only_posts=False)
+    with Emulator(generation, faults=faults, site=Site(skew_s=skew_s)) as emulator:
+        newest: str | None = None
+        for ticks in (500, 500, 500, 501, 500, 500, 502, 500):
+            newest = posted(emulator, ticks, newest)
+        assert [one.ticks for one in emulator.memory.drinks] == [500, 500, 500, 501, 500, 500, 502, 500]
+        assert newest == "8"
