@@ -186,6 +186,8 @@ class Hub:
         self._welcome(peer)
         if peer.open:
             self._take(peer, messages)
+            if self._gathered:
+                self._send_gathered()
 
     def _welcome(self, peer: Peer) -> None:
         if len(self._peers) >= self._limits.max_clients:
@@ -230,6 +232,8 @@ class Hub:
         begin_s = self._loop.now_s()
         self._take(peer, peer.decoder.feed(data))
         end_s = self._loop.now_s()
+        if self._gathered:
+            self._send_gathered()
         peer.fit_turn(len(data), end_s - begin_s)
         pause_s = peer.spend(data, end_s)
         if pause_s and peer.open:
@@ -248,8 +252,6 @@ class Hub:
                     break
         finally:
             self._gathering = False
-        if self._gathered:
-            self._send_gathered()
 
     def _pause_reading(self, peer: Peer, pause_s: float) -> None:
         """Nothing is lost: it can send no more when the kernel's buffers are full."""
@@ -284,7 +286,9 @@ class Hub:
         data = b"".join(self._gathered)
         self._gathered.clear()
         for peer in tuple(self._peers.values()):
-            self._after_sending(peer, peer.send(data))
+            problem = peer.send(data)
+            if problem or peer.queue:
+                self._after_sending(peer, problem)
 
     def _after_sending(self, peer: Peer, problem: str) -> None:
         if problem:
