@@ -58,7 +58,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Delivered:
     """The end of an entry: the server has the drink."""
 
     drink_id: int

@@ -13,7 +13,10 @@ from collections.abc import Sequence
 from absl import flags
 
 from kegapps.core.database import StoreError, default_path
+from kegapps.core.outbox import server_key
 from kegapps.core.rules import Rules
+from kegapps.core.server_flags import ServerSettings, server_by_flags
+from kegapps.core.server_link import ServerLink
 from kegapps.core.shell import Core
 from kegapps.core.store import Store, boot_id
 from kegapps.daemon import runner
@@ -38,10 +41,6 @@ flags.DEFINE_string(
     "The SQLite file that keeps everything. Empty: $XDG_STATE_HOME/kegbot/kegbot.sqlite or "
     "~/.local/state/kegbot/kegbot.sqlite; as root /var/lib/kegbot/kegbot.sqlite.",
 )
-flags.DEFINE_string(
-    "api_url", "", "A Kegbot Server. Accepted, but this version keeps all drinks in --store and sends none."
-)
-flags.DEFINE_string("api_key", "", "The key for --api_url. Accepted, but not used by this version.")
 
 
 def _number(name: str, default: float, text: str, *, low: float = 0.0, high: float = 1e9) -> None:
@@ -158,7 +157,8 @@ def address_by_flags() -> tuple[str, int]:
 def serve(service: runner.Service) -> int | None:
     """Open the store, listen, and serve until told to end."""
     rules, address, token = rules_by_flags(), address_by_flags(), kegnet_token(service.path)
-    normal = "starting"
+    settings = server_by_flags(service.path)
+    status = _Status(service)
     cores: list[Core] = []
     try:
         # First, for a second core must leave no trace. Nobody is served before the loop runs.
@@ -175,9 +175,15 @@ def serve(service: runner.Service) -> int | None:
             "runs: stop it, or choose another --kb_core_bind_addr"
         ) from None
     try:
-        store = Store(service.path(FLAGS.store) if FLAGS.store else default_path(), boot_id=boot_id())
-        core = Core(service.loop, store, rules, on_trouble=lambda trouble: service.status(trouble or normal))
-        _introduce(store, core)
+        store = Store(
+            service.path(FLAGS.store) if FLAGS.store else default_path(),
+            boot_id=boot_id(),
+            server_url=server_key(settings.url) if settings else "",
+        )
+        store.server_store().become_current()
+        server = _server(service, store, settings, rules, status) if settings else None
+        core = Core(service.loop, store, rules, on_trouble=status.of_store, server=server)
+        _introduce(store, core, settings)
     except StoreError as error:
         hub.close()
         raise runner.StartError(str(error)) from None
@@ -186,8 +192,7 @@ def serve(service: runner.Service) -> int | None:
     shown = shown_address(*hub.address)
     log.info("Listening for apps on %s", shown)
     log.info("All threads started. (It is one thread: kegnet, flows and store take turns in it.)")
-    normal = f"listening on {shown}, store {store.path}"
-    service.ready(normal)
+    service.ready(status.begin(f"listening on {shown}, store {store.path}"))
     service.loop.run()
     core.close()
     log.info("Ended. Flows under way stay open in the store.")
@@ -199,10 +204,51 @@ def main(argv: Sequence[str]) -> int:
     return runner.main(serve, module=__name__, argv=argv, usage=__doc__, max_positional=0)
 
 
-def _introduce(store: Store, core: Core) -> None:
+class _Status:
+    """What the status line says: the store's trouble or else what is normal, and how the Kegbot Server is."""
+
+    def __init__(self, service: runner.Service) -> None:
+        self._service = service
+        self._normal = "starting"
+        self._trouble = ""
+        self._server = ""
+
+    def begin(self, normal: str) -> str:
+        """From now on this is normal; the status line."""
+        self._normal = normal
+        return self._text()
+
+    def of_store(self, trouble: str) -> None:
+        self._trouble = trouble
+        self._service.status(self._text())
+
+    def of_server(self, text: str) -> None:
+        self._server = text
+        self._service.status(self._text(), logged=False)  # the log has more to say of it
+
+    def _text(self) -> str:
+        return "; ".join(filter(None, (self._trouble or self._normal, self._server)))
+
+
+def _server(
+    service: runner.Service, store: Store, settings: ServerSettings, rules: Rules, status: _Status
+) -> ServerLink:
+    return ServerLink(
+        service.loop,
+        store.server_store(),
+        settings,
+        usual_ml_per_tick=rules.default_ml_per_tick,
+        on_status=status.of_server,
+    )
+
+
+def _introduce(store: Store, core: Core, settings: ServerSettings | None) -> None:
     log.info("Store is %s, drinks so far: %d", store.path, store.count_drinks())
-    if FLAGS.api_url or FLAGS.api_key:
-        log.warning("--api_url and --api_key are accepted, but this version sends nothing to a Kegbot Server")
+    server = store.server_store()
+    if settings is not None:
+        log.info("Kegbot Server is %s, drinks to be sent: %d", settings.url, server.counts().total)
+    if elsewhere := server.count_elsewhere():
+        log.warning("Drinks that wait for another Kegbot Server: %d; see: kegbot_admin.py outbox", elsewhere)
     log.info("Taps found: %d (a meter becomes a tap when it is first heard)", len(core.taps))
     for tap in core.taps:
         relay = f", relay {tap.relay_name}" if tap.relay_name else ""

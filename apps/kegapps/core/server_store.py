@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from kegapps.core.database import explained, transaction
-from kegapps.core.outbox import Counts, Delivery, Entry, Route, State
+from kegapps.core.outbox import Counts, Delivered, Entry, Route, State
 from kegapps.server.calls import Pour
 from kegapps.server.form_api import ServerTap
 
@@ -93,22 +93,34 @@ class ServerStore:
             ).fetchone()
         return int(count)
 
-    def write(self, results: Iterable[Entry | Delivery], *, now_unix_s: float) -> None:
-        """Keep what became of entries, all or nothing; what a person has settled meanwhile stays settled."""
+    def write(
+        self, results: Iterable[Entry | Delivered], *, now_unix_s: float, newest_drink_id: str | None = None
+    ) -> None:
+        """Keep what became of entries, all or nothing; what a person has settled meanwhile stays settled.
+
+        `newest_drink_id`: the server's newest drink that is known.
+        """
         with self._writing() as db:
+            if newest_drink_id is not None:
+                db.execute(
+                    "insert or replace into server_state values (?, 'newest_drink_id', ?)",
+                    (self._server_url, newest_drink_id),
+                )
             for result in results:
-                if isinstance(result, Delivery):
+                if isinstance(result, Delivered):
                     self._deliver(db, result, now_unix_s)
                 else:
                     _update(db, result)
 
-    def is_delivered(self, server_drink_id: str) -> bool:
-        """The server's drink of this number is known to be one of ours."""
+    def delivered_among(self, server_drink_ids: Iterable[str]) -> frozenset[str]:
+        """Those of the server's drinks that are known to be ours."""
         with self._reading() as db:
-            return bool(
-                db.execute(
+            return frozenset(
+                drink_id
+                for drink_id in server_drink_ids
+                if db.execute(
                     "select 1 from deliveries where server_url = ? and server_drink_id = ?",
-                    (self._server_url, server_drink_id),
+                    (self._server_url, drink_id),
                 ).fetchone()
             )
 
@@ -209,7 +221,7 @@ class ServerStore:
         with explained(self._path), transaction(self._database()):
             yield self._database()
 
-    def _deliver(self, db: sqlite3.Connection, delivery: Delivery, now_unix_s: float) -> None:
+    def _deliver(self, db: sqlite3.Connection, delivery: Delivered, now_unix_s: float) -> None:
         db.execute("delete from outbox where drink_id = ?", (delivery.drink_id,))
         db.execute(
             "insert or replace into deliveries values (?, ?, ?, ?, ?)",

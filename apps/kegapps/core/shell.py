@@ -10,16 +10,18 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 from kegapps.core.database import StoreError
-from kegapps.core.effects import Effect, Say
+from kegapps.core.effects import AskToken, Effect, Keep, Say
 from kegapps.core.engine import Engine
-from kegapps.core.model import Flow, Now, Setup, Tap
+from kegapps.core.model import Flow, Now, Tap, Temperature, TokenAnswer
 from kegapps.core.pending import Pending
 from kegapps.core.report import StoreState, core_report
 from kegapps.core.rules import Rules
 from kegapps.core.schema import SCHEMA_VERSION
+from kegapps.core.server_link import Listener, ServerLink
 from kegapps.core.store import Store
 from kegapps.daemon import version
 from kegapps.daemon.loop import Loop, Timer
@@ -41,8 +43,19 @@ LINGER_S: Final = 0.15
 class Core:
     """One engine between its store and kegnet. Raises StoreError if the store cannot be read at the start."""
 
-    def __init__(self, loop: Loop, store: Store, rules: Rules, *, on_trouble: Callable[[str], None]) -> None:
-        """`on_trouble` is told in one line why nothing can be stored, and "" when that is over."""
+    def __init__(
+        self,
+        loop: Loop,
+        store: Store,
+        rules: Rules,
+        *,
+        on_trouble: Callable[[str], None],
+        server: ServerLink | None = None,
+    ) -> None:
+        """`on_trouble` is told in one line why nothing can be stored, and "" when that is over.
+
+        `server`: the Kegbot Server, if there is one; the core owns it from now on.
+        """
         self._loop = loop
         self._store = store
         self._rules = rules
@@ -60,7 +73,15 @@ class Core:
         self._setup_is_old = False
         now = self._now()
         memory = store.load_memory(now)
-        self._engine = Engine(rules, store.load_setup(), memory, now=now, new_uuid=lambda: str(uuid.uuid4()))
+        self._server = server
+        self._engine = Engine(
+            rules,
+            store.load_setup(),
+            memory,
+            now=now,
+            new_uuid=lambda: str(uuid.uuid4()),
+            asks_server=server is not None,
+        )
         self._pending = Pending(memory.flows)
 
     @property
@@ -76,6 +97,8 @@ class Core:
     def serve(self, hub: Hub) -> None:
         """Take events from `hub`, which the core owns from now on, and announce there."""
         self._hub = hub
+        if self._server is not None:
+            self._server.begin(Listener(on_token=self._take_token_answer, on_taps=self._take_server_taps))
         self._turn_soon()
 
     def close(self) -> None:
@@ -97,6 +120,8 @@ class Core:
             log.error("ending with %d drinks that the store would not take", self._pending.drinks)
         if self._hub is not None:
             self._hub.close()
+        if self._server is not None:
+            self._server.close()
         self._store.close()
 
     # Turns
@@ -120,7 +145,7 @@ class Core:
     def _turn(self) -> None:
         self._turn_due = False
         inbox, self._inbox = self._inbox, []
-        if inbox and self._stalled_s is None:
+        if (inbox or self._setup_is_old) and self._stalled_s is None:
             self._notice_edits()
         now = self._now()
         asking: dict[str, None] = {}
@@ -140,8 +165,13 @@ class Core:
 
     def _take(self, effects: list[Effect]) -> None:
         for effect in effects:
-            if isinstance(effect, Say):
-                self._say(effect)
+            match effect:
+                case Say():
+                    self._say(effect)
+                case AskToken() if self._server is not None:
+                    self._server.ask_token(effect.device, effect.token)
+                case Keep(record=Temperature() as temperature) if self._server is not None:
+                    self._server.tell_temperature(temperature)
         self._pending.add(effects)
         if self._stalled_s is not None:
             self._close_valves_while_stalled()
@@ -170,11 +200,15 @@ class Core:
 
     def _notice_edits(self) -> None:
         try:
-            if self._store.changed_elsewhere() or self._setup_is_old:
+            edited = self._store.changed_elsewhere()
+            if edited or self._setup_is_old:
                 setup = self._store.load_setup()
-                self._engine.use(Setup(taps={**self._pending.changes.taps, **setup.taps}, users=setup.users))
+                self._engine.use(replace(setup, taps={**self._pending.changes.taps, **setup.taps}))
                 self._setup_is_old = False
+            if edited:
                 log.info("taps and tokens read again: the store was edited")
+                if self._server is not None:
+                    self._server.outbox_edited()
         except StoreError as error:
             self._stall(error)
 
@@ -188,6 +222,8 @@ class Core:
         if self._stalled_s is not None:
             self._recover()
         self._announce(self._pending.stored(drink_ids))
+        if drink_ids and self._server is not None:
+            self._server.drinks_stored()
 
     def _stall(self, error: StoreError) -> None:
         if self._stalled_s is None:
@@ -225,12 +261,23 @@ class Core:
         self._trouble = trouble
         self._on_trouble(trouble)
 
+    # The Kegbot Server
+
+    def _take_token_answer(self, device: str, token: str, answer: TokenAnswer | None) -> None:
+        self._take(self._engine.answer(device, token, answer, self._now()))
+        self._turn_soon()
+
+    def _take_server_taps(self) -> None:
+        self._setup_is_old = True
+        self._turn_soon()
+
     # Announcing
 
     def _report(self, asking: Iterable[str], now: Now) -> None:
         """Tell those who asked how we are; what is told of is on the disk, as far as it takes anything."""
         if self._hub is None:
             return
+        server, outbox = self._server.report() if self._server is not None else (None, None)
         report = core_report(
             version=version.number(),
             pid=os.getpid(),
@@ -247,6 +294,8 @@ class Core:
             ),
             clients=self._hub.clients,
             now=now,
+            server=server,
+            outbox=outbox,
         )
         try:
             for peer in asking:

@@ -55,11 +55,12 @@ class Service:
         self._on_ready()
         self._ping()
 
-    def status(self, text: str) -> None:
-        """Show `text` (one line) as what the program is doing, and log it if it changed."""
+    def status(self, text: str, *, logged: bool = True) -> None:
+        """Show `text` (one line) as what the program is doing, and log it if it changed, unless `logged` is false."""
         if text != self._status:
             self._status = text
-            log.info("status: %s", text)
+            if logged:
+                log.info("status: %s", text)
             self._notifier.status(text)
 
     def path(self, path: str) -> str:

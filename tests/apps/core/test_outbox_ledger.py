@@ -11,7 +11,7 @@ import pytest
 from kegapps.core.ledger import Ledger
 from kegapps.core.ledger_rules import LedgerError
 from kegapps.core.model import Drink, Tap
-from kegapps.core.outbox import Delivery, State
+from kegapps.core.outbox import Delivered, State
 from kegapps.core.pending import Changes
 from kegapps.core.server_store import ServerStore
 from kegapps.core.store import Store
@@ -89,7 +89,7 @@ def test_the_oldest_goes_first_and_one_that_waits_holds_up_no_other(cellar: Cell
 
 
 def test_a_next_try_further_away_than_any_was_written_by_a_wrong_clock_and_is_due(cellar: Cellar) -> None:
-    cellar.server.write([Delivery(drink_id=n) for n in (2, 3)], now_unix_s=START_UNIX_S)
+    cellar.server.write([Delivered(drink_id=n) for n in (2, 3)], now_unix_s=START_UNIX_S)
     cellar.set(1, State.WAITING)
     assert cellar.server.next_entry(START_UNIX_S, longest_wait_s=3600.0) is None
     assert cellar.server.next_entry(START_UNIX_S - 1, longest_wait_s=3600.0) is not None
@@ -185,7 +185,7 @@ def test_drinks_of_before_the_server_can_be_added(tmp_path: Path) -> None:
 def test_an_edit_that_makes_no_sense_is_refused(
     edit: Callable[[object], object], reason: str, cellar: Cellar
 ) -> None:
-    cellar.server.write([Delivery(drink_id=3, server_drink_id="77")], now_unix_s=START_UNIX_S)
+    cellar.server.write([Delivered(drink_id=3, server_drink_id="77")], now_unix_s=START_UNIX_S)
     with pytest.raises(LedgerError, match=reason):
         edit(cellar.ledger.outbox)
 

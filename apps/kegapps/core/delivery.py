@@ -1,0 +1,190 @@
+"""What becomes of a drink in the outbox: how it is sent, and what each answer makes of it.
+
+Knows entries, verdicts and time. Must not know the store, sockets, or when the server can be reached (`dispatch`).
+Source: shared/kegbot-server-api.md, sections 4 and 7. The form API takes the same drink twice as two drinks: that a
+request is about to leave is written down before it does, and as long as its outcome is not known the server is asked
+whether it has the drink before that is sent again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from kegapps.core.effects import Say
+from kegapps.core.outbox import Delivered, Entry, Route, State
+from kegapps.server import form_api, verdicts
+from kegapps.server.answers import AnswerError
+from kegapps.server.calls import Answer, Call
+from kegapps.server.form_api import ServerTap
+from kegapps.server.look import Attempt, Found, find_drink, look_calls
+from kegapps.server.verdicts import Asked, Kind, Verdict
+
+LOOK_AFTER_S: Final = 5.0
+"""A server that was cut off in the middle may still be about to record the drink: it is not asked sooner."""
+LONGEST_WAIT_S: Final = 3600.0
+"""No entry is ever to wait for longer."""
+_GONE: Final = frozenset({404, 405, 410})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What an answer makes of an entry."""
+
+    record: Entry | Delivered
+    says: tuple[Say, ...] = ()
+    newest_drink_id: str | None = None
+    """The newest drink that the server told of; None: it told of none."""
+
+
+def must_look(entry: Entry) -> bool:
+    """The server has to be asked whether it has this drink before that is sent."""
+    return entry.sent_unix_s is not None
+
+
+def about_to_send(entry: Entry, *, now_unix_s: float, known_id: str | None) -> Entry:
+    """The entry as it has to be on disk before the request leaves."""
+    return replace(entry, sent_unix_s=now_unix_s, sent_by=Route.FORM, known_id=known_id)
+
+
+def post(entry: Entry, *, now_unix_s: float, taps: Sequence[ServerTap]) -> Call:
+    """The request that records it."""
+    server_ml_per_tick = next(
+        (tap.ml_per_tick for tap in taps if tap.meter_name == entry.pour.meter_name and tap.has_meter), None
+    )
+    return form_api.post_drink(
+        entry.pour,
+        now_unix_s=now_unix_s,
+        server_ml_per_tick=server_ml_per_tick,
+        with_user=not entry.without_user,
+    )
+
+
+def posted(entry: Entry, answer: Answer, *, now_unix_s: float, jitter: float) -> tuple[Result, Verdict]:
+    """What the answer to `post` makes of it. `jitter` is a random number from 0 to 1."""
+    username = None if entry.without_user else entry.pour.username
+    verdict = verdicts.judge(answer, Asked.DRINK, username=username, server_errors=entry.errors)
+    if verdict.kind is Kind.DONE:
+        drink_id = form_api.read_drink(answer.body).id
+        return _delivered(entry, drink_id, "", newest_drink_id=drink_id), verdict
+    if not verdict.may_be_stored:
+        entry = replace(entry, sent_unix_s=None, sent_by=None, known_id=None)
+    if verdict.kind is Kind.STOP or (answer.status is None and not answer.sent):
+        return Result(record=replace(entry, state=State.WAITING)), verdict  # no fault of this drink
+    after = _failed(entry, answer, verdict, now_unix_s, jitter)
+    return Result(record=after, says=_said(entry, after, verdict)), verdict
+
+
+def look_at(number: int) -> Call | None:
+    """The request that asks whether the server has it: the first, the second ..; None: there is no other."""
+    calls = look_calls()
+    return calls[number] if number < len(calls) else None
+
+
+def ids_told(answer: Answer) -> tuple[str, ...]:
+    """The drinks that the answer to a look is about."""
+    try:
+        return tuple(drink.id for drink in form_api.read_drinks(answer.body)[0])
+    except AnswerError:
+        return ()
+
+
+def looked(
+    entry: Entry,
+    answer: Answer,
+    *,
+    number: int,
+    taken: Collection[str],
+    taps: Sequence[ServerTap],
+    now_unix_s: float,
+    jitter: float,
+) -> Result | None:
+    """What the answer to look `number` makes of it; None: ask the next.
+
+    `taken`: those of `ids_told` that are known to be other drinks of ours.
+    """
+    attempt = Attempt(
+        pour=entry.pour, sent_unix_s=entry.sent_unix_s or now_unix_s, after_drink_id=entry.known_id
+    )
+    look = find_drink(answer, attempt, now_unix_s=now_unix_s, taken=taken, taps=taps)
+    if look.found is Found.FOUND:
+        remark = "it was there already: the answer had been lost"
+        return _delivered(entry, look.drink_id or "", remark, newest_drink_id=look.newest_drink_id)
+    unsent = replace(
+        entry, state=State.WAITING, sent_unix_s=None, sent_by=None, known_id=None, next_unix_s=0.0
+    )
+    if look.found is Found.ABSENT:
+        return Result(record=unsent, newest_drink_id=look.newest_drink_id)
+    if look_at(number + 1) is not None:
+        return None
+    if look.newest_drink_id is not None or answer.status in _GONE:
+        # It can never be told. A drink twice is listed for all to see; one that is lost is not.
+        text = f"Drink {entry.drink_id} is sent again, though the server may have it: {look.reason}"
+        return Result(record=unsent, says=(Say(level=logging.WARNING, text=text),))
+    wait_s = verdicts.delay_s(Kind.LOOK, entry.attempts + 1, jitter) or LOOK_AFTER_S
+    return Result(
+        record=replace(
+            entry,
+            state=State.LOOKING,
+            reason=f"the server may have it, and cannot be asked: {look.reason}",
+            attempts=entry.attempts + 1,
+            next_unix_s=now_unix_s + wait_s,
+        )
+    )
+
+
+def is_servers_fault(answer: Answer, verdict: Verdict) -> bool:
+    """Whatever was asked, no other question would have been answered either."""
+    return bool(answer.error) or answer.status in (429, 502, 503, 504) or verdict.kind is Kind.STOP
+
+
+def _failed(entry: Entry, answer: Answer, verdict: Verdict, now_unix_s: float, jitter: float) -> Entry:
+    wait_s = verdicts.delay_s(verdict.kind, entry.attempts + 1, jitter, verdict.retry_after_s) or 0.0
+    state = {Kind.HOLD: State.HELD, Kind.DEAD: State.DEAD}.get(verdict.kind, State.WAITING)
+    if verdict.may_be_stored:
+        state, wait_s = State.LOOKING, max(wait_s, LOOK_AFTER_S)
+    errors = entry.errors + 1 if answer.status == 500 else 0
+    without_user = entry.without_user or verdict.kind is Kind.WITHOUT_USER
+    if entry.without_user and answer.status == 500:
+        without_user, errors = False, 0  # then the user is not the cause
+    return replace(
+        entry,
+        state=state,
+        reason=verdict.reason,
+        attempts=entry.attempts + 1,
+        next_unix_s=now_unix_s + min(wait_s, LONGEST_WAIT_S),
+        without_user=without_user,
+        errors=errors,
+    )
+
+
+def _said(before: Entry, after: Entry, verdict: Verdict) -> tuple[Say, ...]:
+    """Once of each trouble."""
+    drink = f"Drink {after.drink_id}"
+    if after.without_user and not before.without_user:
+        text = f"{drink} is sent without its user {after.pour.username}: {verdict.reason}"
+        return (Say(level=logging.WARNING, text=text),)
+    if (before.state, before.reason) == (after.state, after.reason):
+        return ()
+    if after.state is State.DEAD:
+        text = f"{drink} cannot be delivered: {verdict.reason}; see: kegbot_admin.py outbox"
+        return (Say(level=logging.ERROR, text=text),)
+    what = "is held" if after.state is State.HELD else "waits"
+    return (Say(level=logging.WARNING, text=f"{drink} {what}: {verdict.reason}"),)
+
+
+def _delivered(entry: Entry, drink_id: str, remark: str, *, newest_drink_id: str | None) -> Result:
+    if entry.without_user:
+        remark = "; ".join(
+            filter(None, (remark, f"without its user {entry.pour.username}, whom the server refuses"))
+        )
+    number = f" as {drink_id}" if drink_id else ""
+    told = f" ({remark})" if remark else ""
+    text = f"Drink {entry.drink_id} is on the Kegbot Server{number}{told}"
+    return Result(
+        record=Delivered(drink_id=entry.drink_id, server_drink_id=drink_id, remark=remark),
+        says=(Say(level=logging.INFO, text=text),),
+        newest_drink_id=newest_drink_id,
+    )
