@@ -90,6 +90,7 @@ DECIDING = {
         "server/commands",
         "server/event_api",
         "server/form_api",
+        "server/http_answer",
         "server/look",
         "server/probe",
         "server/route",

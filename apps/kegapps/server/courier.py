@@ -82,12 +82,18 @@ class Courier:
                 return
             self._callbacks.popleft()(answer)
 
+    def _answer(self, call: Call) -> Answer:
+        try:
+            return exchange(self.url, self._api_key, call)
+        except Exception as error:  # noqa: BLE001 - a thread that died would hold up all drinks without a word
+            return Answer(error=f"this call failed here: {type(error).__name__}", sent=True)
+
     def _talk(self) -> None:
         # In the thread; it alone writes to and closes its end, so that a descriptor is never written to after
         # its number went to another file.
         with self._wakes:
             while (call := self._calls.get()) is not None and not self._closed:
-                self._answers.put(exchange(self.url, self._api_key, call))
+                self._answers.put(self._answer(call))
                 try:
                     self._wakes.send(b"\0")
                 except BlockingIOError:

@@ -120,6 +120,7 @@ courier.perform(form_api.get_taps(), print)
 loop.call_later(float(sys.argv[2]), loop.stop)
 print("waiting", flush=True)
 loop.run()
+assert not {"ssl", "http.client", "email"} & set(sys.modules)  # megabytes that plain http has no use for
 """
 
 
