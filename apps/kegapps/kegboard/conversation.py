@@ -80,6 +80,7 @@ class Conversation:
         self._opened_s = self._heard_s = now_s
         self._pings = 0
         self.hello = None
+        self._celsius.clear()  # a thermometer that was without power shows 85.0, however warm it was before
 
     def heard(self, message: Message, now_s: float) -> Iterator[AppEvent | Remark]:
         """What to tell the core. Nothing while the firmware is too old."""

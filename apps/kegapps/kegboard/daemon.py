@@ -1,7 +1,8 @@
-"""Passes on what a Kegboard says to the core, and the core's relay commands to the board.
+"""Passes on what Kegboards say to the core, and the core's relay commands to the boards.
 
-A board that is missing, late, unplugged or silent is waited for; a core that is not there yet is sent what was
-kept for it when it comes. `master.py status` shows which of these it is. A board whose firmware is older than
+One program serves all boards of a machine: --kegboard_device=auto finds them, and those that come later. A board
+that is missing, late, unplugged or silent is waited for; a core that is not there yet is sent what was kept for it
+when it comes. `master.py status` shows which of these it is. A board whose firmware is older than
 --required_firmware_version is not listened to; it is tried again every 5 s, for it may be swapped or updated.
 
 """
@@ -9,26 +10,38 @@ kept for it when it comes. `master.py status` shows which of these it is. A boar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from absl import flags
 
 from kegapps.daemon import runner
 from kegapps.kegboard.bridge import Bridge
+from kegapps.kegboard.devices import parse_devices
 from kegapps.kegboard.paths import Paths
 from kegapps.kegboard.port import missing_directory
+from kegapps.kegboard.roster import Naming, check_name, parse_names
 from kegapps.kegnet.address import DEFAULT_ADDRESS, parse_address
 from kegapps.kegnet.token_flag import kegnet_token
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("kegboard_device", "/dev/ttyUSB0", "Serial device of the board.")
 flags.DEFINE_string(
-    "kegboard_name", "kegboard", "What the board's meters, sensors and relays are called: NAME.flow0."
+    "kegboard_device",
+    "/dev/ttyUSB0",
+    "Serial device of the board; or several, separated by commas; or a pattern, such as '/dev/ttyUSB*'; or auto: "
+    "whatever says hello on a serial port, each board once.",
+)
+flags.DEFINE_string(
+    "kegboard_name",
+    "kegboard",
+    "What the meters, sensors and relays of the one board are called: NAME.flow0. Of several boards, one with a "
+    "serial number is called NAME- and the last eight characters of that.",
+)
+flags.DEFINE_list(
+    "kegboard_names",
+    [],
+    "Names of your own: SERIAL=NAME or DEVICE=NAME, separated by commas.",
 )
 flags.DEFINE_string("kb_core_addr", DEFAULT_ADDRESS, "Where the core listens: host:port, or the port alone.")
 flags.DEFINE_integer("required_firmware_version", 7, "Oldest firmware to listen to.", 0, 65535)
-
-MAX_NAME: Final = 64
 
 
 def main(argv: Sequence[str]) -> int:
@@ -36,23 +49,35 @@ def main(argv: Sequence[str]) -> int:
     paths = Paths()
 
     def serve(service: runner.Service) -> int | None:
-        device, name = paths.absolute(FLAGS.kegboard_device), FLAGS.kegboard_name
-        if not FLAGS.kegboard_device:
-            raise runner.UsageError("--kegboard_device: name the board's serial device, such as /dev/ttyUSB0")
-        if folder := missing_directory(device):
-            raise runner.StartError(f"--kegboard_device={device}: no such directory: {folder}")
-        if not 0 < len(name) <= MAX_NAME or not (name.isascii() and name.isprintable()) or " " in name:
-            raise runner.UsageError(f"--kegboard_name={name!r}: expected a short name such as kegboard")
+        try:
+            wanted = parse_devices(FLAGS.kegboard_device, paths.absolute)
+        except ValueError as error:
+            raise runner.UsageError(f"--kegboard_device: {error}") from None
+        for device in wanted.paths:
+            # What is plugged in later makes its directories below /dev itself.
+            if not device.startswith("/dev/") and (folder := missing_directory(device)):
+                raise runner.StartError(f"--kegboard_device={device}: no such directory: {folder}")
+        try:
+            check_name(FLAGS.kegboard_name)
+        except ValueError as error:
+            raise runner.UsageError(f"--kegboard_name={error}") from None
+        try:
+            given = parse_names(FLAGS.kegboard_names)
+        except ValueError as error:
+            raise runner.UsageError(f"--kegboard_names: {error}") from None
+        naming = Naming(name=FLAGS.kegboard_name, single=wanted.single and not given, given=given)
         try:
             core = parse_address(FLAGS.kb_core_addr)
         except ValueError as error:
             raise runner.UsageError(f"--kb_core_addr: {error}") from None
         required = FLAGS.required_firmware_version
         token = kegnet_token(paths.absolute)
-        board = Bridge(service, device=device, name=name, core=core, required_firmware=required, token=token)
-        board.start()
+        bridge = Bridge(
+            service, wanted=wanted, naming=naming, core=core, required_firmware=required, token=token
+        )
+        bridge.start()
         service.loop.run()
-        board.farewell()
+        bridge.farewell()
         return None
 
     return runner.main(serve, module=__name__, argv=argv, usage=__doc__, max_positional=0)

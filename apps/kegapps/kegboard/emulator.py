@@ -225,14 +225,11 @@ class _Unplugging:
         self._line = line
         self._done = done
         self._until_s = loop.now_s() + DRAIN_S
-        self._quiet = 0
         self._timer: Timer | None = None
 
     def look(self) -> None:
         """Finish if it is time."""
-        # Twice, for the kernel hands bytes from one end to the other with a little delay.
-        self._quiet = 0 if self._line.unread_bytes() else self._quiet + 1
-        if self._quiet > 2 or not self._line.connected or self._loop.now_s() >= self._until_s:
+        if self._line.all_read or not self._line.connected or self._loop.now_s() >= self._until_s:
             self.finish()
             return
         self._timer = self._loop.call_later(LOOK_S, self.look)

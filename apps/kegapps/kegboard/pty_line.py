@@ -8,8 +8,6 @@ watched meanwhile: the line looks every 50 ms whether that is over. It costs not
 
 from __future__ import annotations
 
-import array
-import fcntl
 import os
 import select
 import stat
@@ -88,7 +86,7 @@ class PtyLine:
         """Make the device disappear; a host that has it open reads an end of file. Harmless if unplugged."""
         if not self.plugged:
             return
-        unread_bytes = self.unread_bytes()
+        unread_bytes = _on_slave(self.device, _take_unread)
         if self._look is not None:
             self._look.cancel()
         self._loop.unwatch(self._master)
@@ -100,9 +98,10 @@ class PtyLine:
             self.connected = False
             self._on_close(unread_bytes)
 
-    def unread_bytes(self) -> int:
-        """How much of what was sent waits for the host to read it."""
-        return _on_slave(self.device, _count_unread) if self.plugged else 0
+    @property
+    def all_read(self) -> bool:
+        """True if nothing of what was sent waits for the host to read it."""
+        return not self.plugged or not _on_slave(self.device, _is_unread)
 
     def send(self, data: bytes) -> bool:
         """To the host, without waiting; True if all of it went on the line."""
@@ -160,14 +159,26 @@ def _on_slave(device: str, act: Callable[[int], int]) -> int:
         os.close(slave)
 
 
-def _count_unread(slave: int) -> int:
-    count = array.array("i", [0])
-    fcntl.ioctl(slave, termios.FIONREAD, count)
-    return count[0]
+def _is_unread(slave: int) -> int:
+    # Unlike asking for their number, this waits for bytes that are on their way between the two ends.
+    poll = select.poll()
+    poll.register(slave, select.POLLIN)
+    return any(ready & select.POLLIN for _, ready in poll.poll(0))
+
+
+def _take_unread(slave: int) -> int:
+    """Reads it all; how many bytes that was."""
+    taken = 0
+    try:
+        while data := os.read(slave, READ_BYTES):
+            taken += len(data)
+    except OSError:
+        pass  # that was all
+    return taken
 
 
 def _forget_unread(slave: int) -> int:
-    unread_bytes = _count_unread(slave)
+    unread_bytes = _take_unread(slave)
     termios.tcflush(slave, termios.TCIOFLUSH)
     _make_raw(slave)
     return unread_bytes

@@ -6,6 +6,7 @@ Knows messages. Must not know where they come from.
 from __future__ import annotations
 
 import dataclasses
+from datetime import datetime, timedelta
 from typing import Any
 
 from kegapps.kbsp.messages import (
@@ -49,6 +50,24 @@ def describe(message: Message) -> str:
         case _:
             fields = dataclasses.asdict(message).items()
             return " ".join(f"{name}={value}" for name, value in fields if value is not None)
+
+
+def introduce(hello: Hello, *, now: datetime, before: str) -> str:
+    """What a board says about itself, for a status that stays: `before` is the text of its hello before.
+
+    The time of its boot is the same text for every heartbeat, or each of them would be a line in the log.
+    """
+    parts = [f"firmware {hello.firmware_version}"]
+    if hello.serial_number is not None:
+        parts.append(f"serial {hello.serial_number or 'not set'}")
+    if hello.uptime_s is not None:
+        try:
+            booted = now - timedelta(seconds=hello.uptime_s)
+        except OverflowError:
+            booted = datetime.min + timedelta(days=1)
+        texts = [f"up since {booted + timedelta(minutes=step):%Y-%m-%d %H:%M}" for step in (0, -1, 1)]
+        parts.append(next((text for text in texts if before.endswith(text)), texts[0]))
+    return ", ".join(parts)
 
 
 def as_json(message: Message) -> dict[str, Any]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 import tty
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from kegapps.daemon.loop import Loop
 from kegapps.kbsp import codec, payloads
 from kegapps.kbsp.codec import encode
-from kegapps.kbsp.messages import Hello, MeterStatus, Ping
+from kegapps.kbsp.messages import Hello, MeterStatus, Ping, SetOutput
 from kegapps.kegboard.bridge import Bridge
-from kegapps.kegnet.events import Event, MeterUpdate
+from kegapps.kegboard.devices import Wanted
+from kegapps.kegboard.roster import Naming
+from kegapps.kegnet.events import BoardStatus, Event, MeterUpdate, SetRelayOutputEvent
 from kegapps.kegnet.hub import Hub
 from tests.apps.kegboard.programs import DEADLINE_S
 
@@ -26,7 +30,8 @@ OLD_HELLO = Hello(firmware_version=17, serial_number="")
 class Stage:
     """A daemon, its core and a hand-played board in one loop; stands in for the runner's service, too."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, stranger: bool = False) -> None:
+        """`stranger`: the device was not named, it only matches a pattern."""
         self.ahead_s = 0.0
         self.loop = Loop(lambda: time.monotonic() + self.ahead_s)
         self.states: list[str] = []
@@ -36,10 +41,12 @@ class Stage:
         os.set_blocking(self.master, False)
         self._slave = slave
         self.hub = Hub(self.loop, ("127.0.0.1", 0), on_event=lambda event, _: self.events.append(event))
+        self.path = os.ttyname(slave)
+        patterns = (f"{self.path[:-1]}[{self.path[-1]}]",)
         self.daemon = Bridge(
             self,  # type: ignore[arg-type]
-            device=os.ttyname(slave),
-            name="kegboard",
+            wanted=Wanted(patterns=patterns) if stranger else Wanted(paths=(self.path,)),
+            naming=Naming(name="kegboard", single=not stranger),
             core=("127.0.0.1", self.hub.address[1]),
             required_firmware=7,
         )
@@ -54,6 +61,9 @@ class Stage:
 
     def say(self, *messages: Hello | MeterStatus) -> None:
         os.write(self.master, b"".join(map(encode, messages)))
+
+    def readings(self) -> list[int]:
+        return [event.reading for event in self.events if isinstance(event, MeterUpdate)]
 
     def heard(self) -> bytes:
         try:
@@ -83,10 +93,31 @@ class Stage:
         os.close(self.master)
         os.close(self._slave)
 
+    def told(self) -> list[str]:
+        return [event.state for event in self.events if isinstance(event, BoardStatus)]
+
+    def free(self) -> bool:
+        """True if another program could open the device now."""
+        fd = os.open(self.path, os.O_RDWR | os.O_NOCTTY)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(fd)
+        return True
+
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
     stage = Stage()
+    yield stage
+    stage.close()
+
+
+@pytest.fixture
+def port_of_a_stranger() -> Iterator[Stage]:
+    stage = Stage(stranger=True)
     yield stage
     stage.close()
 
@@ -136,10 +167,138 @@ def test_the_reading_behind_a_frame_cut_short_does_not_wait_for_the_heartbeat(st
     reading = MeterStatus(meter_name="flow0", reading_ticks=7)
     os.write(stage.master, codec.frame(payloads.METER_STATUS, bytes(112))[:30] + encode(reading))
     stage.serve()
-    assert stage.events == []
+    assert stage.readings() == []
     stage.ahead_s += 0.3
     deadline_s = time.monotonic() + DEADLINE_S
-    while not stage.events:
+    while not stage.readings():
         assert time.monotonic() < deadline_s
         stage.loop.run_once(0.02)
-    assert [event.reading for event in stage.events if isinstance(event, MeterUpdate)] == [7]
+    assert stage.readings() == [7]
+
+
+def test_a_port_that_never_says_hello_is_left_alone_released_and_tried_again_ten_minutes_later(
+    port_of_a_stranger: Stage,
+) -> None:
+    stage = port_of_a_stranger
+    os.write(stage.master, b"login: ")
+    stage.serve()
+    assert not stage.free()
+    stage.ahead_s += 26
+    stage.until("left alone: nothing on it says hello")
+    assert stage.free()
+    stage.heard()
+    stage.ahead_s += 590
+    stage.serve()
+    assert stage.free()
+    assert stage.heard() == b""
+    stage.ahead_s += 20
+    stage.serve()
+    assert stage.heard() == PING
+    stage.say(HELLO)
+    stage.until("boards online: kegboard")
+
+
+def test_what_a_board_says_before_its_hello_is_passed_on_when_it_has_said_which_it_is(
+    port_of_a_stranger: Stage,
+) -> None:
+    stage = port_of_a_stranger
+    stage.say(
+        MeterStatus(meter_name="flow0", reading_ticks=5), MeterStatus(meter_name="flow0", reading_ticks=9)
+    )
+    stage.serve()
+    assert stage.readings() == []
+    stage.ahead_s += 1
+    stage.say(Hello(firmware_version=18, serial_number="KB-0000-0000-deadbeef", uptime_ms=5000))
+    while len(stage.readings()) < 2:
+        stage.loop.run_once(0.02)
+    updates = [event for event in stage.events if isinstance(event, MeterUpdate)]
+    assert [(u.tap_name, u.reading) for u in updates] == [("kegboard-deadbeef.flow0", t) for t in (5, 9)]
+    assert all(1 <= update.age_s < 30 for update in updates)
+
+
+def test_a_board_is_told_of_when_it_changes_and_every_ten_seconds(stage: Stage) -> None:
+    stage.say(HELLO)
+    stage.until("firmware 18")
+    stage.serve()
+    assert stage.told() == ["online"]
+    for beats in (2, 3):
+        stage.ahead_s += 10.1
+        stage.say(HELLO)
+        while len(stage.told()) < beats:
+            stage.loop.run_once(0.02)
+    stage.ahead_s += 26
+    while stage.told()[-1] != "silent":
+        stage.loop.run_once(0.02)
+    assert set(stage.told()[:-1]) == {"online"}
+
+
+def test_what_the_core_switched_on_is_off_when_the_core_is_lost(stage: Stage) -> None:
+    stage.say(HELLO)
+    stage.until("firmware 18")
+    while not stage.hub.clients:
+        stage.loop.run_once(0.02)
+    stage.hub.broadcast(SetRelayOutputEvent(output_name="kegboard.relay1", output_mode="enabled"))
+    stage.ahead_s += 1
+    stage.serve()
+    heard = stage.heard()
+    assert heard.endswith(encode(SetOutput(output_id=1, output_mode=1)))
+    stage.hub.close()
+    stage.until("core not reached")
+    stage.serve()
+    assert stage.heard() == encode(SetOutput(output_id=1, output_mode=0))
+
+
+def test_an_output_that_was_on_when_the_line_was_lost_is_switched_off_when_the_board_is_back(
+    stage: Stage,
+) -> None:
+    stage.say(HELLO)
+    stage.until("firmware 18")
+    while not stage.hub.clients:
+        stage.loop.run_once(0.02)
+    stage.hub.broadcast(SetRelayOutputEvent(output_name="kegboard.relay1", output_mode="enabled"))
+    stage.serve()
+    stage.ahead_s += 26
+    stage.until("no word from it")
+    stage.serve()
+    stage.heard()
+    stage.say(HELLO)
+    stage.until_now("firmware 18")
+    stage.ahead_s += 1
+    stage.serve()
+    assert stage.heard().endswith(encode(SetOutput(output_id=1, output_mode=0)))
+
+
+def test_nothing_is_looked_at_again_and_again_while_no_device_is_there(tmp_path: Path) -> None:
+    loop = Loop()
+    hub = Hub(loop, ("127.0.0.1", 0), on_event=lambda *_: None)
+    service = Quiet(loop)
+    bridge = Bridge(
+        service,  # type: ignore[arg-type]
+        wanted=Wanted(paths=(str(tmp_path / "board"),), patterns=(str(tmp_path / "port*"),)),
+        naming=Naming(name="kegboard", single=False),
+        core=("127.0.0.1", hub.address[1]),
+        required_firmware=7,
+    )
+    bridge.start()
+    while not hub.clients:
+        loop.run_once(0.02)
+    loop.run_once(0.2)
+    due_s = loop._wait_s()
+    assert due_s is not None
+    assert due_s > 5  # the next is the word to the core that is due every 10 s
+    bridge.farewell()
+    hub.close()
+    loop.close()
+
+
+class Quiet:
+    """The runner's service, for a program whose words do not matter."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+
+    def ready(self, status: str = "") -> None:
+        """Nobody waits for it."""
+
+    def status(self, text: str) -> None:
+        """Nobody reads it."""
