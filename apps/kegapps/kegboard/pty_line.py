@@ -19,6 +19,9 @@ from typing import Final
 from kegapps.daemon.loop import READ, Loop, Timer
 
 LOOK_EVERY_S: Final = 0.05
+OPENING_S: Final = (
+    0.01  # programs throw away what came before they had set up the line; no board is that quick
+)
 READ_BYTES: Final = 4096
 
 
@@ -119,6 +122,12 @@ class PtyLine:
         self._look = self._loop.call_later(LOOK_EVERY_S, self._look_for_host)
 
     def _look_for_host(self) -> None:
+        if _hung_up(self._master):
+            self._look_again()
+            return
+        self._look = self._loop.call_later(OPENING_S, self._host_is_there)
+
+    def _host_is_there(self) -> None:
         if _hung_up(self._master):
             self._look_again()
             return
