@@ -183,6 +183,8 @@ class Facts:
     """All of it. None: there is nothing of the kind, or it was not looked at; `timeouts` tells which took too long."""
 
     master: MasterFacts
+    uid: int = 0
+    """Who looks."""
     processes: tuple[Process, ...] = ()
     devices: Mapping[str, DeviceFacts] = field(default_factory=dict)
     probes: Mapping[str, ProbeFacts] = field(default_factory=dict)

@@ -73,7 +73,7 @@ class Gathering:
         self._wish = wish
         self._on_done = on_done
         self._errands = Errands(loop)
-        self._facts = Facts(master=MasterFacts(program=wish.master))
+        self._facts = Facts(master=MasterFacts(program=wish.master), uid=os.geteuid())
         self._settings = self._choose(self._facts.processes, self._facts.master, lambda *_: None)
         self._paths: dict[str, tuple[str, ...]] = {}
         self.done = False

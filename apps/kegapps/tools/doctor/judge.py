@@ -23,7 +23,7 @@ from kegapps.tools.doctor.settings import Settings
 
 def judge(facts: Facts, settings: Settings, paths: Mapping[str, tuple[str, ...]]) -> list[Finding]:
     """All findings. `paths`: what each board's --kegboard_device means just now."""
-    store = judge_store.findings(facts)
+    store = judge_store.findings(facts, settings)
     store_cut = is_cut(store, Link.STORE)
     master = judge_master.findings(facts, settings, store_cut=store_cut)
     master_cut = is_cut(master, Link.MASTER)

@@ -55,10 +55,10 @@ def _no_report(core: CoreFacts, settings: Settings, *, master_cut: bool, store_c
                 "run the doctor as the core's user (sudo), or name its token with --kegnet_token_file",
             )
         case "silent" if _is_core(core.listener):
-            return hint(
+            return trouble(
                 _LINK,
-                f"on {at} listens a core that does not know this question: {who}",
-                "master.py restart kegbot_core",
+                f"{who} listens on {at}, but does not answer: it hangs, or is of an older version",
+                "see its log, then: master.py restart kegbot_core",
             )
         case "silent":
             return trouble(

@@ -60,8 +60,11 @@ def app_finding(master: MasterFacts, program: str) -> Mapping[str, Any] | None:
 
 
 def _alone(facts: Facts, settings: Settings, why: str, *, store_cut: bool) -> Finding:
-    """Without a master the programs may run all the same."""
+    """Without a master that tells something the programs may run all the same."""
     running = _of_this_kegerator(facts, settings)
+    masters = {p.pid: p for p in facts.processes if p.program == "master"}
+    if master := next((masters[p.parent_pid] for p in running if p.parent_pid in masters), None):
+        return _mute(master, facts.master.problem, is_ours=master.uid == facts.uid or facts.uid == 0)
     if running:
         names = listed(process(p.program, p.pid) for p in running)
         return ok(_LINK, f"{plain(why)}; {names} run{'s' if len(running) == 1 else ''} without it")
@@ -80,6 +83,22 @@ def _alone(facts: Facts, settings: Settings, why: str, *, store_cut: bool) -> Fi
             "master.py start; if it is elsewhere, name it with --master_config and --pidfile_dir",
         )
     return trouble(_LINK, f"{why}, and nothing of the stack runs", "master.py start")
+
+
+def _mute(master: Process, problem: str, *, is_ours: bool) -> Finding:
+    """The master that runs the programs does not say how it is."""
+    who = process("the master", master.pid)
+    if not is_ours:
+        return unknown(
+            _LINK,
+            f"{who} is user {master.user}'s and tells nobody else how it is",
+            "run the doctor with sudo",
+        )
+    return trouble(
+        _LINK,
+        f"{who} does not tell how it is: {plain(problem) or 'no master answers there'}",
+        f"see kegbot_master.log; if it is stopped, kill -CONT {master.pid} lets it go on",
+    )
 
 
 def _of_this_kegerator(facts: Facts, settings: Settings) -> list[Process]:

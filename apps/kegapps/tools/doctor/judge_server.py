@@ -20,10 +20,26 @@ def server_findings(
     facts: Facts, settings: Settings, taps: Sequence[Mapping[str, Any]] | None
 ) -> list[Finding]:
     """What is to be said of the server. `taps`: those of the core, or None."""
-    link = Link.SERVER
     if settings.api_url is None:
-        return [ok(link, "none is configured (--api_url): drinks stay in the store")]
-    server = facts.server
+        return [ok(Link.SERVER, "none is configured (--api_url): drinks stay in the store")]
+    return [*_server(facts, settings, taps), *_key(settings)]
+
+
+def _key(settings: Settings) -> list[Finding]:
+    if not settings.key_is_public:
+        return []
+    return [
+        hint(
+            Link.SERVER,
+            "the API key is on kegbot_core's command line, where every user of this machine can read it",
+            "write it into a file of mode 0600 and give kegbot_core --api_key_file instead",
+        )
+    ]
+
+
+def _server(facts: Facts, settings: Settings, taps: Sequence[Mapping[str, Any]] | None) -> list[Finding]:
+    link, server = Link.SERVER, facts.server
+    assert settings.api_url is not None
     url = plain(settings.api_url.value)
     if server is None:
         return [

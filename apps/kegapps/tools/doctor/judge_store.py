@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from kegapps.tools.doctor.facts import Facts, StoreFacts
 from kegapps.tools.doctor.finding import Finding, Link, hint, ok, trouble, unknown
+from kegapps.tools.doctor.settings import Settings
 from kegapps.tools.doctor.wording import plain, process, size
 
 _LINK: Final = Link.STORE
@@ -20,7 +21,7 @@ SCARCE_INODES: Final = 100
 OTHER_STORE: Final = "restore a backup, or name another file with --store (it is left as it is)"
 
 
-def findings(facts: Facts) -> list[Finding]:
+def findings(facts: Facts, settings: Settings) -> list[Finding]:
     """What is to be said of the store."""
     store = facts.store
     if store is None:
@@ -32,7 +33,7 @@ def findings(facts: Facts) -> list[Finding]:
             )
         ]
     told = facts.core.report.get("store", {}) if facts.core and facts.core.report else {}
-    found = _file(store, told)
+    found = _file(store, told, is_meant=settings.store is not None or settings.core_process is not None)
     if all(finding.level != "trouble" for finding in found) and told.get("trouble"):
         found.insert(
             0, trouble(_LINK, f"the core says: {plain(told['trouble'])}", _cure_of(str(told["trouble"])))
@@ -40,9 +41,9 @@ def findings(facts: Facts) -> list[Finding]:
     return found
 
 
-def _file(store: StoreFacts, told: Mapping[str, Any]) -> list[Finding]:
+def _file(store: StoreFacts, told: Mapping[str, Any], *, is_meant: bool) -> list[Finding]:
     if not store.exists:
-        return [_missing(store)]
+        return [_missing(store, is_meant=is_meant)]
     if not store.is_file:
         return [trouble(_LINK, f"{store.path} is not a file", "name a file with --store")]
     if damage := _damage(store):
@@ -50,15 +51,16 @@ def _file(store: StoreFacts, told: Mapping[str, Any]) -> list[Finding]:
     troubles = [finding for finding in (_rights(store), _room(store)) if finding is not None]
     if troubles:
         return troubles
-    if store.unread and store.may_read is False and store.may_write is None:
+    if store.unread and store.holder_pid is None and store.user != store.owner:
         return [
             unknown(_LINK, f"{store.path} cannot be looked at: {store.unread}", "run the doctor with sudo")
         ]
     return [_well(store, told), *_hints(store)]
 
 
-def _missing(store: StoreFacts) -> Finding:
-    if store.may_write is False:
+def _missing(store: StoreFacts, *, is_meant: bool) -> Finding:
+    """`is_meant`: a core runs or is configured with it; otherwise it is just where one would be."""
+    if store.may_write is False and is_meant:
         return trouble(
             _LINK,
             f"there is no {store.path}, and {store.user} may not make it",

@@ -62,6 +62,8 @@ class Settings:
     api_key: Setting | None = None
     api_key_file: Setting | None = None
     token_file: Setting | None = None
+    key_is_public: bool = False
+    """The key is on a command line, where every user of the machine can read it."""
     core_process: Process | None = None
     other_cores: tuple[Process, ...] = ()
     """Cores that run and are not meant."""
@@ -111,6 +113,7 @@ def choose(
         api_key=_pick("api_key", sources),
         api_key_file=_pick("api_key_file", sources),
         token_file=_pick("kegnet_token_file", sources),
+        key_is_public=core is not None and core.process is not None and _has_key(core.process.argv),
         core_process=core.process if core else None,
         other_cores=tuple(c.process for c in cores if c is not core and c.process is not None),
     )
@@ -233,6 +236,10 @@ def _pick(flag: str, sources: Iterable[_Source]) -> Setting | None:
         if source.values.get(flag):
             return Setting(value=source.values[flag], origin=source.origin)
     return None
+
+
+def _has_key(argv: Sequence[str]) -> bool:
+    return any(word.lstrip("-").partition("=")[0] == "api_key" for word in argv[1:] if word.startswith("-"))
 
 
 def _absolute(flag: str, value: str, folder: str) -> str:

@@ -20,8 +20,8 @@ _INDENT: Final = _LEVEL_WIDTH + _LINK_WIDTH + 4
 
 
 def as_text(findings: Sequence[Finding], settings: Settings, *, user: str, colours: bool, width: int) -> str:
-    """The whole answer, `width` columns wide."""
-    lines = [f"looked at as user {user}:", *_settings_lines(settings), ""]
+    """The whole answer, `width` columns wide; `user` is whose rights were looked at."""
+    lines = [f"This was looked at, with the rights of user {user}:", *_settings_lines(settings), ""]
     before: Link | None = None
     for finding in findings:
         lines += _lines(finding, repeated=finding.link is before, colours=colours, width=width)
