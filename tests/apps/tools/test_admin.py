@@ -106,7 +106,11 @@ def test_the_store_can_be_edited_while_the_core_does_not_run(store: Path) -> Non
 @pytest.mark.parametrize(
     ("words", "status", "reason"),
     [
-        ((), 2, "nothing to do: expected taps, drinks, users, tokens, kegs, temperatures, outbox, export, backup or watch"),
+        (
+            (),
+            2,
+            "nothing to do: expected taps, drinks, users, tokens, kegs, temperatures, outbox, export, backup or watch",
+        ),
         (("beers",), 2, "beers: expected taps, drinks"),
         (("drinks", "add"), 2, "drinks add: expected list"),
         (("users", "add"), 2, "users add: expected NAME"),

@@ -22,7 +22,8 @@ class Process:
     user: str
     program: str
     """The script without `.py`, such as `kegbot_core`."""
-    argv: tuple[str, ...]
+    argv: tuple[str, ...] = field(repr=False)
+    """Not shown: may hold a key."""
     folder: str = ""
     """What its relative paths mean; empty if unknown."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)

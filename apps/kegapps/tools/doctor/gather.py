@@ -100,13 +100,16 @@ class Gathering:
         def look() -> tuple[MasterFacts, Settings, dict[str, tuple[str, ...]]]:
             master = self._look_at_master()
             settings = self._choose(found, master, flagfile)
-            devices = {board.device.value for board in settings.boards}
+            devices = {b.device.value for b in settings.boards if look_device.is_known(b.device.value)}
             return master, settings, {device: tuple(look_device.paths(device)) for device in devices}
 
         def late() -> None:
             self._facts = replace(self._facts, timeouts=frozenset({"master"}))
             settings = self._choose(found, self._facts.master, lambda *_: None)
-            self._ask_the_rest((self._facts.master, settings, {}))
+            # A pattern is not known to match nothing, just because there was no time to look.
+            devices = {b.device.value for b in settings.boards if look_device.is_known(b.device.value)}
+            plain: dict[str, tuple[str, ...]] = {p: (p,) for p in devices if look_device.is_plain(p)}
+            self._ask_the_rest((self._facts.master, settings, plain))
 
         self._send("master", look, MASTER_S, self._ask_the_rest, late)
 

@@ -30,9 +30,11 @@ def judge(facts: Facts, settings: Settings, paths: Mapping[str, tuple[str, ...]]
     report = facts.core.report if facts.core and facts.core.report else {}
     boards: list[Finding] = []
     for board in settings.boards:
-        devices = paths.get(board.device.value, ())
+        devices = paths.get(board.device.value)
         boards += judge_device.findings(facts, board, devices)
-        boards += judge_board.findings(facts, board, devices, report.get("boards", ()), master_cut=master_cut)
+        boards += judge_board.findings(
+            facts, board, devices or (), report.get("boards", ()), master_cut=master_cut
+        )
     core = judge_core.findings(facts, settings, master_cut=master_cut, store_cut=store_cut)
     taps = _taps(facts)
     before = first_cut([*master, *boards, *core, *store])

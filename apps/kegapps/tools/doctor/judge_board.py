@@ -34,7 +34,7 @@ def findings(
     name = board.name.value
     usable = [path for path in paths if is_usable(facts.devices.get(path))]
     if not usable:
-        return [unknown(_LINK, f"{name}: unknown because its device is not usable")]
+        return [unknown(_LINK, f"{name}: unknown because of its device")]
     rows = [row for row in told if row.get("board_name") == name or row.get("device") in usable]
     if board.process is not None:
         return [_told(row) for row in rows] or [_untold(facts, board)]

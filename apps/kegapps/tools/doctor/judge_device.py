@@ -16,9 +16,15 @@ _LINK: Final = Link.DEVICE
 BY_ID: Final = "/dev/serial/by-id/"
 
 
-def findings(facts: Facts, board: BoardSettings, paths: tuple[str, ...]) -> list[Finding]:
-    """What is to be said of the devices of one board daemon; `paths` is what its --kegboard_device means now."""
+def findings(facts: Facts, board: BoardSettings, paths: tuple[str, ...] | None) -> list[Finding]:
+    """What is to be said of the devices of one board daemon.
+
+    `paths` is what its --kegboard_device means now, None if that is not known.
+    """
     wanted = board.device.value
+    if paths is None:
+        text = f"which device is meant by {plain(wanted)} ({board.device.origin}) could not be found out"
+        return [unknown(_LINK, text, "run the doctor with sudo, or name it with --kegboard_device")]
     if not paths:
         what = "no board is plugged in" if wanted == "auto" else f"nothing matches {wanted}"
         return [trouble(_LINK, f"{what} (--kegboard_device={wanted})", _find_it(()))]

@@ -28,7 +28,17 @@ def paths(device: str) -> list[str]:
             p for pattern in CANDIDATES for p in glob.glob(pattern)
         )
     device = os.path.expanduser(device)
-    return sorted(glob.glob(device)) if glob.has_magic(device) else [device]
+    return [device] if is_plain(device) else sorted(glob.glob(device))
+
+
+def is_plain(device: str) -> bool:
+    """True for a path, false for a pattern and `auto`."""
+    return device != "auto" and not glob.has_magic(device)
+
+
+def is_known(device: str) -> bool:
+    """False for a relative path: it means something in a folder that is not ours to know."""
+    return device == "auto" or os.path.isabs(os.path.expanduser(device))
 
 
 def look_at(path: str, user: rights.User) -> DeviceFacts:

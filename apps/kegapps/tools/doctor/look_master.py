@@ -52,7 +52,10 @@ def _flags_of(process: Process) -> list[str]:
 
 def ask(program: str, flags: Sequence[str]) -> MasterFacts:
     """What `master.py` says with these flags."""
-    asked = [_start(program, [verb, "--json", *flags]) for verb in ("status", "configtest")]
+    try:
+        asked = [_start(program, [verb, "--json", *flags]) for verb in ("status", "configtest")]
+    except OSError as error:
+        return MasterFacts(program=program, problem=f"{program} cannot be run: {error.strerror}")
     end_s = time.monotonic() + PATIENCE_S
     (status, problem), (tested, config_problem) = (_answer(process, end_s) for process in asked)
     apps = tested.get("apps", []) if tested else []

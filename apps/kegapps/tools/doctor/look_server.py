@@ -9,7 +9,6 @@ import time
 from dataclasses import replace
 from typing import Final
 
-from kegapps.server.exchange import exchange
 from kegapps.server.probe import Finding, Probe, State
 from kegapps.server.url import parse_api_key, parse_api_url
 from kegapps.tools.doctor.facts import ServerFacts
@@ -22,6 +21,10 @@ MAX_KEY_FILE_BYTES: Final = 4096
 
 def ask(settings: Settings) -> ServerFacts:
     """What the server says within PATIENCE_S, and the time that looking up its name takes."""
+    from kegapps.server.exchange import (
+        exchange,
+    )  # brings http.client and ssl along: only in the child, if at all
+
     assert settings.api_url is not None
     shown = settings.api_url.value
     try:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.apps.core.bar import FLOW1, reading
-from tests.apps.tools.doctor.kegerator import Kegerator
+from tests.apps.tools.doctor.kegerator import DOCTOR, Kegerator
 
 
 @pytest.fixture
@@ -42,3 +45,14 @@ def coreless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kegerator]:
         made.board()
         made.daemon()
         yield made
+
+
+@pytest.fixture
+def as_nobody() -> list[str]:
+    """Words before a command that make it another user's."""
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        pytest.skip("needs root and setpriv to become somebody else")
+    words = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+    if subprocess.run([*words, *DOCTOR, "--version"], capture_output=True, check=False).returncode:
+        pytest.skip("another user cannot run this Python")
+    return words
