@@ -100,7 +100,7 @@ def _answers(core: CoreFacts) -> Finding:
     return ok(
         _LINK,
         f"{process(CORE, report.get('pid', 0))} answers on {core.address}, version {plain(report.get('version'), 40)}; "
-        f"taps: {listed(plain(tap.get('name'), 64) for tap in report.get('taps', []))}",
+        f"taps: {listed(sorted(plain(tap.get('name'), 64) for tap in report.get('taps', [])))}",
     )
 
 
