@@ -306,6 +306,8 @@ class Dispatch:
             return verdict.kind is not Kind.DONE
         if job.purpose is not Purpose.DRINK and answer.status in (404, 405, 410):
             return False  # a server that does not have this is not the wrong one for that
+        if job.purpose is Purpose.LOOK and answer.status in (401, 403):
+            return False  # nor is the key that may not ask this: what it may do is asked by the probe
         return delivery.is_servers_fault(answer, verdict)
 
     def _learn_newest(self, drink_id: str | None) -> None:

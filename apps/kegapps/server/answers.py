@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, NoReturn
 
@@ -20,7 +19,7 @@ _MAX_WHOLE: Final = 2**63 - 1  # what a database column holds
 # 2012 writes ...:12Z, since 1.x an offset and a fraction. Without either it would be some local time.
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:?\d\d)", re.ASCII)
 
-Data = Mapping[str, Any]
+Data = dict[str, Any]
 
 
 class AnswerError(ValueError):

@@ -34,7 +34,8 @@ class Call:
 
     method: str
     path: str
-    """Below the API's URL (`taps/kegboard.flow0`) or, with a slash in front, from the server's root. Quoted."""
+    """Below the API's URL (`taps/kegboard.flow0`), beside it (`../drinks`) or, with a slash in front, from the
+    server's root. Quoted."""
     form: tuple[tuple[str, str], ...] = ()
     """Parameters: in the query of a GET, in the body of a POST."""
     json: Mapping[str, Any] | None = None
@@ -43,6 +44,8 @@ class Call:
     """Beside those every request has. Not shown: may hold a secret."""
     with_key: bool = True
     """Send the API key along."""
+    key_as_password: bool = False
+    """Send it as today's own API wants it: HTTP Basic, user `api`."""
     timeout_s: float = DEFAULT_TIMEOUT_S
     """From the first attempt to connect to the last byte of the answer."""
 

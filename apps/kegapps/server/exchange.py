@@ -7,6 +7,7 @@ answer. Redirects are not followed and the environment's proxies not asked: the 
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
 import socket
@@ -123,7 +124,10 @@ def _request(url: ApiUrl, api_key: str | None, call: Call) -> bytes:
         **call.headers,
     }
     if call.with_key and api_key is not None:
-        headers["X-Kegbot-Api-Key"] = api_key
+        if call.key_as_password:
+            headers["Authorization"] = f"Basic {base64.b64encode(f'api:{api_key}'.encode()).decode()}"
+        else:
+            headers["X-Kegbot-Api-Key"] = api_key
     if call.json is not None:
         headers["Content-Type"] = "application/json"
         body = json.dumps(call.json, allow_nan=False).encode("ascii")

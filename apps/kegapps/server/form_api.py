@@ -94,6 +94,12 @@ def get_drinks() -> Call:
     return Call(method="GET", path="drinks")
 
 
+def get_drinks_of_today() -> Call:
+    """The last hundred drinks, newest first, by today's own API beside /api/v1/ (section 5)."""
+    form = (("page_size", str(LAST_DRINKS)),)
+    return Call(method="GET", path="../drinks", form=form, key_as_password=True)
+
+
 def get_token(device: str, value: str) -> Call:
     """Whose token it is. Asked in lower case: 2012 keeps them so, and since 1.x the match is exact."""
     return Call(method="GET", path=f"auth-tokens/{quote(device, safe='')}/{quote(value.lower(), safe='')}")
@@ -163,11 +169,15 @@ def read_drink(body: bytes) -> ServerDrink:
 
 
 def read_drinks(body: bytes) -> tuple[tuple[ServerDrink, ...], bool]:
-    """The drinks in an answer to `get_events`, `get_status` or `get_drinks`, newest first; True if there may be older.
+    """The drinks in an answer to `get_events`, `get_status`, `get_drinks` or `get_drinks_of_today`, newest first.
 
-    Raises AnswerError.
+    And whether there may be older ones. Raises AnswerError.
     """
     data = answers.parse(body)
+    if "results" in data:
+        return tuple(_drink_of_today(drink) for drink in answers.objects_in(data, "results")), bool(
+            data.get("next")
+        )
     if "objects" not in data:
         entries, limit = _in_status(data, "drinks"), LAST_STATUS_DRINKS
     else:
@@ -219,6 +229,13 @@ def _drink(drink: Data) -> ServerDrink:
         time_unix_s=answers.time_in(drink, "time" if "time" in drink else "pour_time"),
         keg_id=answers.id_in(drink, "keg_id"),
         username=None if username in ("", GUEST) else username,
+    )
+
+
+def _drink_of_today(drink: Data) -> ServerDrink:
+    nested = {name: answers.object_in(drink, name) for name in ("user", "keg") if drink.get(name) is not None}
+    return _drink(
+        drink | {"user_id": nested.get("user", {}).get("username"), "keg_id": nested.get("keg", {}).get("id")}
     )
 
 

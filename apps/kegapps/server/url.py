@@ -46,8 +46,12 @@ class ApiUrl:
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     def target(self, path: str) -> str:
-        """The path of a request: `path` below this URL or, if it begins with a slash, from the server's root."""
-        return path if path.startswith("/") else self.path + path
+        """The path of a request: `path` below this URL, beside its last part (`../`), or from the root (`/`)."""
+        if path.startswith("/"):
+            return path
+        if path.startswith("../"):
+            return self.path.rstrip("/").rpartition("/")[0] + path.removeprefix("..")
+        return self.path + path
 
     def with_path(self, path: str) -> ApiUrl:
         """The same server, another path."""

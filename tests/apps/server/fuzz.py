@@ -58,6 +58,7 @@ BODIES: Final[tuple[Any, ...]] = (
     {"error": {"code": "ServerError", "message": "User matching query does not exist."}},
     {"error": {"code": "NotFoundError", "message": "Meter is inactive"}, "meta": {"result": "error"}},
     {"next": None, "results": [{"id": 1, "name": "Main Tap"}]},
+    {"next": "more", "results": [{**DRINK, "user": {"username": "guest"}, "keg": {"id": 1}}]},
     {"detail": "Not found."},
     {"error": "setup_required"},
     {"pairing": {"state": "allowed", "token": "kbe_0123456789"}},

@@ -204,6 +204,22 @@ def posted(
 
 
 @pytest.mark.parametrize("generation", ["2012", "1.x", "today"])
+@pytest.mark.parametrize("others", [3, 40])
+def test_a_drink_is_found_below_many_that_came_after_it(generation: str, others: int) -> None:
+    script = [*[None] * 1, Fault.LOST]
+    with Emulator(generation, faults=Faults(script), site=Site(private=True)) as emulator:
+        now_unix_s = time.time()
+        ours, later = pour(1000), [form_api.post_drink(pour(5), now_unix_s=now_unix_s)] * others
+        lost = form_api.post_drink(ours, now_unix_s=now_unix_s)
+        first, _, *_ = ask(emulator.url, emulator.key, later[0], lost, *later)
+        known = form_api.read_drink(first.body).id
+        attempt = Attempt(pour=ours, sent_unix_s=now_unix_s, after_drink_id=known)
+        assert looked(emulator, attempt).drink_id == "2"
+        other = replace(attempt, pour=replace(ours, ticks=1001))
+        assert looked(emulator, other).found is Found.ABSENT
+
+
+@pytest.mark.parametrize("generation", ["2012", "1.x", "today"])
 @pytest.mark.parametrize("skew_s", [0.0, -400 * 86400.0])
 def test_answers_lost_in_every_way_make_neither_double_nor_loss(generation: str, skew_s: float) -> None:
     script = (

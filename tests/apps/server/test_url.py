@@ -68,6 +68,8 @@ def test_a_path_is_joined_below_the_url_or_from_the_root() -> None:
     url = parse_api_url("http://bar/kegbot/api/v1/")
     assert url.target("taps/kegboard.flow0") == "/kegbot/api/v1/taps/kegboard.flow0"
     assert url.target("/kegbot/api/kegboard-event") == "/kegbot/api/kegboard-event"
+    assert url.target("../drinks") == "/kegbot/api/drinks"
+    assert parse_api_url("http://bar/").target("../drinks") == "/drinks"
     assert str(url.with_path("/api/")) == "http://bar/api/"
 
 

@@ -99,7 +99,7 @@ class Emulator:
                     return self.form_api.answer(request, endpoint)
                 if endpoint == "kegboard-event":
                     return self.events.answer(request)
-                return own_api.answer(self.site, request, endpoint)
+                return own_api.answer(self.site, self.memory, request, endpoint)
             return web_page(404)
 
     def draw(self, method: str) -> Fault | None:
