@@ -14,12 +14,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from kegapps.daemon.loop import Loop
 from kegapps.kegboard.control import connect
 from kegapps.kegnet.events import Event, MeterUpdate
 from kegapps.kegnet.hub import Hub
+
+Entered = TypeVar("Entered")
 
 SCRIPTS: Final = Path(__file__).resolve().parents[3] / "scripts"
 DEADLINE_S: Final = 20.0
@@ -194,6 +196,10 @@ class Bar:
         core = RecordingCore(port)
         self._stack.callback(core.close)
         return core
+
+    def enter(self, context: contextlib.AbstractContextManager[Entered]) -> Entered:
+        """Anything else that ends with the test."""
+        return self._stack.enter_context(context)
 
     def run(self, script: str, *arguments: str) -> Program:
         """Any program of ours."""
