@@ -7,7 +7,7 @@ ports, sockets or clocks: time is an argument, monotonic seconds.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from kegapps.kbsp.messages import AuthToken, Hello, Message, MeterStatus, OneWirePresence, TemperatureReading
@@ -29,6 +29,9 @@ HOTTEST_C: Final = 125.0
 POWER_ON_C: Final = 85.0
 NEAR_C: Final = 5.0
 OUTPUTS: Final = 6
+HELLO_S: Final = 1.0
+"""So long a board that is asked for its hello may take: its tune alone is 0.26 s."""
+MAX_EARLY: Final = 64
 MAX_NAMES: Final = 64  # a board has 6 meters and a few sensors; a line gone mad must not fill the memory
 LONGEST_UPTIME_S: Final = 3e9  # 95 years; the number of days on the wire could be any
 # A board's resonator and our clock may differ by this much over a long absence.
@@ -47,7 +50,9 @@ class Conversation:
 
     Odometers: a board counts from 0 after every boot. Only a boot that we know to lie behind the last reading we
     passed on makes the core's last reading obsolete; then 0 is sent before the next reading, so that the first
-    ticks count in full. Guessed wrongly, the same 0 would count a whole beer twice.
+    ticks count in full. Guessed wrongly, the same 0 would count a whole beer twice. So what comes on a fresh line
+    before the hello waits for it, though not for long: a board that lost its power meanwhile, and stands beyond the
+    core's last reading already, would look as if it had gone on counting.
     """
 
     def __init__(self, *, name: str, required_firmware: int) -> None:
@@ -68,6 +73,9 @@ class Conversation:
         self._blind_since_s: float | None = None
         self._blind_before_s: dict[str, float] = {}
         self._celsius: dict[str, float] = {}
+        # What came before the hello of this line, and what was still waiting when an earlier line was lost.
+        self._early: list[tuple[Message, float]] = []
+        self._left: list[tuple[Message, float]] = []
 
     def opened(self, now_s: float) -> None:
         """The line is open; nothing was heard on it yet."""
@@ -81,6 +89,8 @@ class Conversation:
         self._pings = 0
         self.hello = None
         self._celsius.clear()  # a thermometer that was without power shows 85.0, however warm it was before
+        # The hello to come says nothing about these: the board may be another by then.
+        self._left, self._early = [*self._left, *self._early][-MAX_EARLY:], []
 
     def heard(self, message: Message, now_s: float) -> Iterator[AppEvent | Remark]:
         """What to tell the core. Nothing while the firmware is too old."""
@@ -88,11 +98,36 @@ class Conversation:
         if self._blind_since_s is not None:
             self._blind_s += now_s - self._blind_since_s
             self._blind_since_s = None
+        left, self._left = self._left, []
+        for earlier, then_s in left:
+            yield from self._told_late(earlier, then_s, now_s)
+        if self._may_wait(message):
+            self._early.append((message, now_s))
+            if now_s < self._opened_s + HELLO_S and len(self._early) < MAX_EARLY:
+                return
         if isinstance(message, Hello):
             self._hello(message, now_s)
-        elif self.too_old:
+        early, self._early = self._early or [(message, now_s)], []
+        for earlier, then_s in early:
+            yield from self._told_late(earlier, then_s, now_s)
+
+    def _told_late(self, message: Message, then_s: float, now_s: float) -> Iterator[AppEvent | Remark]:
+        for event in self._told(message, then_s):
+            if now_s > then_s and not isinstance(event, Remark):
+                yield replace(event, age_s=round(now_s - then_s, 3))
+            else:
+                yield event
+
+    def _may_wait(self, message: Message) -> bool:
+        """A reading whose boot is not known yet, or what came behind one."""
+        if self.hello is not None or self.too_old or isinstance(message, Hello):
+            return False
+        return isinstance(message, MeterStatus) or bool(self._early)
+
+    def _told(self, message: Message, now_s: float) -> Iterator[AppEvent | Remark]:
+        if self.too_old:
             return
-        elif isinstance(message, MeterStatus):
+        if isinstance(message, MeterStatus):
             yield from self._meter(message, now_s)
         elif isinstance(message, TemperatureReading):
             yield from self._temperature(message)

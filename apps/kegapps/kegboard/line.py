@@ -265,7 +265,7 @@ class Line:
                 self._crew.complain(event.text)
             else:
                 log.debug("%s", event)
-                self._crew.tell(replace(event, age_s=round(age_s, 3)) if age_s > 0 else event)
+                self._crew.tell(replace(event, age_s=round(event.age_s + age_s, 3)) if age_s > 0 else event)
         if isinstance(message, OutputStatus):
             log.info("%s: %s is %s", self._who(), message.output_name, "on" if message.enabled else "off")
         if self._talk.hello is not before and isinstance(message, Hello):
