@@ -35,10 +35,10 @@ def exchange(url: ApiUrl, api_key: str | None, call: Call) -> Answer:
     try:
         request = _request(url, api_key, call)
         sock = _connect(url, deadline)
-    except ValueError as error:
-        return Answer(error=f"this cannot be sent: {printable(str(error))}")
     except OSError as error:
         return Answer(error=_why_no_connection(url, call, error))
+    except ValueError as error:  # after OSError: an untrusted certificate is both
+        return Answer(error=f"this cannot be sent: {printable(str(error))}")
     with sock:
         return _converse(sock, request, deadline, url, call)
 
@@ -153,6 +153,7 @@ def _why_no_connection(url: ApiUrl, call: Call, error: OSError) -> str:
         return f"{url.authority} does not answer: no connection within {call.timeout_s:g} s"
     reason = printable(error.strerror or str(error) or type(error).__name__)
     if type(error).__name__ == "SSLCertVerificationError":
+        reason = printable(str(getattr(error, "verify_message", reason)))
         return f"the certificate of {url.authority} is not trusted: {reason}"
     if type(error).__name__.startswith("SSL"):
         return (
