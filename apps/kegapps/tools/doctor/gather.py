@@ -108,7 +108,9 @@ class Gathering:
             settings = self._choose(found, self._facts.master, lambda *_: None)
             # A pattern is not known to match nothing, just because there was no time to look.
             devices = {b.device.value for b in settings.boards if look_device.is_known(b.device.value)}
-            plain: dict[str, tuple[str, ...]] = {p: (p,) for p in devices if look_device.is_plain(p)}
+            plain: dict[str, tuple[str, ...]] = {
+                device: tuple(device.split(",")) for device in devices if look_device.is_plain(device)
+            }
             self._ask_the_rest((self._facts.master, settings, plain))
 
         self._send("master", look, MASTER_S, self._ask_the_rest, late)

@@ -35,7 +35,7 @@ def findings(
     usable = [path for path in paths if is_usable(facts.devices.get(path))]
     if not usable:
         return [unknown(_LINK, f"{name}: unknown because of its device")]
-    rows = [row for row in told if row.get("board_name") == name or row.get("device") in usable]
+    rows = [row for row in told if _is_of(row, name, usable, facts)]
     if board.process is not None:
         return [_told(row) for row in rows] or [_untold(facts, board)]
     found = []
@@ -50,6 +50,13 @@ def findings(
         else:
             found.append(_nobody_listens(f"{path}: nobody has asked the board"))
     return found
+
+
+def _is_of(row: Mapping[str, Any], name: str, paths: Sequence[str], facts: Facts) -> bool:
+    """Whether the core tells of a board of this daemon: its device, or its name, to which a daemon of several adds."""
+    device, told_name = row.get("device"), str(row.get("board_name"))
+    known = {*paths, *(facts.devices[path].real_path for path in paths)}
+    return device in known or told_name == name or told_name.startswith(f"{name}-")
 
 
 def _told(row: Mapping[str, Any]) -> Finding:

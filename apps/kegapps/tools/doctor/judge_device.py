@@ -5,11 +5,12 @@ Knows what can be wrong with a serial port on Linux, and the cures. Pure.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from kegapps.tools.doctor.facts import DeviceFacts, Facts, UsbFacts
-from kegapps.tools.doctor.finding import Finding, Link, hint, ok, trouble, unknown
-from kegapps.tools.doctor.settings import DAEMON, BoardSettings
+from kegapps.tools.doctor.finding import Finding, Level, Link, hint, ok, trouble, unknown
+from kegapps.tools.doctor.settings import AUTO, DAEMON, BoardSettings
 from kegapps.tools.doctor.wording import listed, plain, process
 
 _LINK: Final = Link.DEVICE
@@ -35,6 +36,10 @@ def findings(facts: Facts, board: BoardSettings, paths: tuple[str, ...] | None) 
             found.append(unknown(_LINK, f"{path} could not be looked at in time"))
         else:
             found += _device(device)
+    is_pattern = AUTO in wanted or any(mark in wanted for mark in "*?[")
+    if is_pattern and any(is_usable(facts.devices.get(path)) for path in paths):
+        # What matches a pattern need not be a board, so another program's port is none of our troubles.
+        found = [replace(f, level=Level.HINT) if f.level is Level.TROUBLE else f for f in found]
     return found
 
 

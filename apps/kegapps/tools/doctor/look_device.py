@@ -15,30 +15,40 @@ from typing import Final
 from kegapps.tools.doctor import rights
 from kegapps.tools.doctor.facts import DeviceFacts, Holder, UsbFacts
 from kegapps.tools.doctor.look_processes import holder, pids, user_name
+from kegapps.tools.doctor.settings import AUTO
 
 BY_ID: Final = "/dev/serial/by-id"
-CANDIDATES: Final = ("/dev/ttyUSB*", "/dev/ttyACM*")
+CANDIDATES: Final = (f"{BY_ID}/*", "/dev/ttyUSB*", "/dev/ttyACM*")
 _IGNORE: Final = ("ID_MM_DEVICE_IGNORE=1", "ID_MM_PORT_IGNORE=1")
 
 
 def paths(device: str) -> list[str]:
-    """What a `--kegboard_device` means just now: a path, the files that a glob matches, or all boards for `auto`."""
-    if device == "auto":
-        return sorted(glob.glob(f"{BY_ID}/*")) or sorted(
-            p for pattern in CANDIDATES for p in glob.glob(pattern)
-        )
-    device = os.path.expanduser(device)
-    return [device] if is_plain(device) else sorted(glob.glob(device))
+    """What a `--kegboard_device` means just now: paths, what patterns match, all serial ports for `auto`.
+
+    A device that has several names is one, by its lasting name if it has that.
+    """
+    found: dict[str, str] = {}
+    for word in filter(None, (word.strip() for word in device.split(","))):
+        for path in _matches(word):
+            found.setdefault(os.path.realpath(path), path)
+    return list(found.values())
 
 
 def is_plain(device: str) -> bool:
-    """True for a path, false for a pattern and `auto`."""
-    return device != "auto" and not glob.has_magic(device)
+    """True for paths, false if there is a pattern or `auto`."""
+    return AUTO not in device.split(",") and not glob.has_magic(device)
 
 
 def is_known(device: str) -> bool:
-    """False for a relative path: it means something in a folder that is not ours to know."""
-    return device == "auto" or os.path.isabs(os.path.expanduser(device))
+    """False if there is a relative path: it means something in a folder that is not ours to know."""
+    return all(word == AUTO or os.path.isabs(os.path.expanduser(word)) for word in device.split(","))
+
+
+def _matches(word: str) -> list[str]:
+    if word == AUTO:
+        return [path for pattern in CANDIDATES for path in sorted(glob.glob(pattern))]
+    word = os.path.expanduser(word)
+    return [word] if is_plain(word) else sorted(glob.glob(word))
 
 
 def look_at(path: str, user: rights.User) -> DeviceFacts:
@@ -60,7 +70,7 @@ def look_at(path: str, user: rights.User) -> DeviceFacts:
         "in_group": rights.in_group(user, status.st_gid),
         "holders": holders, "holders_complete": complete,
         "modem_manager_pid": _modem_manager() if usb else None,
-        "ignored_by_modem_manager": _ignored(status.st_rdev, real_path),
+        "ignored_by_modem_manager": is_ignored(status.st_rdev, real_path),
         "usb": usb, "by_id": _by_id(real_path),
     }  # fmt: skip
     return DeviceFacts(may_use=rights.may(user, path, os.R_OK | os.W_OK), **facts)  # type: ignore[arg-type]
@@ -91,7 +101,7 @@ def _line(path: str) -> str:
 
 
 def _others() -> tuple[str, ...]:
-    return tuple(paths("auto"))
+    return tuple(paths(AUTO))
 
 
 def _holders(real_path: str, status: os.stat_result) -> tuple[tuple[Holder, ...], bool]:
@@ -133,7 +143,7 @@ def _modem_manager() -> int | None:
     return None
 
 
-def _ignored(rdev: int, real_path: str, udev: str = "/run/udev/data", sys: str = "/sys") -> bool:
+def is_ignored(rdev: int, real_path: str, udev: str = "/run/udev/data", sys: str = "/sys") -> bool:
     """Whether udev has told ModemManager to leave the port, or the USB device behind it, alone."""
     notes = [f"{udev}/c{os.major(rdev)}:{os.minor(rdev)}"]
     folder = os.path.realpath(f"{sys}/class/tty/{os.path.basename(real_path)}/device")

@@ -79,8 +79,9 @@ def _wish(service: Service, script: str) -> Wish:
     own = {name: str(FLAGS[name].value) for name in _OWN if FLAGS[name].present}
     core_address()  # says so if it is none
     for name in _PATHS:
-        if own.get(name, "auto") not in ("", "auto"):
-            own[name] = service.path(own[name])
+        if own.get(name):
+            words = own[name].split(",") if name == "kegboard_device" else [own[name]]
+            own[name] = ",".join(word if word in ("", "auto") else service.path(word) for word in words)
     config = service.path(FLAGS.master_config) if FLAGS.master_config else None
     if config is not None and not os.path.exists(config):
         raise StartError(f"--master_config={config}: no such file")

@@ -243,6 +243,12 @@ def _has_key(argv: Sequence[str]) -> bool:
 
 
 def _absolute(flag: str, value: str, folder: str) -> str:
-    if flag not in _PATHS or not folder or not value or value.startswith(("/", "~")) or value == AUTO:
+    if flag not in _PATHS or not folder:
         return value
-    return posixpath.normpath(posixpath.join(folder, value))
+    words = value.split(",") if flag == "kegboard_device" else [value]
+    return ",".join(
+        word
+        if not word or word == AUTO or word.startswith("~")
+        else posixpath.normpath(posixpath.join(folder, word))
+        for word in words
+    )

@@ -1,0 +1,280 @@
+"""What is said of each link, from facts alone: hints, and what can hardly be caused on a machine without hardware."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from kegapps.tools.doctor.facts import (
+    CoreFacts,
+    DeviceFacts,
+    Facts,
+    Holder,
+    MasterFacts,
+    ProbeFacts,
+    Process,
+    ServerFacts,
+    StoreFacts,
+    UsbFacts,
+)
+from kegapps.tools.doctor.finding import Finding, Level, Link, first_cut
+from kegapps.tools.doctor.judge import judge
+from kegapps.tools.doctor.settings import BoardSettings, Setting, Settings
+from kegapps.tools.doctor.show import as_object, as_text, verdict
+from kegapps.tools.doctor.wording import duration, listed, plain, size
+
+TTY = "/dev/ttyUSB0"
+NOW = 1_795_216_330.0
+
+
+def process(pid: int, program: str, parent: int = 1) -> Process:
+    return Process(
+        pid=pid, parent_pid=parent, uid=1000, gid=1000, groups=(), user="ann", program=program,
+        argv=("python3", f"{program}.py"),
+    )  # fmt: skip
+
+
+CORE, DAEMON = process(10, "kegbot_core"), process(11, "kegboard_daemon")
+DEVICE = DeviceFacts(
+    path=TTY, exists=True, real_path=TTY, is_character_device=True, owner="root", group="dialout", mode=0o660,
+    user="ann", may_use=True, in_group=True, holders=(Holder(pid=11, name="kegboard_daemon"),),
+)  # fmt: skip
+BOARD: dict[str, Any] = {
+    "board_name": "kegboard", "state": "online", "detail": "", "firmware_version": 18, "serial_number": "KB-1",
+    "device": TTY, "uptime_s": 7300.0, "heard_age_s": 3.0,
+}  # fmt: skip
+TAP: dict[str, Any] = {
+    "name": "kegboard.flow0", "ml_per_tick": 0.5, "source": "set", "last_reading": 900, "counted_ticks": 900,
+    "read_unix_s": NOW - 75.0,
+}  # fmt: skip
+REPORT: dict[str, Any] = {
+    "version": "1.0", "pid": 10, "taps": [TAP], "boards": [BOARD], "server": None, "outbox": None, "clients": 2,
+    "store": {"path": "/kegbot.sqlite", "trouble": "", "schema_version": 3, "waiting_drinks": 0},
+}  # fmt: skip
+STORE = StoreFacts(
+    path="/kegbot.sqlite", exists=True, owner="ann", mode=0o600, size_bytes=4096, user="ann", may_read=True,
+    may_write=True, free_bytes=10**10, free_inodes=10**6, holder_pid=10, application_id=0x4B65_6773,
+    schema_version=3, known_schema_version=3, check="ok",
+)  # fmt: skip
+HEALTHY = Facts(
+    master=MasterFacts(program="/bin/master.py"),
+    processes=(CORE, DAEMON),
+    devices={TTY: DEVICE},
+    core=CoreFacts(address="localhost:9805", answer="report", report=REPORT),
+    store=STORE,
+    now_unix_s=NOW,
+)
+
+
+def setting(value: str) -> Setting:
+    return Setting(value=value, origin="a test")
+
+
+SETTINGS = Settings(
+    core=setting("localhost:9805"),
+    core_process=CORE,
+    boards=(
+        BoardSettings(
+            device=setting(TTY), name=setting("kegboard"), core=setting("localhost:9805"), process=DAEMON
+        ),
+    ),
+)
+
+
+def judged(facts: Facts = HEALTHY, settings: Settings = SETTINGS) -> list[Finding]:
+    return judge(facts, settings, {board.device.value: (TTY,) for board in settings.boards})
+
+
+def with_report(**changes: object) -> Facts:
+    report = {**REPORT, **changes}
+    return replace(HEALTHY, core=CoreFacts(address="localhost:9805", answer="report", report=report))
+
+
+def cut(facts: Facts, settings: Settings = SETTINGS) -> Finding:
+    """The only trouble there is."""
+    (found,) = [finding for finding in judged(facts, settings) if finding.level is Level.TROUBLE]
+    assert first_cut(judged(facts, settings)) == found
+    return found
+
+
+def test_with_healthy_facts_every_link_is_told_of_once_and_is_well() -> None:
+    found = judged()
+    assert [finding.link for finding in found] == list(Link)
+    assert {finding.level for finding in found} == {Level.OK}
+    assert verdict(found) == "The chain is whole."
+
+
+@pytest.mark.parametrize(
+    ("state", "text", "cure"),
+    [
+        ({"state": "silent"}, "no word from the board", "unplug it and plug it in again"),
+        ({"state": "too_old", "firmware_version": 6}, "firmware 6 is too old", "flash a newer firmware"),
+        (
+            {"state": "absent", "detail": "the daemon that told of it has gone"},
+            "has gone",
+            "kegboard_daemon's log",
+        ),
+        (
+            {"state": "refused", "detail": "two boards are called kegboard"},
+            "two boards",
+            "names of their own",
+        ),
+    ],
+)
+def test_what_the_daemon_tells_of_its_board_is_believed(state: dict[str, Any], text: str, cure: str) -> None:
+    found = cut(with_report(boards=[{**BOARD, **state}]))
+    assert found.link is Link.BOARD
+    assert text in found.text
+    assert cure in found.cure
+
+
+def test_a_daemon_that_tells_nothing_any_more_is_hinted_at() -> None:
+    found = judged(with_report(boards=[{**BOARD, "heard_age_s": 50.0}]))
+    assert any(f.link is Link.BOARD and f.level is Level.HINT and "50 s" in f.text for f in found)
+
+
+def test_a_board_without_a_daemon_is_what_it_says_itself() -> None:
+    settings = replace(SETTINGS, boards=(replace(SETTINGS.boards[0], process=None),))
+    free = replace(HEALTHY, devices={TTY: replace(DEVICE, holders=())})
+    for probe, text in (
+        (ProbeFacts(waited_s=5.0), "no hello within 5 s"),
+        (ProbeFacts(waited_s=5.0, bytes_heard=99), "(99 bytes came, but no message)"),
+        (ProbeFacts(firmware_version=6), "firmware 6, which is too old"),
+        (ProbeFacts(firmware_version=18, serial_number=""), "serial not set"),
+    ):
+        found = cut(replace(free, probes={TTY: probe}), settings)
+        assert found.link is Link.BOARD
+        assert text in found.text
+    unknown = judged(replace(free, probes={TTY: ProbeFacts(problem="in use by another program")}), settings)
+    assert any(f.link is Link.BOARD and f.level is Level.UNKNOWN for f in unknown)
+
+
+USB = UsbFacts(vendor_id="0403", product_id="6001", vendor="FTDI", product="FT232R", serial_number="A6")
+
+
+def test_the_hints_about_a_device_name_the_lasting_path_and_the_udev_line() -> None:
+    name = "/dev/serial/by-id/usb-FTDI_FT232R_A6-if00-port0"
+    device = replace(DEVICE, usb=USB, by_id=name, modem_manager_pid=7)
+    found = [f for f in judged(replace(HEALTHY, devices={TTY: device})) if f.link is Link.DEVICE]
+    assert [f.level for f in found] == [Level.OK, Level.HINT, Level.HINT]
+    assert "FTDI FT232R, 0403:6001, serial A6" in found[0].text
+    assert found[1].cure == f"kegboard_device = {name}"
+    assert 'ATTRS{idVendor}=="0403", ATTRS{idProduct}=="6001", ENV{ID_MM_DEVICE_IGNORE}="1"' in found[2].cure
+    told = replace(device, ignored_by_modem_manager=True)
+    assert len([f for f in judged(replace(HEALTHY, devices={TTY: told})) if f.link is Link.DEVICE]) == 2
+
+
+def test_who_is_in_the_group_but_may_not_has_to_log_in_again() -> None:
+    found = cut(replace(HEALTHY, devices={TTY: replace(DEVICE, may_use=False, holders=())}))
+    assert found.link is Link.DEVICE
+    assert "log in again" in found.cure
+    assert "usermod" not in found.cure
+    not_in = replace(DEVICE, may_use=False, in_group=False, holders=())
+    assert "sudo usermod -aG dialout ann" in cut(replace(HEALTHY, devices={TTY: not_in})).cure
+
+
+def test_of_a_pattern_another_programs_port_is_no_trouble_while_a_board_is_there() -> None:
+    other = replace(DEVICE, path="/dev/ttyUSB1", holders=(Holder(pid=5, name="gpsd"),))
+    settings = replace(SETTINGS, boards=(replace(SETTINGS.boards[0], device=setting("auto")),))
+    facts = replace(HEALTHY, devices={TTY: DEVICE, "/dev/ttyUSB1": other})
+    found = judge(facts, settings, {"auto": (TTY, "/dev/ttyUSB1")})
+    assert first_cut(found) is None
+    assert any("gpsd (process 5)" in f.text for f in found)
+    assert first_cut(judge(facts, settings, {"auto": ("/dev/ttyUSB1",)})) is not None
+    nothing = first_cut(judge(facts, settings, {"auto": ()}))
+    assert nothing is not None
+    assert "no board is plugged in" in nothing.text
+
+
+def test_a_calibration_that_no_flow_meter_has_is_hinted_at() -> None:
+    found = judged(with_report(taps=[{**TAP, "ml_per_tick": 500.0}]))
+    assert any("500 mL per tick is unusual" in f.text for f in found)
+    assert first_cut(found) is None
+
+
+def test_a_store_that_others_may_read_or_whose_disk_is_nearly_full_is_hinted_at() -> None:
+    store = replace(STORE, mode=0o644, free_bytes=50 << 20, free_inodes=5)
+    hints = [f.text for f in judged(replace(HEALTHY, store=store)) if f.level is Level.HINT]
+    assert len(hints) == 3
+    full = replace(STORE, free_inodes=0)
+    assert "no inodes left" in cut(replace(HEALTHY, store=full)).text
+
+
+def test_what_the_core_complains_of_is_told_with_its_cure() -> None:
+    trouble = {**REPORT["store"], "trouble": "nothing can be stored: store /k: the disk fails; look at dmesg"}
+    found = cut(with_report(store=trouble))
+    assert (found.link, found.cure) == (Link.STORE, "look at dmesg")
+
+
+def test_what_took_too_long_is_unknown_and_named() -> None:
+    late = Facts(master=MasterFacts(), timeouts=frozenset({"master", "core", "store"}), now_unix_s=NOW)
+    found = judge(late, replace(SETTINGS, core_process=None), {})
+    assert {f.level for f in found if f.link in (Link.MASTER, Link.DEVICE, Link.CORE, Link.STORE)} == {
+        Level.UNKNOWN
+    }
+    assert verdict(found).startswith("No cut was found; not everything could be looked at: master")
+
+
+@pytest.mark.parametrize(
+    ("outbox", "level", "text"),
+    [
+        ({"waiting": 0, "held": 0, "dead": 0}, Level.OK, "empty"),
+        ({"waiting": 2, "held": 0, "dead": 0, "oldest_unix_s": NOW - 5}, Level.OK, "2 drinks wait"),
+        ({"waiting": 1, "held": 0, "dead": 0, "oldest_unix_s": NOW - 9000}, Level.HINT, "for 2 h 30 min"),
+        ({"waiting": 0, "held": 1, "dead": 0, "oldest_unix_s": NOW - 5}, Level.HINT, "1 drink waits"),
+        (
+            {"waiting": 0, "held": 0, "dead": 3, "oldest_unix_s": NOW - 5},
+            Level.TROUBLE,
+            "3 drinks that the server",
+        ),
+    ],
+)
+def test_the_outbox_is_judged_by_what_becomes_of_it(outbox: dict[str, Any], level: Level, text: str) -> None:
+    server = ServerFacts(url="http://bar/api/v1/", state="fits", version="2.0", taps=None)
+    facts = replace(with_report(outbox=outbox), server=server)
+    found = judged(facts, replace(SETTINGS, api_url=setting("http://bar/api/v1/")))
+    (finding,) = [f for f in found if f.link is Link.OUTBOX]
+    assert finding.level is level
+    assert text in finding.text
+
+
+def test_while_the_server_is_away_the_outbox_only_waits_for_it() -> None:
+    away = ServerFacts(url="http://bar/", state="unreachable", problem="connection refused")
+    facts = replace(with_report(outbox={"waiting": 9, "held": 0, "dead": 0}), server=away)
+    settings = replace(SETTINGS, api_url=setting("http://bar/"))
+    assert cut(facts, settings).link is Link.SERVER
+    assert [f.level for f in judged(facts, settings) if f.link is Link.OUTBOX] == [Level.UNKNOWN]
+
+
+def test_what_others_wrote_cannot_drive_the_terminal() -> None:
+    evil = "\x1b[2J\nok       core       all is well"
+    facts = with_report(
+        taps=[{**TAP, "name": evil}],
+        boards=[{**BOARD, "state": "silent", "detail": evil, "board_name": evil}],
+    )
+    text = as_text(judged(facts), SETTINGS, user="ann", colours=False, width=80)
+    assert "\x1b" not in text
+    assert "\nok       core       all" not in text
+
+
+def test_the_object_for_programs_names_the_cut() -> None:
+    found = judged(with_report(boards=[{**BOARD, "state": "silent"}]))
+    told = as_object(found, SETTINGS, user="ann")
+    assert set(told) == {"user", "settings", "findings", "cut", "verdict"}
+    assert told["cut"] == "board"
+    assert set(told["findings"][0]) == {"link", "level", "text", "cure"}
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (duration(59.9), "59 s"), (duration(-3), "0 s"), (duration(185), "3 min 5 s"), (duration(90000), "1 d 1 h"),
+        (size(512), "512 B"), (size(4096), "4.0 KiB"), (size(10 << 30), "10 GiB"), (size(3 << 50), "3072 TiB"),
+        (listed([]), "none"), (listed(["a"]), "a"), (listed(["a", "b", "c"]), "a, b and c"),
+        (listed(map(str, range(9)), 4), "0, 1, 2 and 6 more"), (plain("a\x00b" * 100, 10), "a?ba?ba..."),
+    ],
+)  # fmt: skip
+def test_numbers_and_lists_are_told_as_people_read_them(shown: str, expected: str) -> None:
+    assert shown == expected
