@@ -92,6 +92,14 @@ def test_closed_in_the_middle_of_a_call_it_hands_back_nothing_and_leaves_no_desc
         assert handed_back == []
 
 
+def test_a_call_that_fails_in_a_way_nobody_thought_of_is_answered_and_the_next_performed() -> None:
+    with Emulator() as emulator:
+        broken = Call(method="POST", path="x", json={"x": object()})
+        failed, well = ask(emulator.url, emulator.key, broken, form_api.get_taps())
+    assert (failed.error, failed.sent) == ("this call failed here: TypeError", True)
+    assert well.status == 200
+
+
 def test_a_loop_that_sleeps_is_woken_by_the_answer_and_by_nothing_else() -> None:
     with Emulator() as emulator:
         loop = Loop()

@@ -204,6 +204,23 @@ def test_what_was_never_sent_is_said_to_be_so(url: str, says: str) -> None:
     assert judge(answer, Asked.DRINK).kind is Kind.RETRY
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        Call(method="POST", path="taps/x\r\nX-Evil: 1"),
+        Call(method="GET", path="taps x"),
+        Call(method="POST", path="x", headers={"Authorization": "Bearer a\r\nX-Evil: 1"}),
+        Call(method="POST", path="x", json={"x": float("nan")}),
+    ],
+)
+def test_what_no_request_can_carry_is_not_sent(call: Call) -> None:
+    asked: list[bytes] = []
+    with raw_server(lambda connection: asked.append(request_of(connection))) as port:
+        answer = exchange(parse_api_url(f"http://127.0.0.1:{port}/"), "key", call)
+    assert "cannot be sent" in answer.error
+    assert (answer.sent, asked) == (False, [])
+
+
 def full_backlog() -> socket.socket:
     """A listening socket that takes no connection any more."""
     listening = socket.socket()

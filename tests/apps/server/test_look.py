@@ -204,6 +204,24 @@ def posted(
 
 
 @pytest.mark.parametrize("generation", ["2012", "1.x", "today"])
+def test_a_drink_that_the_server_recorded_long_after_we_gave_up_is_found_by_a_later_look(
+    generation: str,
+) -> None:
+    # Why one waits before one looks: asked at once, this server would have told the truth and made a double.
+    with Emulator(generation, faults=Faults([Fault.LATE])) as emulator:
+        now_unix_s = time.time()
+        ours = pour(1000, ended_s_ago=300.0)
+        call = form_api.post_drink(ours, now_unix_s=now_unix_s)
+        (answer,) = ask(emulator.url, emulator.key, call, timeout_s=0.2)
+        assert judge(answer, Asked.DRINK).may_be_stored
+        end_s = time.monotonic() + 10
+        while not emulator.memory.drinks:
+            assert time.monotonic() < end_s
+            time.sleep(0.01)
+        assert looked(emulator, Attempt(pour=ours, sent_unix_s=now_unix_s)).drink_id == "1"
+
+
+@pytest.mark.parametrize("generation", ["2012", "1.x", "today"])
 @pytest.mark.parametrize("others", [3, 40])
 def test_a_drink_is_found_below_many_that_came_after_it(generation: str, others: int) -> None:
     script = [*[None] * 1, Fault.LOST]

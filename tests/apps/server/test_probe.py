@@ -90,6 +90,13 @@ def test_a_private_server_asked_at_its_newer_api_is_still_told_the_right_url() -
         assert str(found(f"{emulator.origin}/api/", emulator.key).right_url) == emulator.url
 
 
+@pytest.mark.parametrize("private", [False, True])
+@pytest.mark.parametrize("generation", ["2012", "1.x"])
+def test_a_server_before_today_has_no_event_endpoint(generation: str, private: bool) -> None:
+    with Emulator(generation, site=Site(private=private)) as emulator:
+        assert not found(emulator.url, emulator.key).kegboard_event
+
+
 @pytest.mark.parametrize("path", ["/api/", "/api/v1/"])
 def test_a_site_that_is_not_set_up_is_said_to_be_so(path: str) -> None:
     with Emulator("today", site=Site(set_up=False)) as emulator:

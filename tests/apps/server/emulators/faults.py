@@ -26,6 +26,7 @@ class Fault(Enum):
     CUT = "closed in the middle of the answer"
     LOST = "answer lost"
     LOST_500 = "handled, then 500"
+    LATE = "handled after the client gave up"
     LOST_504 = "handled, then 504 of a proxy"
 
 

@@ -67,11 +67,12 @@ class Emulator:
         return time.time() + self.site.skew_s
 
     def start(self) -> Emulator:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
 
     def stop(self) -> None:
         self._ending.set()
+        self._server.socket.shutdown(socket.SHUT_RDWR)  # wakes it: its own end comes at the next poll only
         self._server.shutdown()
         self._server.server_close()
         self.memory.close()
@@ -164,9 +165,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if fault is None:
             self._send(emulator.answer(request))
             return
+        if fault is Fault.LATE:
+            emulator.hang(self.connection)
         before = len(emulator.memory.drinks)
         done = None
-        if fault in (Fault.CUT, Fault.LOST, Fault.LOST_500, Fault.LOST_504):
+        if fault in (Fault.CUT, Fault.LOST, Fault.LOST_500, Fault.LOST_504, Fault.LATE):
             done = emulator.answer(request)
         emulator.count(fault, len(emulator.memory.drinks) - before)
         self._fail(fault, done)
@@ -176,7 +179,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if fault is Fault.HANG:
             emulator.hang(self.connection)
             self.close_connection = True
-        elif fault is Fault.LOST:
+        elif fault in (Fault.LOST, Fault.LATE):
             self._reset()
         elif fault is Fault.CUT and done is not None:
             self._send(done, cut=True)
