@@ -4,7 +4,8 @@ Knows which events replace earlier ones. Must not know sockets; time is an argum
 A reading is an odometer, so the next one includes it: of many, some may go. Those that go are the ones that
 leave the smallest steps, because a core takes a huge step for a fault (beyond 500 mL, by its default). The last
 before a token or request stays, so that ticks keep their owner, and those on both sides of a board's restart or of
-a time when the board was not heard.
+a time when the board was not heard. A token or request that is too old to be acted upon is kept for the same reason
+if there are readings near it; the core knows by its age that nobody waits at the valve any more.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final, NamedTuple, TypeGuard
 
 from kegapps.kegnet.events import AppEvent, Event, FlowRequest, MeterUpdate, ThermoEvent, TokenAuthEvent
@@ -25,18 +27,23 @@ _NEVER: Final = 2**32
 class BacklogLimits:
     """How much is kept, and how long it is worth sending."""
 
-    max_events: int = 4096  # beyond it the first to go are stale commands, temperatures, readings, the oldest
+    max_events: int = (
+        4096  # beyond it go stale commands, temperatures, readings, the first commands, the oldest
+    )
     readings_per_meter: int = 64  # beyond it they are thinned
     thermo_interval_s: float = 60.0  # one of a sensor in this time: a core records no more
-    command_max_age_s: float = 120.0  # tokens and requests; the longest that any flow may idle
+    command_max_age_s: float = (
+        120.0  # tokens and requests without readings; the longest that any flow may idle
+    )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Stored:
-    """An event and when it was given to us."""
+    """An event and when it was given to us; of a command, whether a reading near it may be of its flow."""
 
     event: Event
     since_s: float
+    has_ticks: bool = False
 
     def aged(self, now_s: float) -> Event:
         """The event as it is to be sent now: `age_s` includes the time it waited here."""
@@ -62,6 +69,9 @@ class Backlog:
         self._readings: dict[str, int] = {}  # of a meter: how many are stored, roughly
         self._newest_reading: dict[str, int] = {}  # of a meter, since the last command
         self._newest_thermo_s: dict[str, float] = {}
+        self._without_ticks: deque[Stored] = deque()  # commands that no reading has followed yet
+        self._last_reading_s = float("-inf")
+        self._thin_at: dict[str, int] = {}  # of a meter: how many are to be stored before we look again
         self.dropped = 0
         self.superseded = 0
 
@@ -76,6 +86,8 @@ class Backlog:
                 return
             self._newest_reading[event.tap_name] = event.reading
             self._readings[event.tap_name] = self._readings.get(event.tap_name, 0) + 1
+            self._last_reading_s = now_s
+            self._give_ticks(now_s)
         elif isinstance(event, ThermoEvent):
             newest_s = self._newest_thermo_s.get(event.sensor_name)
             if newest_s is not None and now_s - newest_s < self._limits.thermo_interval_s:
@@ -84,12 +96,20 @@ class Backlog:
             self._newest_thermo_s[event.sensor_name] = now_s
         elif _is_command(event):
             self._newest_reading.clear()
-        self._stored.append(Stored(event=event, since_s=now_s))
-        if (
-            isinstance(event, MeterUpdate)
-            and self._readings[event.tap_name] > self._limits.readings_per_meter
+        stored = Stored(event=event, since_s=now_s)
+        self._stored.append(stored)
+        if _is_command(event) and now_s - self._last_reading_s <= self._limits.command_max_age_s:
+            stored.has_ticks = True  # it may end what the one before it began
+        elif _is_command(event):
+            self._without_ticks.append(stored)
+        most = self._limits.readings_per_meter
+        if isinstance(event, MeterUpdate) and self._readings[event.tap_name] > self._thin_at.get(
+            event.tap_name, most
         ):
-            self._thin(event.tap_name, left=self._limits.readings_per_meter * 3 // 4)
+            self._thin(event.tap_name, left=most * 3 // 4)
+            left = self._readings[event.tap_name]
+            # Where all that are left have to stay, a look at them for each new one would cost more than it saves.
+            self._thin_at[event.tap_name] = left + most // 4 if left > most else most
         if len(self._stored) > self._limits.max_events:
             self._make_room(now_s)
 
@@ -106,14 +126,26 @@ class Backlog:
             self._readings.clear()
             self._newest_reading.clear()
             self._newest_thermo_s.clear()
+            self._without_ticks.clear()
+            self._thin_at.clear()
         return taken
 
     def put_back(self, stored: Iterable[Stored]) -> None:
         """Keep again, before all others, what was taken; or what is older than all others."""
         self._stored.extendleft(reversed(tuple(stored)))
 
+    def _give_ticks(self, now_s: float) -> None:
+        """A reading has come: the commands before it may be what tells whose its ticks are."""
+        while self._without_ticks:
+            command = self._without_ticks.popleft()
+            command.has_ticks = now_s - command.since_s <= self._limits.command_max_age_s
+
     def _is_stale(self, stored: Stored, now_s: float) -> bool:
-        return _is_command(stored.event) and now_s - stored.since_s > self._limits.command_max_age_s
+        return (
+            _is_command(stored.event)
+            and not stored.has_ticks
+            and now_s - stored.since_s > self._limits.command_max_age_s
+        )
 
     def _thin(self, meter: str, left: int) -> None:
         """Drop readings of `meter` until `left` are left, or fewer could go without a loss."""
@@ -151,11 +183,23 @@ class Backlog:
                     del self._stored[index]
                     self.dropped += 1
                     return
-        for meter in self._readings:
-            self._thin(meter, left=1)
+        self._thin_all()
+        if len(self._stored) > self._limits.max_events:
+            # Whose the oldest ticks are is the least to lose. Many at once, for looking at all that is kept is dear.
+            self._forget_commands(1 + self._limits.max_events // 64)
+            self._thin_all()
         if len(self._stored) > self._limits.max_events:
             self._stored.popleft()
             self.dropped += 1
+
+    def _thin_all(self) -> None:
+        for meter in self._readings:
+            self._thin(meter, left=1)
+
+    def _forget_commands(self, most: int) -> None:
+        doomed = {id(stored) for stored in islice(filter(_holds_command, self._stored), most)}
+        self._stored = deque(stored for stored in self._stored if id(stored) not in doomed)
+        self.dropped += len(doomed)
 
 
 def _gap(readings: list[_Reading], at: int) -> int:
@@ -166,6 +210,10 @@ def _gap(readings: list[_Reading], at: int) -> int:
     if not before.ticks <= here.ticks <= after.ticks:
         return _NEVER
     return after.ticks - before.ticks
+
+
+def _holds_command(stored: Stored) -> bool:
+    return _is_command(stored.event)
 
 
 def _is_command(event: Event) -> bool:

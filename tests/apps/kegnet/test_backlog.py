@@ -104,12 +104,30 @@ def test_order_is_kept() -> None:
     assert kept(*events) == events
 
 
-def test_a_token_or_request_is_given_up_when_it_is_older_than_any_flow_may_idle() -> None:
+def test_a_token_or_request_is_given_up_when_it_is_older_than_any_flow_may_idle_and_nothing_was_poured() -> (
+    None
+):
     backlog = Backlog(LIMITS)
-    for event in (token(), START, reading(1), thermo(4)):
+    for event in (token(), START, thermo(4)):
         backlog.add(event, 0.0)
     backlog.add(token("removed"), 50.0)
-    assert [stored.event for stored in backlog.take(121.0, 100)] == [reading(1), thermo(4), token("removed")]
+    assert [stored.event for stored in backlog.take(121.0, 100)] == [thermo(4), token("removed")]
+    assert backlog.dropped == 2
+
+
+def test_a_token_is_kept_however_old_if_it_may_tell_whose_the_ticks_near_it_are() -> None:
+    backlog = Backlog(LIMITS)
+    backlog.add(token(), 0.0)
+    backlog.add(token(), 500.0)
+    backlog.add(reading(1), 619.0)
+    backlog.add(token("removed"), 700.0)
+    backlog.add(token(), 900.0)
+    taken = backlog.take(86_400.0, 100)
+    assert [(stored.event, stored.since_s) for stored in taken] == [
+        (token(), 500.0),
+        (reading(1), 619.0),
+        (token("removed"), 700.0),
+    ]
     assert backlog.dropped == 2
 
 
