@@ -8,6 +8,7 @@ Source: shared/kegbot-server-api.md, sections 1 to 3.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -17,7 +18,7 @@ from kegapps.server.answers import AnswerError, Data
 from kegapps.server.calls import Call, Pour
 
 GUEST: Final = "guest"  # today's username of nobody in particular
-LAST_EVENTS, LAST_DRINKS, LAST_STATUS_DRINKS = 10, 100, 5  # how much of each list the server gives
+LAST_EVENTS, LAST_DRINKS = 10, 100  # how much of each list the server gives, newest id first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +170,7 @@ def read_drink(body: bytes) -> ServerDrink:
 
 
 def read_drinks(body: bytes) -> tuple[tuple[ServerDrink, ...], bool]:
-    """The drinks in an answer to `get_events`, `get_status`, `get_drinks` or `get_drinks_of_today`, newest first.
+    """The drinks in an answer to `get_events`, `get_drinks` or `get_drinks_of_today`, the last recorded first.
 
     And whether there may be older ones. Raises AnswerError.
     """
@@ -178,23 +179,28 @@ def read_drinks(body: bytes) -> tuple[tuple[ServerDrink, ...], bool]:
         return tuple(_drink_of_today(drink) for drink in answers.objects_in(data, "results")), bool(
             data.get("next")
         )
-    if "objects" not in data:
-        entries, limit = _in_status(data, "drinks"), LAST_STATUS_DRINKS
-    else:
-        entries = answers.objects_in(data, "objects")
-        if any("kind" in entry for entry in entries):
-            drinks = [_drink(drink) for entry in entries if (drink := _poured(entry)) is not None]
-            return tuple(drinks), len(entries) >= LAST_EVENTS
-        limit = LAST_DRINKS if entries else 1
-    return tuple(_drink(entry) for entry in entries), len(entries) >= limit
+    entries = answers.objects_in(data, "objects")
+    if any("kind" in entry for entry in entries):
+        drinks = [_drink(drink) for entry in entries if (drink := _poured(entry)) is not None]
+        return tuple(drinks), len(entries) >= LAST_EVENTS
+    return tuple(_drink(entry) for entry in entries), len(entries) >= LAST_DRINKS
+
+
+def read_status_drinks(body: bytes) -> tuple[ServerDrink, ...]:
+    """Five drinks in an answer to `get_status`: those poured last, whenever they were recorded. Raises AnswerError."""
+    return tuple(_drink(entry) for entry in _in_status(answers.parse(body), "drinks"))
+
+
+def newest_id(drinks: Iterable[ServerDrink]) -> str | None:
+    """The id that was given last: the highest if they are numbers, else the first; None if there are no drinks."""
+    ids = [drink.id for drink in drinks]
+    numbers = [int(one) for one in ids if one.isascii() and one.isdecimal()]
+    return str(max(numbers)) if numbers else ids[0] if ids else None
 
 
 def read_version(body: bytes) -> str:
-    """The server's version in an answer to `get_status`; empty in other answers. Raises AnswerError."""
-    data = answers.parse(body)
-    if "objects" in data:
-        return ""
-    status = answers.object_in(data, "object")
+    """The server's version in an answer to `get_status`; empty if it does not say. Raises AnswerError."""
+    status = answers.object_in(answers.parse(body), "object")
     return (
         answers.text_in(answers.object_in(status, "site_info"), "server_version")
         if "site_info" in status

@@ -59,15 +59,11 @@ class Look:
 def look_calls() -> tuple[Call, ...]:
     """What to ask in turn until one answer gives FOUND or ABSENT.
 
-    Every server has the first, all but 2012's the second, all but today's (410) the third, and today's alone the
-    fourth, which a private site refuses (401, 403) to a key that is no user's.
+    Every server has the first, all but today's (410) the second, and today's alone the third, which a private site
+    refuses (401, 403) to a key that is no user's. The drinks in `status` prove nothing: they are those poured last,
+    and one that was delivered late is not among them.
     """
-    return (
-        form_api.get_events(),
-        form_api.get_status(),
-        form_api.get_drinks(),
-        form_api.get_drinks_of_today(),
-    )
+    return form_api.get_events(), form_api.get_drinks(), form_api.get_drinks_of_today()
 
 
 def find_drink(
@@ -90,7 +86,7 @@ def find_drink(
     except AnswerError as error:
         return Look(found=Found.UNKNOWN, reason=str(error))
     newer = list(_newer(drinks, attempt.after_drink_id))
-    newest = drinks[0].id if drinks else None
+    newest = form_api.newest_id(drinks)
     skew_s = None if answer.date_unix_s is None else answer.date_unix_s - now_unix_s
     # The oldest of those that fit: what was posted later by others stays theirs.
     for drink in reversed(newer):
@@ -103,13 +99,13 @@ def find_drink(
 
 
 def _newer(drinks: Iterable[ServerDrink], after_id: str | None) -> Iterable[ServerDrink]:
-    """Those before `after_id` in a list that is newest first. Ids that are numbers rise; others are only compared."""
+    """Those recorded after `after_id`, the last first. Ids that are numbers rise; others are only compared."""
     for drink in drinks:
         if after_id is not None:
             if drink.id == after_id:
                 return
             if drink.id.isdecimal() and after_id.isdecimal() and int(drink.id) < int(after_id):
-                return
+                continue
         yield drink
 
 

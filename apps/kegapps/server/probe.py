@@ -111,24 +111,27 @@ def _steps(url: ApiUrl, has_key: bool) -> _Steps:
 def _ask_with_key(url: ApiUrl) -> _Steps:
     """Asks for what no server tells without a right key."""
     answer = yield _quick(form_api.get_status())
-    version, newest = "", None
+    status = answer.body
     if answer.status == 404:  # 2012 has no such thing; there an unknown token is known to be unknown
         answer = yield _quick(form_api.get_token("core.onewire", "0"))
-        verdict = verdicts.judge(answer, Asked.READING)
-        if answer.status != 404 and verdict.kind is not Kind.DONE:
-            return _refusal(url, answer)
-        answer = yield _quick(form_api.get_drinks())
+        status = b""
+    if (answer.status != 404 or status) and verdicts.judge(answer, Asked.READING).kind is not Kind.DONE:
+        return _refusal(url, answer)
+    answer = yield _quick(form_api.get_events())
     if verdicts.judge(answer, Asked.READING).kind is not Kind.DONE:
         return _refusal(url, answer)
     try:
         drinks, _ = form_api.read_drinks(answer.body)
-        newest = drinks[0].id if drinks else None
-        version = form_api.read_version(answer.body)
+        if status:
+            drinks += form_api.read_status_drinks(status)
+        version = form_api.read_version(status) if status else ""
     except AnswerError as error:
         return Finding(state=State.AWAY, reason=f"{url}: {error}")
     spoken = f"version {version}" if version else "of 2012"
     reason = f"{url} is a Kegbot Server {spoken}, and the API key is right"
-    return Finding(state=State.WELL, reason=reason, server_version=version, newest_drink_id=newest)
+    return Finding(
+        state=State.WELL, reason=reason, server_version=version, newest_drink_id=form_api.newest_id(drinks)
+    )
 
 
 def _refusal(url: ApiUrl, answer: Answer) -> Finding:

@@ -85,8 +85,12 @@ PIECES: Final = (
     b"<!DOCTYPE html><html>", b'"objects"', b'"object"', b'"error"', b'"id"', b'"kind"', b'"ticks"', b'"time"', b'"drink"',
     b'"commands"', b'"pairing"', b'"2026-02-31T00:00:00Z"', b'"0001-01-01T00:00:00+23:59"', b'"9999-12-31T23:59:59-23:59"',
 )  # fmt: skip
+SOUND: Final = {
+    path: Answer(status=200, body=json.dumps(BODIES[number]).encode(), sent=True)
+    for path, number in (("taps", 3), ("status", 4), ("events", 1))
+}
 READERS: Final[tuple[Callable[[bytes], object], ...]] = (
-    form_api.read_drink, form_api.read_drinks, form_api.read_taps, form_api.read_token, form_api.read_version,
+    form_api.read_drink, form_api.read_drinks, form_api.read_status_drinks, form_api.read_taps, form_api.read_token, form_api.read_version,
 )  # fmt: skip
 
 
@@ -193,11 +197,12 @@ def check(rng: random.Random, answer: Answer, outcomes: Counter[str]) -> None:
     reception = event_api.receive(answer)
     check_verdict(reception.verdict, answer)
     assert reception.token is None or reception.token.isascii()
-    probe, asked_times = Probe(URL, has_key=True), 0
+    probe, asked_times, broken = Probe(URL, has_key=True), 0, rng.randrange(5)
     while probe.call is not None:
+        good = SOUND.get(probe.call.path, Answer(status=404, sent=True))
+        probe.take(answer if asked_times == broken else good)
         asked_times += 1
         assert asked_times < 12
-        probe.take(answer)
     assert probe.finding is not None
     check_text(probe.finding.reason[:300])
     outcomes[probe.finding.state.value] += 1

@@ -222,6 +222,21 @@ def test_a_drink_that_the_server_recorded_long_after_we_gave_up_is_found_by_a_la
 
 
 @pytest.mark.parametrize("generation", ["2012", "1.x", "today"])
+def test_a_drink_delivered_hours_late_is_found_among_those_poured_since(generation: str) -> None:
+    script = [*[None] * 20, Fault.LOST]
+    with Emulator(generation, faults=Faults(script)) as emulator:
+        now_unix_s = time.time()
+        ours = pour(1000, ended_s_ago=86400.0)
+        fresh = [form_api.post_drink(pour(5), now_unix_s=now_unix_s)] * 20
+        answers = ask(emulator.url, emulator.key, *fresh, form_api.post_drink(ours, now_unix_s=now_unix_s))
+        known = form_api.read_drink(answers[19].body).id
+        assert (
+            looked(emulator, Attempt(pour=ours, sent_unix_s=now_unix_s, after_drink_id=known)).drink_id
+            == "21"
+        )
+
+
+@pytest.mark.parametrize("generation", ["2012", "1.x", "today"])
 @pytest.mark.parametrize("others", [3, 40])
 def test_a_drink_is_found_below_many_that_came_after_it(generation: str, others: int) -> None:
     script = [*[None] * 1, Fault.LOST]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from kegapps.server import form_api
 from kegapps.server.calls import Answer
 from kegapps.server.probe import Finding, Probe, State
 from kegapps.server.url import parse_api_url
 from tests.apps.server.emulators import Emulator, Fault, Faults, Site
 from tests.apps.server.emulators.site import STAFFLESS_KEY
-from tests.apps.server.support import ask, closed_port
+from tests.apps.server.support import ask, closed_port, pour
 
 
 def found(url: str, key: str | None) -> Finding:
@@ -88,6 +91,19 @@ def test_a_missing_or_wrong_key_is_told_from_a_wrong_url(
 def test_a_private_server_asked_at_its_newer_api_is_still_told_the_right_url() -> None:
     with Emulator("today", site=Site(private=True)) as emulator:
         assert str(found(f"{emulator.origin}/api/", emulator.key).right_url) == emulator.url
+
+
+@pytest.mark.parametrize("generation", ["2012", "1.x", "today"])
+def test_the_newest_drink_is_the_one_recorded_last_and_not_the_one_poured_last(generation: str) -> None:
+    with Emulator(generation) as emulator:
+        assert found(emulator.url, emulator.key).newest_drink_id is None
+        now_unix_s = time.time()
+        late = [
+            form_api.post_drink(pour(ended_s_ago=3600.0 * hours), now_unix_s=now_unix_s)
+            for hours in range(12)
+        ]
+        ask(emulator.url, emulator.key, *late)
+        assert found(emulator.url, emulator.key).newest_drink_id == "12"
 
 
 @pytest.mark.parametrize("private", [False, True])

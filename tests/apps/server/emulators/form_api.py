@@ -51,6 +51,8 @@ class FormApi:
                 return self._list(self._events(request.query.get("since", ""), full=True))
             case "GET", ["drinks"] if self.generation != "today":
                 self._check_key(request, needed=self.site.private)
+                if self.generation == "2012" and not self.memory.drinks:
+                    raise FormError("ServerError", "list index out of range")  # so it is
                 return self._list([self._drink(drink) for drink in self.memory.drinks[-100:][::-1]])
             case "GET", ["status"] if self.generation != "2012":
                 self._check_key(request)
@@ -252,7 +254,10 @@ class FormApi:
         return {
             "site_info": {"title": "My Kegbot", "server_version": "1.3.0"},
             "taps": [self._tap(tap) for tap in self.site.taps],
-            "drinks": [self._drink(drink) for drink in self.memory.drinks[-5:][::-1]],
+            # By the time of the pour: a drink delivered late is not among them.
+            "drinks": [
+                self._drink(one) for one in sorted(self.memory.drinks, key=lambda one: -one.time_unix_s)[:5]
+            ],
             "events": self._events("", full=False)[:5],
             "meters": [], "toggles": [], "controllers": [], "active_kegs": [], "active_users": [],
         }  # fmt: skip
