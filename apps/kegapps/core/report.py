@@ -72,8 +72,7 @@ def _tap(tap: Tap, meter: Meter | None, flow: Flow | None, rules: Rules) -> dict
     return {
         "name": tap.name,
         "ml_per_tick": tap.ml_per_tick,
-        # Nobody sets a meter to just the default, so this tells what was never set.
-        "source": "default" if tap.ml_per_tick == rules.default_ml_per_tick else "set",
+        "source": _source(tap, rules),
         "relay_name": tap.relay_name,
         "last_reading": meter.last_reading if meter else None,
         "read_unix_s": meter.read_unix_s if meter else None,
@@ -81,6 +80,13 @@ def _tap(tap: Tap, meter: Meter | None, flow: Flow | None, rules: Rules) -> dict
         "dropped_ticks": meter.dropped_ticks if meter else 0,
         "open_flow_ticks": flow.ticks if flow else None,
     }
+
+
+def _source(tap: Tap, rules: Rules) -> str:
+    """Where the calibration comes from: `server`, `set` by a person, or `default`: nobody sets it to just that."""
+    if tap.source == "server":
+        return "server"
+    return "default" if tap.ml_per_tick == rules.default_ml_per_tick else "set"
 
 
 def _board(board: HeardBoard, now: Now) -> dict[str, Any]:

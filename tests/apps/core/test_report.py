@@ -48,6 +48,11 @@ def test_a_tap_is_told_with_its_last_reading_its_flow_and_whether_anybody_ever_c
     ]  # fmt: skip
 
 
+def test_a_calibration_of_the_server_is_told_as_such_whatever_it_is() -> None:
+    (told,) = report(taps=(Tap(name=FLOW0, ml_per_tick=RULES.default_ml_per_tick, source="server"),))["taps"]
+    assert told["source"] == "server"
+
+
 def test_a_boards_uptime_and_the_time_since_it_was_heard_go_on_while_nothing_is_said_of_it() -> None:
     status = BoardStatus(board_name="kegboard", state="online", firmware_version=18, uptime_s=60.0)
     (board,) = report(boards=[HeardBoard(status=status, heard_mono_s=NOW.mono_s - 7.5)])["boards"]

@@ -135,11 +135,9 @@ def _taps(report: Mapping[str, Any]) -> list[Finding]:
         rate = tap.get("ml_per_tick")
         if tap.get("source") != "default" and isinstance(rate, int | float) and not low <= rate <= high:
             name = plain(tap.get("name"), 64)
-            found.append(
-                hint(
-                    _LINK,
-                    f"{name}: {rate:g} mL per tick is unusual for a flow meter (0.1 to 2.5 are common)",
-                    f"measure a litre, then kegbot_admin.py taps set {name} --ml_per_tick=NUMBER",
-                )
-            )
+            text = f"{name}: {rate:g} mL per tick is unusual for a flow meter (0.1 to 2.5 are common)"
+            cure = f"kegbot_admin.py taps set {name} --ml_per_tick=NUMBER"
+            if tap.get("source") == "server":
+                cure = "set it in the server's admin pages"
+            found.append(hint(_LINK, text, f"measure a litre, then {cure}"))
     return found

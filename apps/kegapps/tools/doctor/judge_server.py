@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from kegapps.tools.doctor.facts import Facts, ServerFacts
-from kegapps.tools.doctor.finding import Finding, Link, hint, ok, trouble, unknown
+from kegapps.tools.doctor.finding import Finding, Level, Link, hint, ok, trouble, unknown
 from kegapps.tools.doctor.settings import Settings
 from kegapps.tools.doctor.wording import duration, listed, plain
 
@@ -22,7 +22,21 @@ def server_findings(
     """What is to be said of the server. `taps`: those of the core, or None."""
     if settings.api_url is None:
         return [ok(Link.SERVER, "none is configured (--api_url): drinks stay in the store")]
-    return [*_server(facts, settings, taps), *_key(settings)]
+    found = _server(facts, settings, taps)
+    told = facts.core.report.get("server") if facts.core and facts.core.report else None
+    if told and told.get("state") == "ok" and facts.server and facts.server.key_problem:
+        found = [
+            ok(Link.SERVER, f"{plain(facts.server.url)} answers, and the core says that all is well with it")
+        ]
+    elif told and told.get("state") == "trouble" and all(f.level is not Level.TROUBLE for f in found):
+        found.append(
+            hint(
+                Link.SERVER,
+                f"the core has not noticed yet; it says: {plain(told.get('reason'))}",
+                "it tries again by itself; kegbot_admin.py outbox retry --all hurries it",
+            )
+        )
+    return [*found, *_key(settings)]
 
 
 def _key(settings: Settings) -> list[Finding]:
@@ -130,6 +144,8 @@ def outbox_findings(facts: Facts, settings: Settings, *, server_cut: bool) -> li
     waiting, held, dead = counts
     if dead:
         return [_dead(dead, (stored or {}).get("dead"))]
+    if not waiting + held and settings.api_url is None:
+        return [ok(link, "nothing is to be delivered")]
     if not waiting + held:
         return [ok(link, "empty: everything is delivered")]
     text, age_s = _waiting(waiting, held, told, stored, facts.now_unix_s)

@@ -5,6 +5,7 @@ Knows `kegapps.server`. Must not know what the answer means for the chain. Recor
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 from typing import Final
@@ -55,7 +56,13 @@ def _key(settings: Settings) -> str | None:
         return parse_api_key(settings.api_key.value)
     if settings.api_key_file is None:
         return None
-    with open(settings.api_key_file.value, encoding="utf-8", errors="replace") as file:
+    # A FIFO would wait for a writer.
+    with open(
+        settings.api_key_file.value,
+        encoding="ascii",
+        errors="replace",
+        opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK),
+    ) as file:
         return parse_api_key(file.read(MAX_KEY_FILE_BYTES))
 
 

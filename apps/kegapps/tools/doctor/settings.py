@@ -134,7 +134,8 @@ class _Source:
         values = read_flags(process.argv[1:], wanted, lambda path: flagfile(path, process.folder))
         values = {flag: _absolute(flag, value, process.folder) for flag, value in values.items()}
         for flag, variable in _VARIABLES.items():
-            if flag in wanted and flag not in values and process.environment.get(variable):
+            given = flag in values or (flag == "api_key" and "api_key_file" in values)
+            if flag in wanted and not given and process.environment.get(variable):
                 values[flag] = process.environment[variable]
         return cls(values=values, origin=f"{process.program} (process {process.pid})", process=process)
 

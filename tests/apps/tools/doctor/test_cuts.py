@@ -32,7 +32,7 @@ def test_a_healthy_chain_is_whole(healthy: Kegerator) -> None:
     assert (found.cut, found.status, found.answer["verdict"]) == (None, 0, "The chain is whole.")
     assert "kegbot_core" in found.of("master", "ok")[0]
     assert "read by kegboard_daemon" in found.of("device", "ok")[0]
-    assert found.of("board")
+    assert "firmware 18" in found.of("board", "ok")[0]
     assert found.of("last tick", "ok")
     assert "kegboard.flow0 and kegboard.flow1" in found.of("core", "ok")[0]
     assert "never set" in found.of("core", "hint")[0]
@@ -117,6 +117,14 @@ def test_nothing_answers_on_the_line(kegerator: Kegerator) -> None:
     finally:
         os.close(master)
     found.must_be_cut_at("board", saying="no hello within 5 s", cure="kegboard_monitor.py --kegboard_device=")
+
+
+def test_the_firmware_is_too_old(kegerator: Kegerator) -> None:
+    kegerator.board("--firmware_version=6")
+    kegerator.core()
+    kegerator.bar.daemon(kegerator.address).line("firmware 6 is too old")
+    found = kegerator.doctor()
+    found.must_be_cut_at("board", saying="firmware 6 is too old", cure="flash a newer firmware")
 
 
 def test_an_old_board_to_which_nobody_listens_is_asked_by_the_doctor_itself(kegerator: Kegerator) -> None:

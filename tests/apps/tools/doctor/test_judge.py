@@ -240,6 +240,16 @@ def test_the_outbox_is_judged_by_what_becomes_of_it(outbox: dict[str, Any], leve
     assert text in finding.text
 
 
+def test_a_core_that_has_not_noticed_that_the_server_is_back_is_hinted_at() -> None:
+    server = ServerFacts(url="http://bar/", state="fits", version="2.0", taps=())
+    told = {"state": "trouble", "reason": "connection refused"}
+    facts = replace(with_report(server=told, taps=[]), server=server)
+    found = judged(facts, replace(SETTINGS, api_url=setting("http://bar/")))
+    assert any(
+        f.link is Link.SERVER and f.level is Level.HINT and "connection refused" in f.text for f in found
+    )
+
+
 def test_while_the_server_is_away_the_outbox_only_waits_for_it() -> None:
     away = ServerFacts(url="http://bar/", state="unreachable", problem="connection refused")
     facts = replace(with_report(outbox={"waiting": 9, "held": 0, "dead": 0}), server=away)
