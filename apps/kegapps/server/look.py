@@ -116,7 +116,7 @@ def _fits(
     if drink.ticks != pour.ticks:
         return False
     # A user the server does not know is a guest to that of 2012; so is one left out after repeated refusals.
-    if drink.username is not None and drink.username != pour.username:
+    if drink.username is not None and drink.username.casefold() != (pour.username or "").casefold():
         return False
     kegs_of_others = {tap.keg_id for tap in taps if tap.meter_name != pour.meter_name}
     kegs_of_ours = {tap.keg_id for tap in taps if tap.meter_name == pour.meter_name}

@@ -82,6 +82,7 @@ def test_a_drink_that_is_nearly_the_same_is_another(other: Entry) -> None:
     [
         drink(user_id=None),  # 2012 does not know the user
         drink(user_id="guest"),
+        drink(user_id="Alice"),
         drink(keg_id=None),  # 2012, no keg on
         drink(keg_id=77),  # put on since the taps were read
         drink(at_unix_s=SENT - 60.0 + 19.0),  # handled when the server had time
@@ -93,6 +94,7 @@ def test_a_drink_that_is_nearly_the_same_is_another(other: Entry) -> None:
     ids=[
         "guest of 2012",
         "guest of today",
+        "as the server writes it",
         "no keg",
         "a new keg",
         "late",

@@ -31,13 +31,20 @@ def test_a_guests_pour_on_a_bound_meter_with_a_keg_goes_as_an_event() -> None:
         ({"taps": (replace(TAP, keg_id=None),)}, "no keg"),
         ({"taps_age_s": 11.0}, "not read just now"),
         ({"taps_age_s": -1.0}, "not read just now"),
-        ({"posted_by_form": True}, "posted before"),
+        ({"posted_by_form": True}, "may have it already"),
     ],
 )
 def test_what_would_be_dropped_in_silence_goes_by_the_form_api(given: dict[str, Any], says: str) -> None:
     found = route(pour(), **(RIGHT | given))
     assert found.way is Way.FORM
     assert says in found.reason
+
+
+@pytest.mark.parametrize("before", ["posted_by_form", "sent_as_event"])
+def test_a_pour_changes_its_way_to_the_form_api_only_after_a_look(before: str) -> None:
+    assert route(pour(), **(RIGHT | {before: True, "paired": False})).look_first
+    assert not route(pour(), **(RIGHT | {"paired": False})).look_first
+    assert route(pour(), **RIGHT, sent_as_event=True).way is Way.EVENT  # the server knows its pour_id
 
 
 def test_a_users_pour_without_the_servers_grant_goes_by_the_form_api() -> None:
