@@ -3,6 +3,7 @@
 Reads the board at --kegboard_device (and waits for it if it is not there), or a recording with --input. While
 another program, such as kegboard_daemon.py, has the device open, this one waits. Damage on the line is told on
 standard error; the last line there counts everything. Exit status: 0, or 1 if a recording held damage.
+--set_serial_number=new gives a board its serial number instead, by which several boards are told apart.
 
 """
 
@@ -32,6 +33,12 @@ flags.DEFINE_string("input", "", 'Read a recording of raw bytes instead; "-": st
 flags.DEFINE_boolean("json", False, "Print one JSON object a line.")
 flags.DEFINE_integer("count", 0, "End after so many messages; 0: go on.", 0)
 flags.DEFINE_enum("send", None, ["ping"], "Ask the board for a hello once it is open.")
+flags.DEFINE_string(
+    "set_serial_number",
+    "",
+    "Give the board this serial number, such as KB-0000-0000-deadbeef, or a new one (new), and end. A board that has "
+    "a number keeps it.",
+)
 
 RETRY_S: Final = 0.5
 SETTLE_S: Final = 0.2
@@ -207,6 +214,20 @@ def _play(service: runner.Service, monitor: Monitor, fd: int) -> None:
         monitor.line_ended()
 
 
+def _set_serial_number(service: runner.Service, device: str) -> int:
+    from kegapps.kegboard import serial_number
+
+    try:
+        number = serial_number.parse_serial_number(FLAGS.set_serial_number)
+    except ValueError as error:
+        raise runner.UsageError(f"--set_serial_number={error}") from None
+    try:
+        print(serial_number.give(service.loop, device, number))
+    except serial_number.CannotGiveError as error:
+        raise runner.StartError(str(error)) from None
+    return runner.DONE
+
+
 def _tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -233,6 +254,8 @@ def main(argv: Sequence[str]) -> int:
         device = paths.absolute(FLAGS.kegboard_device)
         if folder := missing_directory(device):
             raise runner.StartError(f"--kegboard_device={device}: no such directory: {folder}")
+        if FLAGS.set_serial_number:
+            return _set_serial_number(service, device)
         monitor = Monitor(limit=FLAGS.count, now=lambda: datetime.now().astimezone())
         _Live(service, monitor, device).run()
         _tell(monitor.summary())
