@@ -55,6 +55,14 @@ def test_a_killed_server_comes_back_at_its_address_with_every_drink_it_answered(
         assert form_api.read_drink(answer.body).id == "21"
 
 
+def test_a_stopped_server_is_gone_at_once_and_may_be_stopped_again() -> None:
+    with Emulator() as emulator:
+        emulator.stop()
+        (answer,) = ask(emulator.url, emulator.key, form_api.get_taps())
+        assert not answer.sent
+        emulator.stop()
+
+
 @pytest.mark.parametrize("generation", ["2012", "1.x", "today"])
 def test_an_emulated_server_takes_a_drink_and_tells_of_it(generation: str) -> None:
     with Emulator(generation) as emulator:

@@ -71,6 +71,9 @@ class Emulator:
         return self
 
     def stop(self) -> None:
+        """As often as you like."""
+        if self._ending.is_set():
+            return
         self._ending.set()
         self._server.socket.shutdown(socket.SHUT_RDWR)  # wakes it: its own end comes at the next poll only
         self._server.shutdown()
