@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn, cast, get_args
 
 from kegapps.kegnet import events, fields
 from kegapps.kegnet.events import Event
-from kegapps.kegnet.fields import Data, Kind, RefusedError
+from kegapps.kegnet.fields import REQUIRED, Data, Kind, RefusedError
 
 MAX_MESSAGE_BYTES: Final = 65536  # real ones have 80 to 260; pretty-printed by hand, a little more
 MAX_ANSWER_BYTES: Final = fields.MAX_REPORT_BYTES + 1000  # what an app takes of its core: a CoreStatus
@@ -96,18 +96,25 @@ _PINGS: Final = {
     "status": events.CoreStatus,
     "refused": events.Refusal,
 }
+_BY_NAME: Final = {kind.__name__: kind for kind in WIRE if kind not in _PINGS.values()}
+# As decode and encode want it: they are most of what an event costs a hub, and each call in them counts.
 _READ: Final = {
-    kind: tuple((_ATTRIBUTES.get((kind, field), field), field, how.read) for field, how in wire)
+    kind: tuple(
+        (_ATTRIBUTES.get((kind, field), field), field, how.read, how.default is not REQUIRED)
+        for field, how in wire
+    )
     for kind, wire in WIRE.items()
 }
 _WRITE: Final = {
     kind: (
-        "Ping" if kind in _PINGS.values() else kind.__name__,
-        tuple((_ATTRIBUTES.get((kind, field), field), field, how.write) for field, how in wire),
+        f'{{"event": "{"Ping" if kind in _PINGS.values() else kind.__name__}", "data": {{',
+        tuple(
+            (_ATTRIBUTES.get((kind, field), field), f'"{field}": ', how.write, how.default)
+            for field, how in wire
+        ),
     )
     for kind, wire in WIRE.items()
 }
-_BY_NAME: Final = {name: kind for kind, (name, _) in _WRITE.items() if name == kind.__name__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +157,7 @@ class Decoder:
             del texts[0]
             self._skipping = False
         rest += unfinished
-        messages = map(self._decode, texts)
+        messages = map(decode if len(data) <= self.max_bytes else self._decode, texts)
         return chain(messages, self._check_length()) if rest else messages
 
     def _with_plain_line_ends(self, data: bytes) -> bytes:
@@ -183,16 +190,21 @@ class Decoder:
 
 def decode(text: bytes) -> Event | Rejected:
     """The event in one message, its terminator taken off. Raises nothing, whatever the bytes."""
+    kind = None
     try:
         kind, data = _open(text)
-        try:
-            return cast(Event, kind(**{name: read(data, field) for name, field, read in _READ[kind]}))
-        except RefusedError as refused:
-            # What a token is must not get into a log.
-            excerpt = _excerpt(text) if kind is not events.Credentials else "(not shown)"
-            return Rejected(f"{kind.__name__}: {refused}", excerpt)
+        values = {
+            name: read(data, field)
+            for name, field, read, optional in _READ[kind]
+            if not optional or field in data
+        }
+        return cast(Event, kind(**values))
     except RefusedError as refused:
-        return Rejected(str(refused), _excerpt(text))
+        if kind is None:
+            return Rejected(str(refused), _excerpt(text))
+        # What a token is must not get into a log.
+        excerpt = _excerpt(text) if kind is not events.Credentials else "(not shown)"
+        return Rejected(f"{kind.__name__}: {refused}", excerpt)
 
 
 def encode(event: Event) -> bytes:
@@ -201,15 +213,18 @@ def encode(event: Event) -> bytes:
     Raises ValueError for a time without a zone, for a measure that is not finite or absurdly large, and for a report
     that is not plain JSON or too long.
     """
-    name, wire = _WRITE[type(event)]
-    written = [(field, write(getattr(event, attribute))) for attribute, field, write in wire]
-    data = ", ".join(f'"{field}": {text}' for field, text in written if text)
-    return f'{{"event": "{name}", "data": {{{data}}}}}\n\n'.encode("ascii")
+    head, wire = _WRITE[type(event)]
+    written = [
+        key + write(value)
+        for attribute, key, write, default in wire
+        if (value := getattr(event, attribute)) != default
+    ]
+    return f"{head}{', '.join(written)}}}}}\n\n".encode("ascii")
 
 
 def _open(text: bytes) -> tuple[type[Any], Data]:
     """What kind of event it is, and its data. Raises RefusedError."""
-    envelope = _parse(text)
+    message, envelope = _parse(text, _JSON)
     if type(envelope) is not dict:
         raise RefusedError('not an object with "event" and "data"')
     name = envelope.get("event")
@@ -222,15 +237,21 @@ def _open(text: bytes) -> tuple[type[Any], Data]:
     data = envelope.get("data")
     if type(data) is not dict:
         raise RefusedError(f'{name}: "data" must be an object, {{}} if it is empty')
-    if name == "Ping":
-        return next((kind for field, kind in _PINGS.items() if field in data), events.Ping), data
-    return _BY_NAME[name], data
+    # Every field has a colon, and of two with the same name one is left: with as many fields as colons, none occurs
+    # twice. Otherwise one may, or a colon is elsewhere; asking that always would make decoding a third slower.
+    if len(envelope) + len(data) != message.count(":"):
+        _parse(text, _JSON_WITHOUT_DUPLICATES)
+    kind = _BY_NAME[name]
+    if kind is events.Ping:
+        kind = next((known for field, known in _PINGS.items() if field in data), kind)
+    return kind, data
 
 
-def _parse(text: bytes) -> object:
+def _parse(text: bytes, json_decoder: json.JSONDecoder) -> tuple[str, object]:
+    """The text of a message without white space around it, and its value. Raises RefusedError."""
     try:
         message = text.decode().strip(" \t\r\n")
-        value, end = _JSON.raw_decode(message)
+        value, end = json_decoder.raw_decode(message)
     except UnicodeDecodeError:
         raise RefusedError("not UTF-8") from None
     except RecursionError:
@@ -243,7 +264,7 @@ def _parse(text: bytes) -> object:
         raise RefusedError("a number with too many digits") from None
     if end != len(message):
         raise RefusedError("not JSON: more follows after its end")
-    return value
+    return message, value
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> Data:
@@ -257,7 +278,10 @@ def _no_constant(name: str) -> NoReturn:
     raise RefusedError(f"not JSON: {name} is no number")
 
 
-_JSON: Final = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
+_JSON: Final = json.JSONDecoder(parse_constant=_no_constant)
+_JSON_WITHOUT_DUPLICATES: Final = json.JSONDecoder(
+    object_pairs_hook=_without_duplicates, parse_constant=_no_constant
+)
 
 
 def _excerpt(text: bytes) -> str:

@@ -33,15 +33,20 @@ class RefusedError(ValueError):
     """A message cannot be accepted; the text is the reason, on one line."""
 
 
+REQUIRED: Final = object()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """How a field is read from a message's data (raises RefusedError) and written as JSON text.
 
-    `write` raises ValueError for what no peer could read, and returns "" for what need not be sent.
+    `write` raises ValueError for what no peer could read. A field with a `default`, which is the record's, need not
+    be there: it is neither read when it is absent nor written when it has that value.
     """
 
     read: Callable[[Data, str], Any]
     write: Callable[[Any], str]
+    default: object = REQUIRED
 
 
 def shown(value: object) -> str:
@@ -122,7 +127,7 @@ def _read_number(data: Data, field: str, low: float, high: float) -> float:
 
 
 def _read_age(data: Data, field: str) -> float:
-    return _read_number(data, field, 0.0, MAX_AGE_S) if field in data else 0.0
+    return _read_number(data, field, 0.0, MAX_AGE_S)
 
 
 def _read_time(data: Data, field: str) -> datetime:
@@ -153,7 +158,7 @@ def _read_text(data: Data, field: str) -> str:
 
 def _write_text(text: str) -> str:
     printable = "".join(char if char.isprintable() else "?" for char in text[:MAX_TEXT_CHARS])
-    return _quoted(printable) if printable else ""
+    return _quoted(printable)
 
 
 def _read_report(data: Data, field: str) -> Data:
@@ -207,18 +212,20 @@ CELSIUS = Kind(
     read=lambda data, field: _read_number(data, field, -MAX_MEASURE, MAX_MEASURE), write=_write_number
 )
 MILLILITRES = Kind(read=lambda data, field: _read_number(data, field, 0.0, MAX_MEASURE), write=_write_number)
-AGE = Kind(read=_read_age, write=lambda age_s: _write_number(age_s) if age_s > 0 else "")
+AGE = Kind(read=_read_age, write=lambda age_s: _write_number(age_s) if age_s > 0 else "0.0", default=0.0)
 TIME = Kind(read=_read_time, write=_write_time)
 TOKEN = Kind(read=_read_token, write=_quoted)
-TEXT = Kind(read=_read_text, write=_write_text)
-REASON = Kind(read=_read_text, write=lambda text: _write_text(text) or '""')  # always there
+TEXT = Kind(read=_read_text, write=_write_text, default="")
+REASON = Kind(read=_read_text, write=_write_text)
 COUNT_OR_NONE = Kind(
     read=lambda data, field: None if data.get(field) is None else _read_count(data, field),
-    write=lambda count: "" if count is None else int.__repr__(count),
+    write=int.__repr__,
+    default=None,
 )
 DURATION_OR_NONE = Kind(
     read=lambda data, field: None if data.get(field) is None else _read_age(data, field),
-    write=lambda time_s: "" if time_s is None else _write_number(time_s),
+    write=_write_number,
+    default=None,
 )
 REPORT = Kind(read=_read_report, write=_write_report)
 

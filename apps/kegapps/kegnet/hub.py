@@ -223,21 +223,17 @@ class Hub:
             except OSError as error:
                 self._part(peer, why(error))
                 return
-            if data:
-                self._handle(peer, data)
-            else:
+            if not data:
                 self._part(peer, "closed by it")
-
-    def _handle(self, peer: Peer, data: bytes) -> None:
-        begin_s = self._loop.now_s()
-        self._take(peer, peer.decoder.feed(data))
-        end_s = self._loop.now_s()
-        if self._gathered:
-            self._send_gathered()
-        peer.fit_turn(len(data), end_s - begin_s)
-        pause_s = peer.spend(data, end_s)
-        if pause_s and peer.open:
-            self._pause_reading(peer, pause_s)
+                return
+            begin_s = self._loop.now_s()
+            self._take(peer, peer.decoder.feed(data))
+            end_s = self._loop.now_s()
+            if self._gathered:
+                self._send_gathered()
+            pause_s = peer.account(data, begin_s, end_s)
+            if pause_s and peer.open:
+                self._pause_reading(peer, pause_s)
 
     def _take(self, peer: Peer, messages: Iterator[Event | Rejected]) -> None:
         self._gathering = True

@@ -49,32 +49,29 @@ class Peer:
         self._max_queued_bytes = max_queued_bytes
         self._allowance = allowance
 
-    def spend(self, data: bytes, now_s: float) -> float:
-        """Account for what it sent; returned is for how many seconds it must not be read."""
-        messages = data.count(b"\n") / 2 + len(data) / _MESSAGE_BYTES
-        return self._allowance.take(messages, now_s)
-
-    def fit_turn(self, had_bytes: int, took_s: float) -> None:
-        """Choose how much to read next time, knowing what the last turn cost."""
+    def account(self, data: bytes, begin_s: float, end_s: float) -> float:
+        """Note that `data` came from it and what handling that took; returned is for how long it must not be read."""
+        took_s = end_s - begin_s
         if took_s > _TURN_S:
             self.turn_bytes = max(_TURN_BYTES_MIN, self.turn_bytes // 2)
-        elif took_s < _TURN_S / 4 and had_bytes == self.turn_bytes:
+        elif took_s < _TURN_S / 4 and len(data) == self.turn_bytes:
             self.turn_bytes = min(_TURN_BYTES_MAX, self.turn_bytes * 2)
+        return self._allowance.take(data.count(b"\n") / 2 + len(data) / _MESSAGE_BYTES, end_s)
 
     def send(self, data: bytes) -> str:
         """Send or queue; what is returned is why the client has to go, or empty."""
+        sent = 0
         if not self.queue:
             try:
                 sent = self.sock.send(data)
             except BlockingIOError:
-                sent = 0
+                pass
             except OSError as error:
                 return why(error)
             if sent == len(data):
                 return ""
-            self._queue(memoryview(data)[sent:] if sent else data)
-        else:
-            self._queue(data)
+        self.queue.append(memoryview(data)[sent:] if sent else data)
+        self.queued_bytes += len(data) - sent
         if self.queued_bytes > self._max_queued_bytes:
             return f"does not read, {self.queued_bytes} bytes wait for it"
         return ""
@@ -95,7 +92,3 @@ class Peer:
                 return ""
             self.queue.popleft()
         return ""
-
-    def _queue(self, data: bytes | memoryview) -> None:
-        self.queue.append(data)
-        self.queued_bytes += len(data)
