@@ -49,7 +49,11 @@ def verdict(findings: Sequence[Finding]) -> str:
     """The last line: where the chain is cut first, and what to do."""
     cut = first_cut(findings)
     if cut is not None:
-        return f"The chain is cut at: {cut.link}. Do: {cut.cure}"
+        others = dict.fromkeys(
+            f.link.value for f in findings if f.level is Level.TROUBLE and f.link is not cut.link
+        )
+        more = f". It is cut, too, at: {', '.join(others)}." if others else ""
+        return f"The chain is cut at: {cut.link}. Do: {cut.cure}{more}"
     unknown = dict.fromkeys(f.link.value for f in findings if f.level is Level.UNKNOWN)
     if unknown:
         return f"No cut was found; not everything could be looked at: {', '.join(unknown)}."

@@ -269,6 +269,13 @@ def test_what_others_wrote_cannot_drive_the_terminal() -> None:
     assert "\nok       core       all" not in text
 
 
+def test_of_several_cuts_the_first_along_the_chain_is_to_be_mended_first() -> None:
+    facts = replace(with_report(boards=[{**BOARD, "state": "silent"}]), store=replace(STORE, free_bytes=0))
+    line = verdict(judged(facts))
+    assert line.startswith("The chain is cut at: board. Do: is it a Kegboard?")
+    assert line.endswith(". It is cut, too, at: store.")
+
+
 def test_the_object_for_programs_names_the_cut() -> None:
     found = judged(with_report(boards=[{**BOARD, "state": "silent"}]))
     told = as_object(found, SETTINGS, user="ann")

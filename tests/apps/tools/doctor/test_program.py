@@ -71,7 +71,7 @@ def test_without_anything_running_the_configuration_says_what_is_meant(tmp_path:
     assert found["store"] == (f"{tmp_path}/beer.sqlite", f"{config} [kegbot_core]")
     assert found["device"] == (f"{tmp_path}/board", f"{config} [kegboard_daemon]")
     assert answer["cut"] == "master"
-    assert answer["verdict"].endswith("Do: master.py start")
+    assert "Do: master.py start. It is cut, too, at: device." in answer["verdict"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["apps.cfg"]
 
 
