@@ -49,6 +49,8 @@ DECIDING = {
         "core/pending",
         "core/delivery",
         "core/dispatch",
+        "core/event_route",
+        "core/jobs",
         "core/ledger_rules",
         "core/outbox",
         "core/server_taps",

@@ -18,6 +18,7 @@ from kegapps.core.outbox import Delivered, Entry, Route, State
 from kegapps.server import form_api, verdicts
 from kegapps.server.answers import AnswerError
 from kegapps.server.calls import Answer, Call
+from kegapps.server.event_api import retry_delay_s
 from kegapps.server.form_api import ServerTap
 from kegapps.server.look import Attempt, Found, find_drink, look_calls
 from kegapps.server.verdicts import Asked, Kind, Verdict
@@ -44,9 +45,11 @@ def must_look(entry: Entry) -> bool:
     return entry.sent_unix_s is not None
 
 
-def about_to_send(entry: Entry, *, now_unix_s: float, known_id: str | None) -> Entry:
-    """The entry as it has to be on disk before the request leaves."""
-    return replace(entry, sent_unix_s=now_unix_s, sent_by=Route.FORM, known_id=known_id)
+def about_to_send(entry: Entry, by: Route, *, now_unix_s: float, known_id: str | None) -> Entry:
+    """The entry as it has to be on disk before the request leaves. Of several, the first tells when to look from."""
+    if must_look(entry):
+        return replace(entry, sent_by=by)
+    return replace(entry, sent_unix_s=now_unix_s, sent_by=by, known_id=known_id)
 
 
 def post(entry: Entry, *, now_unix_s: float, taps: Sequence[ServerTap]) -> Call:
@@ -77,6 +80,28 @@ def posted(entry: Entry, answer: Answer, *, now_unix_s: float, jitter: float) ->
     return Result(record=after, says=_said(entry, after, verdict)), verdict
 
 
+def told(
+    entry: Entry,
+    answer: Answer,
+    verdict: Verdict,
+    *,
+    repeated: bool,
+    failures: int,
+    now_unix_s: float,
+    jitter: float,
+) -> Result:
+    """What a failure of `kegboard-event` makes of it; `repeated`: it had been told before, with unknown outcome."""
+    is_refused = answer.status is not None and 400 <= answer.status < 500
+    if answer.sent and not is_refused:
+        wait_s = retry_delay_s(failures, jitter)
+        after = replace(
+            entry, reason=verdict.reason, attempts=entry.attempts + 1, next_unix_s=now_unix_s + wait_s
+        )
+        return Result(record=after, says=_said(entry, after, verdict))
+    # Not stored by this request: it goes the other way, or the same one when the server is back.
+    return Result(record=entry if repeated else replace(entry, sent_unix_s=None, sent_by=None, known_id=None))
+
+
 def look_at(number: int) -> Call | None:
     """The request that asks whether the server has it: the first, the second ..; None: there is no other."""
     calls = look_calls()
@@ -100,25 +125,33 @@ def looked(
     taps: Sequence[ServerTap],
     now_unix_s: float,
     jitter: float,
+    acknowledged: bool = False,
 ) -> Result | None:
     """What the answer to look `number` makes of it; None: ask the next.
 
-    `taken`: those of `ids_told` that are known to be other drinks of ours.
+    `taken`: those of `ids_told` that are known to be other drinks of ours. `acknowledged`: `kegboard-event` has taken
+    it, which the server also says of what it drops.
     """
     attempt = Attempt(
         pour=entry.pour, sent_unix_s=entry.sent_unix_s or now_unix_s, after_drink_id=entry.known_id
     )
     look = find_drink(answer, attempt, now_unix_s=now_unix_s, taken=taken, taps=taps)
     if look.found is Found.FOUND:
-        remark = "it was there already: the answer had been lost"
+        remark = "by kegboard-event" if acknowledged else "it was there already: the answer had been lost"
         return _delivered(entry, look.drink_id or "", remark, newest_drink_id=look.newest_drink_id)
     unsent = replace(
         entry, state=State.WAITING, sent_unix_s=None, sent_by=None, known_id=None, next_unix_s=0.0
     )
+    if look.found is Found.ABSENT and acknowledged:
+        text = f"Drink {entry.drink_id} was taken by kegboard-event and dropped; it is sent by the older API"
+        dropped = replace(unsent, sent_by=Route.FORM)
+        return Result(record=dropped, says=(Say(level=logging.WARNING, text=text),))
     if look.found is Found.ABSENT:
         return Result(record=unsent, newest_drink_id=look.newest_drink_id)
     if look_at(number + 1) is not None:
         return None
+    if acknowledged:
+        return _delivered(entry, "", "by kegboard-event", newest_drink_id=look.newest_drink_id)
     if look.newest_drink_id is not None or answer.status in _GONE:
         # It can never be told. A drink twice is listed for all to see; one that is lost is not.
         text = f"Drink {entry.drink_id} is sent again, though the server may have it: {look.reason}"

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from typing import Final
 
 from kegapps.core import delivery
 from kegapps.core.effects import Say
-from kegapps.core.model import Now, TokenAnswer
-from kegapps.core.outbox import Entry
+from kegapps.core.event_route import EventRoute
+from kegapps.core.jobs import Job, Outcome, Purpose, Trouble, look_for, token_answer
+from kegapps.core.model import Now
+from kegapps.core.outbox import Entry, Route
 from kegapps.server import form_api, verdicts
 from kegapps.server.answers import AnswerError
-from kegapps.server.calls import Answer, Call
+from kegapps.server.calls import Answer
 from kegapps.server.form_api import ServerTap
 from kegapps.server.probe import Finding, Probe
 from kegapps.server.probe import State as ProbeState
@@ -34,52 +35,6 @@ TEMPERATURE_S: Final = 60.0
 MAX_TEMPERATURES: Final = 64
 
 
-class Purpose(Enum):
-    """What a call is for."""
-
-    PROBE = "probe"
-    """Is it there, is it the API that is expected, is the key right?"""
-    TAPS = "taps"
-    TOKEN = "token"
-    LOOK = "look"
-    DRINK = "drink"
-    TEMPERATURE = "temperature"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """A call, and what it is about."""
-
-    purpose: Purpose
-    call: Call
-    entry: Entry | None = None
-    """LOOK and DRINK: the drink, for DRINK as it has to be on disk before the call is made."""
-    look: int = 0
-    """LOOK: which of them."""
-    key: tuple[str, str] = ("", "")
-    """TOKEN: device and token."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What an answer means."""
-
-    result: delivery.Result | None = None
-    taps: tuple[ServerTap, ...] | None = None
-    token: TokenAnswer | None = None
-    says: tuple[Say, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
-    """Why the server is left alone."""
-
-    reason: str
-    since_unix_s: float
-    tried_mono_s: float
-    next_mono_s: float
-
-
 class Dispatch:
     """The state of one Kegbot Server as the core sees it."""
 
@@ -88,23 +43,29 @@ class Dispatch:
         url: ApiUrl,
         *,
         has_key: bool,
+        events: EventRoute | None = None,
         newest_drink_id: str | None = None,
         taps: tuple[ServerTap, ...] = (),
     ) -> None:
-        """`newest_drink_id` and `taps` are what was known of the server when the core ended."""
+        """`events`: None if `kegboard-event` is not to be used.
+
+        `newest_drink_id` and `taps` are what was known of the server when the core ended.
+        """
         self.newest_drink_id = newest_drink_id
         self.taps = taps
         self.finding: Finding | None = None
         self._url = url
         self._has_key = has_key
+        self._events = events
         self._probe: Probe | None = None
         self.trouble: Trouble | None = None
         self.last_ok_unix_s: float | None = None
         self._failures = 0
         self._taps_due_mono_s = 0.0
+        self._taps_read_mono_s = float("-inf")
         self._tokens: deque[tuple[str, str]] = deque()
         self._temperatures: dict[str, tuple[float, float]] = {}
-        self._look: tuple[Entry, int] | None = None
+        self._look: Job | None = None
 
     @property
     def is_usable(self) -> bool:
@@ -149,14 +110,15 @@ class Dispatch:
         job = self._job_before_drinks(now)
         if job is not None:
             return job
-        if self._look is not None:
-            entry, number = self._look
-            return self._look_for(entry, number)
-        if entry is None:
-            return None
+        if self._look is not None or entry is None:
+            return self._look
+        if self._events is not None and self._events.takes(entry, self.taps):
+            return self._event_job(self._events, entry, now)
         if delivery.must_look(entry):
-            return self._look_for(entry, 0)
-        marked = delivery.about_to_send(entry, now_unix_s=now.unix_s, known_id=self.newest_drink_id)
+            return look_for(entry, 0)
+        marked = delivery.about_to_send(
+            entry, Route.FORM, now_unix_s=now.unix_s, known_id=self.newest_drink_id
+        )
         call = delivery.post(marked, now_unix_s=now.unix_s, taps=self.taps)
         return Job(purpose=Purpose.DRINK, call=call, entry=marked)
 
@@ -164,7 +126,8 @@ class Dispatch:
         """When `next_job` has something to do even without a drink."""
         if self.trouble is not None:
             return self.trouble.next_mono_s
-        return self._taps_due_mono_s
+        poll_mono_s = self._events.next_poll_mono_s() if self._events is not None else None
+        return self._taps_due_mono_s if poll_mono_s is None else min(poll_mono_s, self._taps_due_mono_s)
 
     # What the answers mean
 
@@ -180,6 +143,8 @@ class Dispatch:
             case Purpose.LOOK:
                 verdict = verdicts.judge(answer, Asked.READING)
                 outcome = self._looked(job, answer, now, jitter, taken, verdict)
+            case Purpose.EVENT | Purpose.PAIR:
+                outcome, verdict = self._received(job, answer, now, jitter)
             case Purpose.TEMPERATURE:
                 outcome, verdict = Outcome(), verdicts.judge(answer, Asked.TEMPERATURE)
             case _:
@@ -207,7 +172,10 @@ class Dispatch:
         before, self.finding = self.finding, finding
         self.last_ok_unix_s = now.unix_s
         self.taps = finding.taps
+        self._taps_read_mono_s = now.mono_s
         self._taps_due_mono_s = now.mono_s + TAPS_EVERY_S
+        if self._events is not None:
+            self._events.begin(is_there=finding.kegboard_event)
         self._learn_newest(finding.newest_drink_id)
         says: tuple[Say, ...] = ()
         if trouble is not None:
@@ -223,6 +191,20 @@ class Dispatch:
         self._learn_newest(result.newest_drink_id)
         return Outcome(result=result), verdict
 
+    def _received(self, job: Job, answer: Answer, now: Now, jitter: float) -> tuple[Outcome, Verdict]:
+        assert self._events is not None
+        received = self._events.received(job.key[0], answer, now)
+        verdict = received.reception.verdict
+        result = None
+        if job.entry is not None and verdict.kind is Kind.DONE:
+            self._look = look_for(job.entry, 0, again=True)
+        elif job.entry is not None:
+            result = delivery.told(
+                job.entry, answer, verdict, repeated=job.again, failures=self._failures + 1,
+                now_unix_s=now.unix_s, jitter=jitter,
+            )  # fmt: skip
+        return Outcome(result=result, board_tokens=received.tokens, says=received.says), verdict
+
     def _looked(
         self, job: Job, answer: Answer, now: Now, jitter: float, taken: frozenset[str], verdict: Verdict
     ) -> Outcome:
@@ -231,10 +213,11 @@ class Dispatch:
         if self._is_over(job, answer, verdict):
             return Outcome()  # asked again when it is over
         result = delivery.looked(
-            job.entry, answer, number=job.look, taken=taken, taps=self.taps, now_unix_s=now.unix_s, jitter=jitter
+            job.entry, answer, number=job.look, taken=taken, taps=self.taps, now_unix_s=now.unix_s, jitter=jitter,
+            acknowledged=job.again,
         )  # fmt: skip
         if result is None:
-            self._look = job.entry, job.look + 1
+            self._look = look_for(job.entry, job.look + 1, again=job.again)
             return Outcome()
         self._learn_newest(result.newest_drink_id)
         return Outcome(result=result)
@@ -242,7 +225,7 @@ class Dispatch:
     def _read(self, job: Job, answer: Answer, now: Now, verdict: Verdict) -> Outcome:
         try:
             if job.purpose is Purpose.TOKEN:
-                return Outcome(token=_token(job, answer, verdict, now))
+                return Outcome(token=token_answer(job, answer, verdict, now))
             if verdict.kind is not Kind.DONE:
                 return Outcome()
             self.taps = form_api.read_taps(answer.body)
@@ -255,6 +238,8 @@ class Dispatch:
             return Job(purpose=Purpose.TOKEN, call=form_api.get_token(*self._tokens[0]), key=self._tokens[0])
         if now.mono_s >= self._taps_due_mono_s:
             return Job(purpose=Purpose.TAPS, call=form_api.get_taps())
+        if self._events is not None and (pairing := self._events.pairing(self.taps, now)) is not None:
+            return Job(purpose=Purpose.PAIR, call=pairing[1], key=(pairing[0], ""))
         for sensor_name, (celsius, mono_s) in list(self._temperatures.items()):
             if now.mono_s - mono_s < TEMPERATURE_S:
                 call = form_api.post_temperature(sensor_name, celsius)
@@ -262,21 +247,28 @@ class Dispatch:
             del self._temperatures[sensor_name]
         return None
 
-    def _look_for(self, entry: Entry, number: int) -> Job:
-        call = delivery.look_at(number)
-        assert call is not None
-        return Job(purpose=Purpose.LOOK, call=call, entry=entry, look=number)
+    def _event_job(self, events: EventRoute, entry: Entry, now: Now) -> Job:
+        if events.needs_taps(now.mono_s - self._taps_read_mono_s):
+            return Job(purpose=Purpose.TAPS, call=form_api.get_taps())
+        marked = delivery.about_to_send(
+            entry, Route.EVENT, now_unix_s=now.unix_s, known_id=self.newest_drink_id
+        )
+        board, call = events.post(marked, now)
+        again = delivery.must_look(entry)
+        return Job(purpose=Purpose.EVENT, call=call, entry=marked, again=again, key=(board, ""))
 
     def _go_on(self, job: Job, now: Now) -> None:
         self.last_ok_unix_s = now.unix_s
         match job.purpose:
             case Purpose.TAPS:
+                self._failures = 0
+                self._taps_read_mono_s = now.mono_s
                 self._taps_due_mono_s = now.mono_s + TAPS_EVERY_S
             case Purpose.TOKEN:
                 self._tokens.remove(job.key)
             case Purpose.TEMPERATURE:
                 self._temperatures.pop(job.key[0], None)
-            case Purpose.DRINK:
+            case Purpose.DRINK | Purpose.EVENT:
                 self._failures = 0
 
     def _give_up(
@@ -308,6 +300,9 @@ class Dispatch:
             return False  # a server that does not have this is not the wrong one for that
         if job.purpose is Purpose.LOOK and answer.status in (401, 403):
             return False  # nor is the key that may not ask this: what it may do is asked by the probe
+        if job.purpose in (Purpose.EVENT, Purpose.PAIR):
+            # A board that may not use it is not the server's fault.
+            verdict = replace(verdict, kind=Kind.RETRY)
         return delivery.is_servers_fault(answer, verdict)
 
     def _learn_newest(self, drink_id: str | None) -> None:
@@ -316,24 +311,6 @@ class Dispatch:
         known = self.newest_drink_id
         if known is None or not (drink_id.isdecimal() and known.isdecimal()) or int(drink_id) > int(known):
             self.newest_drink_id = drink_id
-
-
-def _token(job: Job, answer: Answer, verdict: Verdict, now: Now) -> TokenAnswer | None:
-    """None: the server did not say whose it is."""
-    device, token = job.key
-    if answer.status == 404:
-        return TokenAnswer(device=device, token=token, username=None, asked_unix_s=now.unix_s)
-    if verdict.kind is not Kind.DONE:
-        return None
-    told = form_api.read_token(answer.body)
-    return TokenAnswer(
-        device=device,
-        token=token,
-        username=told.username,
-        enabled=told.enabled,
-        expires_unix_s=told.expires_unix_s,
-        asked_unix_s=now.unix_s,
-    )
 
 
 def _spoken(seconds: float) -> str:

@@ -5,22 +5,27 @@ Knows the loop, the courier, the store and both clocks. Must not decide what is 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from kegapps.core import delivery
 from kegapps.core.database import StoreError
-from kegapps.core.dispatch import Dispatch, Job, Outcome, Purpose
+from kegapps.core.dispatch import Dispatch
 from kegapps.core.effects import Say
+from kegapps.core.event_route import EventRoute
+from kegapps.core.jobs import Job, Outcome, Purpose
 from kegapps.core.model import Now, Temperature, TokenAnswer
 from kegapps.core.outbox import Counts, Entry
 from kegapps.core.server_flags import ServerSettings
 from kegapps.core.server_store import ServerStore
 from kegapps.core.server_taps import believed, ready_meters
+from kegapps.daemon import version
 from kegapps.daemon.loop import Loop, Timer
 from kegapps.kegnet.ratelimit import RateLimit
 from kegapps.server.calls import Answer
@@ -29,6 +34,8 @@ from kegapps.server.form_api import ServerTap
 
 log = logging.getLogger("server")
 
+BOARD_TOKEN: Final = "event_token "
+"""Under this and a board's name its token for `kegboard-event` is kept."""
 STORE_RETRY_S: Final = 1.0
 COUNT_EVERY_S: Final = 5.0
 """How often the drinks that wait are counted for the status line while the server is away."""
@@ -66,14 +73,17 @@ class ServerLink:
         self._courier = Courier(loop, settings.url, settings.api_key)
         self._kept_taps = store.taps()
         self._refused: tuple[Say, ...] = ()
+        known = store.state()
         self._dispatch = Dispatch(
             settings.url,
             has_key=settings.api_key is not None,
-            newest_drink_id=store.state().get("newest_drink_id"),
+            events=self._events(settings, known) if settings.events else None,
+            newest_drink_id=known.get("newest_drink_id"),
             taps=self._kept_taps,
         )
         self._job: Job | None = None
         self._unwritten: list[delivery.Result] = []
+        self._unkept: dict[str, str | None] = {}
         self._asked: set[tuple[str, str]] = set()
         self._alarm: Timer | None = None
         self._counts = Counts()
@@ -161,7 +171,7 @@ class ServerLink:
             self._write(now)
             entry = self._next_entry(now) if self._dispatch.wants_entry(now) else None
             job = self._dispatch.next_job(now, entry)
-            if job is not None and job.purpose is Purpose.DRINK and job.entry is not None:
+            if job is not None and job.sends_drink and job.entry is not None:
                 # On disk before it leaves: whatever happens to us now, the next core looks before it repeats it.
                 self._store.write([job.entry], now_unix_s=now.unix_s)
             due_s = self._due_mono_s(now) if job is None else None
@@ -186,10 +196,13 @@ class ServerLink:
                 # Without them another drink might be taken for this one: it is looked for again.
                 answer = Answer(error="the store cannot be read", sent=True)
         outcome = self._dispatch.finish(job, answer, now, jitter=random.random(), taken=taken)
-        for say in outcome.says:
-            self._say(say)
         if outcome.result is not None:
             self._unwritten.append(outcome.result)
+        self._unkept |= {f"{BOARD_TOKEN}{board}": token for board, token in outcome.board_tokens.items()}
+        with contextlib.suppress(StoreError):  # tried again, and said, before anything else is asked
+            self._write(now)
+        for say in outcome.says:
+            self._say(say)
         if outcome.taps is not None:
             self._take_taps(outcome.taps, now)
         self._tell_tokens(job, outcome)
@@ -203,6 +216,22 @@ class ServerLink:
                 [result.record for result in self._unwritten], now_unix_s=now.unix_s, newest_drink_id=newest
             )
             self._unwritten = []
+        if self._unkept:  # a board's token is given once
+            self._store.keep_state(self._unkept)
+            self._unkept = {}
+
+    def _events(self, settings: ServerSettings, known: Mapping[str, str]) -> EventRoute:
+        return EventRoute(
+            settings.url,
+            boot_id=uuid.uuid4().hex,
+            now=self._now(),
+            tokens={
+                name.removeprefix(BOARD_TOKEN): token
+                for name, token in known.items()
+                if name.startswith(BOARD_TOKEN)
+            },
+            version=version.number(),
+        )
 
     def _next_entry(self, now: Now) -> Entry | None:
         return self._store.next_entry(now.unix_s, longest_wait_s=delivery.LONGEST_WAIT_S)

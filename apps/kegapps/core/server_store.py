@@ -190,7 +190,7 @@ class ServerStore:
                 db.execute("select name, value from server_state where server_url = ?", (self._server_url,))
             )
 
-    def keep_state(self, **values: str | None) -> None:
+    def keep_state(self, values: Mapping[str, str | None]) -> None:
         """Keep these by name; None: forget it."""
         with self._writing() as db:
             for name, value in values.items():

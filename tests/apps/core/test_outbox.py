@@ -6,21 +6,17 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.apps.core.bar import added, reading, removed, request, temperature
-from tests.apps.core.programs import SCRIPTS, App, CoreProgram, furnish
-from tests.apps.server.emulators import Emulator, Fault, Faults, Site, Tap, Token
-from tests.apps.server.emulators.memory import Recorded
+from tests.apps.core.customer import admin, core_for, disturb, drinks, outbox, pour, until
+from tests.apps.core.programs import App, CoreProgram, furnish
+from tests.apps.server.emulators import Emulator, Fault, Site, Tap, Token
 
-DEADLINE_S = 30.0
 DANA = ("core.onewire", "00000000000000d1")
 
 
@@ -35,57 +31,6 @@ def store(tmp_path: Path) -> Path:
 def server() -> Iterator[Emulator]:
     with Emulator() as emulator:
         yield emulator
-
-
-def core_for(store: Path, server: Emulator, *flags: str, url: str = "", key: str = "") -> CoreProgram:
-    """A core that has this server; the key's file lies beside the store."""
-    key_file = store.parent / "api_key"
-    key_file.write_text((key or server.key) + "\n")
-    key_file.chmod(0o600)
-    return CoreProgram(store, f"--api_url={url or server.url}", f"--api_key_file={key_file}", *flags)
-
-
-def disturb(server: Emulator, core: CoreProgram, fault: Fault) -> None:
-    """The next drink that is posted meets this."""
-    core.wait_for("the API key is right")
-    server.faults = Faults([fault], only_posts=True)
-
-
-def pour(app: App, ticks: int = 1000, *, total: list[int] | None = None) -> None:
-    """One drink, done at once."""
-    counter: list[int] = app.__dict__.setdefault("counter", [0])
-    before = len([line for line in app.lines() if line.startswith("drink")])
-    if not counter[0]:
-        app.send(reading(0))
-    counter[0] += ticks
-    app.send(reading(counter[0]), request("stop_flow"))
-    app.listen_until(lambda: len([line for line in app.lines() if line.startswith("drink")]) > before)
-
-
-def until(condition: Callable[[], object], core: CoreProgram) -> None:
-    end_s = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < end_s, core.output
-        time.sleep(0.02)
-
-
-def admin(store: Path, *words: str) -> Any:
-    done = subprocess.run(
-        [sys.executable, str(SCRIPTS / "kegbot_admin.py"), f"--store={store}", "--json", *words],
-        capture_output=True, text=True, timeout=DEADLINE_S, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def outbox(store: Path, *words: str) -> list[dict[str, Any]]:
-    rows = admin(store, "outbox", *words)
-    assert isinstance(rows, list)
-    return rows
-
-
-def drinks(server: Emulator) -> list[Recorded]:
-    return list(server.memory.drinks)
 
 
 def test_a_drink_is_delivered_once_with_its_own_time(store: Path, server: Emulator) -> None:
