@@ -126,11 +126,12 @@ def looked(
     now_unix_s: float,
     jitter: float,
     acknowledged: bool = False,
+    too_many: bool = False,
 ) -> Result | None:
     """What the answer to look `number` makes of it; None: ask the next.
 
     `taken`: those of `ids_told` that are known to be other drinks of ours. `acknowledged`: `kegboard-event` has taken
-    it, which the server also says of what it drops.
+    it, which the server also says of what it drops. `too_many`: an earlier look gave drinks, but not all since then.
     """
     attempt = Attempt(
         pour=entry.pour, sent_unix_s=entry.sent_unix_s or now_unix_s, after_drink_id=entry.known_id
@@ -152,7 +153,7 @@ def looked(
         return None
     if acknowledged:
         return _delivered(entry, "", "by kegboard-event", newest_drink_id=look.newest_drink_id)
-    if look.newest_drink_id is not None or answer.status in _GONE:
+    if too_many or look.newest_drink_id is not None or answer.status in _GONE:
         # It can never be told. A drink twice is listed for all to see; one that is lost is not.
         text = f"Drink {entry.drink_id} is sent again, though the server may have it: {look.reason}"
         return Result(record=unsent, says=(Say(level=logging.WARNING, text=text),))

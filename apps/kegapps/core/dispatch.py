@@ -214,10 +214,11 @@ class Dispatch:
             return Outcome()  # asked again when it is over
         result = delivery.looked(
             job.entry, answer, number=job.look, taken=taken, taps=self.taps, now_unix_s=now.unix_s, jitter=jitter,
-            acknowledged=job.again,
+            acknowledged=job.again, too_many=job.too_many,
         )  # fmt: skip
         if result is None:
-            self._look = look_for(job.entry, job.look + 1, again=job.again)
+            too_many = job.too_many or bool(delivery.ids_told(answer))
+            self._look = look_for(job.entry, job.look + 1, again=job.again, too_many=too_many)
             return Outcome()
         self._learn_newest(result.newest_drink_id)
         return Outcome(result=result)

@@ -322,6 +322,18 @@ def test_an_endpoint_that_the_server_lacks_is_no_trouble_of_the_server() -> None
     assert desk.purpose() is Purpose.LOOK  # the other one
 
 
+def test_a_key_that_may_not_ask_all_does_not_keep_a_drink_waiting_for_ever() -> None:
+    desk = Desk()
+    desk.begin()
+    desk.do(drinks_page(*({**OURS, "id": 60 - n, "ticks": 5} for n in range(10))), SENT)
+    while desk.purpose() is Purpose.LOOK:
+        outcome = desk.do(BAD_KEY)
+    assert outcome.result is not None
+    assert isinstance(outcome.result.record, Entry)
+    assert not delivery.must_look(outcome.result.record)
+    assert "is sent again, though the server may have it" in desk.said[-1]
+
+
 def test_a_lost_token_answer_says_nothing_of_the_token() -> None:
     desk = Desk()
     desk.begin()
