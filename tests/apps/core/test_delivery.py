@@ -221,8 +221,10 @@ class Desk:
         return outcome
 
     def begin(self) -> None:
-        for answer in (TAPS, STATUS, told(404, "NotFoundError", "no such thing")):
-            self.do(answer)
+        """The probe finds that all is well."""
+        while (job := self.job()) is not None and job.purpose is Purpose.PROBE:
+            answers = {"taps": TAPS, "status": STATUS, "events": told(200, objects=[], meta={"result": "ok"})}
+            self.do(answers.get(job.call.path, told(404, "NotFoundError", "no such thing")))
         assert self.dispatch.is_usable, self.said
 
     def purpose(self, entry: Entry | None = None) -> Purpose | None:

@@ -197,20 +197,22 @@ def test_a_wrong_url_is_said_with_the_right_one(store: Path, server: Emulator) -
     assert len(outbox(store)) == 1
 
 
-def test_the_servers_taps_are_used_and_kept(store: Path, server: Emulator) -> None:
-    server.site.taps = [
-        Tap(id=1, name="Left", meter_name="kegboard.flow0", ticks_per_ml=4.0, relay_name="kegboard.relay5"),
-        Tap(id=2, name="No Meter", meter_name=None),
-        Tap(id=3, name="Slip", meter_name="kegboard.flow1", ticks_per_ml=0.0022),
-    ]
-    with core_for(store, server) as core:
-        core.wait_for("mend it on the server")
-        app = App(core.port)
-        until(lambda: admin(store, "taps")[0]["source"] == "server", core)
-        pour(app)
-        core.wait_for("a drink of 250.0 mL")
-        core.wait_for("is on the Kegbot Server as 1")
-    server.stop()
+def test_the_servers_taps_are_used_and_kept(store: Path) -> None:
+    with Emulator() as server:
+        server.site.taps = [
+            Tap(
+                id=1, name="Left", meter_name="kegboard.flow0", ticks_per_ml=4.0, relay_name="kegboard.relay5"
+            ),
+            Tap(id=2, name="No Meter", meter_name=None),
+            Tap(id=3, name="Slip", meter_name="kegboard.flow1", ticks_per_ml=0.0022),
+        ]
+        with core_for(store, server) as core:
+            core.wait_for("mend it on the server")
+            app = App(core.port)
+            until(lambda: admin(store, "taps")[0]["source"] == "server", core)
+            pour(app)
+            core.wait_for("a drink of 250.0 mL")
+            core.wait_for("is on the Kegbot Server as 1")
     left, right = admin(store, "taps")
     assert (left["ml_per_tick"], left["relay_name"], left["description"]) == (0.25, "kegboard.relay5", "Left")
     assert right["source"] == "local"
@@ -221,19 +223,19 @@ def test_the_servers_taps_are_used_and_kept(store: Path, server: Emulator) -> No
 
 
 def test_a_token_of_the_server_works_and_still_does_while_the_server_is_away(
-    store: Path, server: Emulator
+    store: Path,
 ) -> None:
-    server.site.tokens.append(Token(device=DANA[0], value=DANA[1], username="alice"))
-    with core_for(store, server) as core:
-        core.wait_for("the API key is right; taps: 2")
-        app = App(core.port)
-        app.send(added(DANA))
-        app.listen_until(lambda: "FU initial alice 0" in app.lines())
-        app.send(removed(DANA))
-        app.send(added(("core.onewire", "00000000000000ff")))
-        core.wait_for("00000000000000ff' is nobody's")
-        core.end()
-    server.stop()
+    with Emulator() as server:
+        server.site.tokens.append(Token(device=DANA[0], value=DANA[1], username="alice"))
+        with core_for(store, server) as core:
+            core.wait_for("the API key is right; taps: 2")
+            app = App(core.port)
+            app.send(added(DANA))
+            app.listen_until(lambda: "FU initial alice 0" in app.lines())
+            app.send(removed(DANA))
+            app.send(added(("core.onewire", "00000000000000ff")))
+            core.wait_for("00000000000000ff' is nobody's")
+            core.end()
     with core_for(store, server) as core:
         core.wait_for("drinks wait in the outbox")
         app = App(core.port)
