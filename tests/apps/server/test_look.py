@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -11,8 +10,9 @@ import pytest
 from kegapps.server import form_api
 from kegapps.server.calls import Answer
 from kegapps.server.form_api import ServerTap
-from kegapps.server.look import Attempt, Found, Look, find_drink, look_calls
+from kegapps.server.look import Attempt, Found, Look, find_drink
 from kegapps.server.verdicts import Asked, judge
+from tests.apps.server.deliveries import looked
 from tests.apps.server.emulators import Emulator, Fault, Faults, Site
 from tests.apps.server.emulators.replies import moment, reply
 from tests.apps.server.support import ask, pour
@@ -169,42 +169,6 @@ def test_an_answer_that_tells_nothing_proves_nothing(answer: Answer) -> None:
     assert found.reason
 
 
-def looked(emulator: Emulator, attempt: Attempt) -> Look:
-    found = Look(found=Found.UNKNOWN)
-    for call in look_calls():
-        (answer,) = ask(emulator.url, emulator.key, call)
-        found = find_drink(answer, attempt, now_unix_s=time.time())
-        if found.found is not Found.UNKNOWN:
-            return found
-    return found
-
-
-def posted(
-    emulator: Emulator, ticks: int, after: str | None, *, seen: Callable[[Attempt], None] | None = None
-) -> str:
-    """The server's id of a drink of `ticks`, delivered as the outbox does it: looked for before each repetition."""
-    drunk = pour(ticks, username="alice", ended_s_ago=5.0)
-    attempt: Attempt | None = None
-    for _ in range(9):
-        if attempt is not None:
-            found = looked(emulator, attempt)
-            if found.found is Found.FOUND:
-                assert found.drink_id
-                return found.drink_id
-            assert found.found is Found.ABSENT, found.reason
-            attempt = None
-        now_unix_s = time.time()
-        (answer,) = ask(
-            emulator.url, emulator.key, form_api.post_drink(drunk, now_unix_s=now_unix_s), timeout_s=0.3
-        )
-        verdict = judge(answer, Asked.DRINK, username="alice")
-        if not verdict.reason:
-            return form_api.read_drink(answer.body).id
-        if verdict.may_be_stored:
-            attempt = Attempt(pour=drunk, sent_unix_s=now_unix_s, after_drink_id=after)
-    raise AssertionError("not delivered")
-
-
 @pytest.mark.parametrize("generation", ["2012", "1.x", "today"])
 def test_a_drink_that_the_server_recorded_long_after_we_gave_up_is_found_by_a_later_look(
     generation: str,
@@ -252,19 +216,3 @@ def test_a_drink_is_found_below_many_that_came_after_it(generation: str, others:
         assert looked(emulator, attempt).drink_id == "2"
         other = replace(attempt, pour=replace(ours, ticks=1001))
         assert looked(emulator, other).found is Found.ABSENT
-
-
-@pytest.mark.parametrize("generation", ["2012", "1.x", "today"])
-@pytest.mark.parametrize("skew_s", [0.0, -400 * 86400.0])
-def test_answers_lost_in_every_way_make_neither_double_nor_loss(generation: str, skew_s: float) -> None:
-    script = (
-        Fault.LOST, None, None, Fault.CUT, None, Fault.LOST_500, None, Fault.LOST_504, None, Fault.FAIL_500, None, None,
-        Fault.CLOSE_UNREAD, None, None, Fault.PROXY_502, None, Fault.LOST, None,
-    )  # fmt: skip
-    faults = Faults(script, only_posts=False)
-    with Emulator(generation, faults=faults, site=Site(skew_s=skew_s)) as emulator:
-        newest: str | None = None
-        for ticks in (500, 500, 500, 501, 500, 500, 502, 500):
-            newest = posted(emulator, ticks, newest)
-        assert [one.ticks for one in emulator.memory.drinks] == [500, 500, 500, 501, 500, 500, 502, 500]
-        assert newest == "8"
