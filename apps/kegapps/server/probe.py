@@ -162,7 +162,7 @@ def _find_right_url(url: ApiUrl, answer: Answer, reason: str) -> _Steps:
         if other.error:
             return Finding(state=State.AWAY, reason=other.error)
     if answer.status is not None and answer.status // 100 == 3 and answer.location:
-        return Finding(state=State.WRONG_URL, reason=f"{url} sends us to {answer.location}: set --api_url so")
+        return Finding(state=State.WRONG_URL, reason=_sent_elsewhere(url, answer.location))
     return Finding(state=State.WRONG_URL, reason=f"{_what_it_is(url, answer)}: {reason}")
 
 
@@ -173,6 +173,13 @@ def _what_it_is(url: ApiUrl, answer: Answer) -> str:
     except AnswerError:
         pass
     return f"{url} is not the API of a Kegbot Server"
+
+
+def _sent_elsewhere(url: ApiUrl, location: str) -> str:
+    there = location.removesuffix("/").removesuffix("taps")
+    if "://" in there and there.endswith("/"):  # the same call at another place: https, for one
+        return f"{url} sends us elsewhere, and the key is not taken there unasked: set --api_url={there}"
+    return f"{url} sends us to {location}, which is no API: check --api_url"
 
 
 def _speaks_form_api(answer: Answer) -> bool:

@@ -138,11 +138,20 @@ def test_a_server_that_is_not_there_is_away() -> None:
     assert f"nothing listens at localhost:{port}" in finding.reason
 
 
-def test_a_redirect_is_not_followed_but_told() -> None:
+@pytest.mark.parametrize(
+    ("location", "says"),
+    [
+        ("https://bar.example/api/v1/taps", "set --api_url=https://bar.example/api/v1/"),
+        ("https://bar.example/api/v1/taps/", "set --api_url=https://bar.example/api/v1/"),
+        ("/accounts/login/?next=/api/v1/taps", "check --api_url"),
+        ("https://bar.example/login", "check --api_url"),
+    ],
+)
+def test_a_redirect_is_not_followed_but_told(location: str, says: str) -> None:
     probe = Probe(parse_api_url("http://bar.example/api/v1/"), has_key=True)
-    elsewhere = Answer(status=301, location="https://bar.example/api/v1/taps", sent=True)
+    elsewhere = Answer(status=301, location=location, sent=True)
     while probe.call is not None:
         probe.take(elsewhere)
     assert probe.finding is not None
     assert probe.finding.state is State.WRONG_URL
-    assert "https://bar.example/api/v1/taps" in probe.finding.reason
+    assert probe.finding.reason.endswith(says)
