@@ -139,7 +139,6 @@ class StoreFacts:
     """Whose rights were looked at."""
     may_read: bool | None = None
     may_write: bool | None = None
-    why_not: str = ""
     strange_files: tuple[str, ...] = ()
     """Files beside it that belong to it and that the user may not write: left by another user's program."""
     read_only_disk: bool = False

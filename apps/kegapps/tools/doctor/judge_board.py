@@ -45,10 +45,11 @@ def findings(
             found.append(_untold(facts, board))
         elif path in facts.probes:
             found.append(_probed(path, facts.probes[path], master_cut=master_cut))
-        elif master_cut:
-            found.append(unknown(_LINK, f"{path}: nobody has asked the board"))
         else:
-            found.append(_nobody_listens(f"{path}: nobody has asked the board"))
+            # Another user's program may have the line open, and would lose a part of what the board says.
+            why = "" if device.holders_complete else " (run the doctor with sudo to have it asked)"
+            text = f"the board at {path} was not asked{why}"
+            found.append(unknown(_LINK, text) if master_cut else _nobody_listens(text))
     return found
 
 

@@ -76,6 +76,10 @@ def _device(device: DeviceFacts) -> list[Finding]:
                 f"end it: kill {' '.join(str(holder.pid) for holder in strangers)}",
             )
         ]
+    if device.may_use is None and not is_ours(device):
+        why = f": {device.why_not}" if device.why_not else ""
+        text = f"whether {device.user} may use {path} cannot be told{why}"
+        return [unknown(_LINK, text, "run the doctor with sudo")]
     return [ok(_LINK, _well(device)), *_hints(device)]
 
 
@@ -84,8 +88,6 @@ def _well(device: DeviceFacts) -> str:
     ours = [holder for holder in device.holders if holder.name == DAEMON]
     if ours:
         parts.append(f"read by {process(ours[0].name, ours[0].pid)}")
-    elif device.may_use is None:
-        parts.append(f"whether {device.user} may use it cannot be told")
     else:
         parts.append(f"{device.user} may use it")
         parts.append("nobody does" if device.holders_complete else "no program of this user does")

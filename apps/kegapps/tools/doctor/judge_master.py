@@ -15,6 +15,8 @@ from kegapps.tools.doctor.wording import duration, listed, plain, process
 from kegapps.tools.doctor.words import program_of
 
 RUNS: Final = frozenset({"running"})
+DONE: Final = frozenset({"exited"})
+"""An app that did its job and ended."""
 ON_ITS_WAY: Final = frozenset({"starting", "waiting"})
 _LINK: Final = Link.MASTER
 
@@ -33,15 +35,11 @@ def findings(facts: Facts, settings: Settings, *, store_cut: bool = False) -> li
         return [
             ok(_LINK, f"runs (process {pid}): {_running(apps)}"),
             *(_down(app, store_cut=store_cut) for app in _troubled(apps)),
+            *_problems(master),
         ]
-    if state == "dead" and apps:
-        return [
-            hint(
-                _LINK,
-                f"the master is dead; {listed(app['name'] for app in apps)} ran under it and run on unwatched",
-                "master.py start",
-            )
-        ]
+    unwatched = [plain(app["name"], 40) for app in apps if app.get("state") in RUNS]
+    if state == "dead" and unwatched:
+        return [hint(_LINK, f"the master is dead; {listed(unwatched)} run on unwatched", "master.py start")]
     if state == "unknown":
         return [
             trouble(
@@ -51,12 +49,6 @@ def findings(facts: Facts, settings: Settings, *, store_cut: bool = False) -> li
             )
         ]
     return [_alone(facts, settings, "no master runs", store_cut=store_cut)]
-
-
-def app_finding(master: MasterFacts, program: str) -> Mapping[str, Any] | None:
-    """The master's row of the app that runs `program`; None if it knows of none."""
-    rows = master.status["apps"] if master.status else []
-    return next((row for row in rows if _program(row) == program), None)
 
 
 def _alone(facts: Facts, settings: Settings, why: str, *, store_cut: bool) -> Finding:
@@ -82,7 +74,23 @@ def _alone(facts: Facts, settings: Settings, why: str, *, store_cut: bool) -> Fi
             "write one (conf/kegbot_master.cfg is a sample; scripts/quickstart tries it without a board), then "
             "master.py start; if it is elsewhere, name it with --master_config and --pidfile_dir",
         )
-    return trouble(_LINK, f"{why}, and nothing of the stack runs", "master.py start")
+    cure = "mend what master.py configtest complains of, then master.py start"
+    return trouble(
+        _LINK,
+        f"{why}, and nothing of the stack runs",
+        cure if any(facts.master.config_problems) else "master.py start",
+    )
+
+
+def _problems(master: MasterFacts) -> list[Finding]:
+    """What is wrong in the file, though the master runs by what was in it before."""
+    problems = [plain(problem) for problem in master.config_problems if problem]
+    if not problems or not master.config_exists:
+        return []
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return [
+        hint(_LINK, f"the configuration has a mistake: {problems[0]}{more}", "master.py configtest shows all")
+    ]
 
 
 def _mute(master: Process, problem: str, *, is_ours: bool) -> Finding:
@@ -116,7 +124,9 @@ def _running(apps: list[Mapping[str, Any]]) -> str:
 
 
 def _troubled(apps: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [app for app in apps if app.get("state") not in RUNS | ON_ITS_WAY]
+    """Apps that do not run but should; one that has done its job is fine, unless it is a link of the chain."""
+    down = [app for app in apps if app.get("state") not in RUNS | ON_ITS_WAY]
+    return [app for app in down if app.get("state") not in DONE or _program(app) in (CORE, DAEMON)]
 
 
 def _down(app: Mapping[str, Any], *, store_cut: bool) -> Finding:

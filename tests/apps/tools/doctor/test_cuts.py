@@ -139,7 +139,7 @@ def test_the_board_answers_but_no_daemon_listens_to_it(kegerator: Kegerator) -> 
     found = kegerator.doctor()
     found.must_be_cut_at("board", saying="answers (firmware 18", cure="master.py start kegboard_daemon")
     opened = board.state()["opened"]
-    kegerator.doctor("--noprobe").must_be_cut_at("board", saying="nobody has asked", cure="master.py start")
+    kegerator.doctor("--noprobe").must_be_cut_at("board", saying="was not asked", cure="master.py start")
     assert board.state()["opened"] == opened, "with --noprobe the line is left alone"
 
 

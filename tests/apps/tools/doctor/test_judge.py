@@ -151,6 +151,46 @@ def test_a_board_without_a_daemon_is_what_it_says_itself() -> None:
     assert any(f.link is Link.BOARD and f.level is Level.UNKNOWN for f in unknown)
 
 
+def master(state: str, *apps: tuple[str, str], problems: tuple[str, ...] = ()) -> Facts:
+    rows = [
+        {"name": name, "state": state, "reason": "so it goes", "command": f"{name}.py"}
+        for name, state in apps
+    ]
+    return replace(
+        HEALTHY,
+        master=MasterFacts(
+            program="/bin/master.py", status={"master": {"state": state, "pid": 7}, "apps": rows},
+            config="/etc/apps.cfg", config_exists=True, config_problems=problems,
+        ),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("state", ["backoff", "fatal", "stopped", "exited"])
+def test_an_app_that_should_run_and_does_not_is_a_cut_only_if_it_is_a_link(state: str) -> None:
+    assert cut(master("running", ("kegboard_daemon", state))).text.startswith("kegboard_daemon is ")
+    found = judged(master("running", ("sound_server", state)))
+    assert first_cut(found) is None
+    assert any(f.level is Level.HINT for f in found) is (state != "exited")
+
+
+def test_apps_that_outlive_their_master_cut_nothing_but_are_told_of() -> None:
+    found = judged(master("dead", ("kegbot_core", "running"), ("kegboard_daemon", "running")))
+    assert "kegbot_core and kegboard_daemon run on unwatched" in found[0].text
+    assert (found[0].level, found[0].cure) == (Level.HINT, "master.py start")
+
+
+def test_a_mistake_in_the_configuration_of_a_running_master_is_hinted_at() -> None:
+    found = judged(master("running", ("kegbot_core", "running"), problems=("a.cfg: line 3", "a.cfg: line 9")))
+    assert "a.cfg: line 3 (and 1 more)" in found[1].text
+    assert first_cut(found) is None
+
+
+def test_a_line_that_somebody_unseen_may_have_open_is_left_alone() -> None:
+    settings = replace(SETTINGS, boards=(replace(SETTINGS.boards[0], process=None),))
+    facts = replace(HEALTHY, devices={TTY: replace(DEVICE, holders=(), holders_complete=False)})
+    assert "run the doctor with sudo to have it asked" in cut(facts, settings).text
+
+
 USB = UsbFacts(vendor_id="0403", product_id="6001", vendor="FTDI", product="FT232R", serial_number="A6")
 
 
