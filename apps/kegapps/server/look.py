@@ -122,7 +122,8 @@ def _fits(
     kegs_of_ours = {tap.keg_id for tap in taps if tap.meter_name == pour.meter_name}
     if drink.keg_id is not None and drink.keg_id in kegs_of_others - kegs_of_ours:
         return False
-    if drink.time_unix_s is None:
+    if drink.time_unix_s is None or now_unix_s < attempt.sent_unix_s - _ROUNDING_S:
+        # No time to compare with, or our clock was set back since: then that it is newer has to do.
         return attempt.after_drink_id is not None
     # The server dates a drink from the moment it handles the call, which it may have done any time until now.
     clock_s = _CLOCK_S if skew_s is None else _ROUNDING_S

@@ -111,20 +111,20 @@ def _steps(url: ApiUrl, has_key: bool) -> _Steps:
 def _ask_with_key(url: ApiUrl) -> _Steps:
     """Asks for what no server tells without a right key."""
     answer = yield _quick(form_api.get_status())
-    status = answer.body
-    if answer.status == 404:  # 2012 has no such thing; there an unknown token is known to be unknown
+    status, has_status = answer.body, answer.status != 404  # 2012 has no such thing
+    if not has_status:
         answer = yield _quick(form_api.get_token("core.onewire", "0"))
-        status = b""
-    if (answer.status != 404 or status) and verdicts.judge(answer, Asked.READING).kind is not Kind.DONE:
+    knows_no_token = not has_status and answer.status == 404  # which it tells to those with a right key
+    if not knows_no_token and verdicts.judge(answer, Asked.READING).kind is not Kind.DONE:
         return _refusal(url, answer)
     answer = yield _quick(form_api.get_events())
     if verdicts.judge(answer, Asked.READING).kind is not Kind.DONE:
         return _refusal(url, answer)
     try:
         drinks, _ = form_api.read_drinks(answer.body)
-        if status:
+        if has_status:
             drinks += form_api.read_status_drinks(status)
-        version = form_api.read_version(status) if status else ""
+        version = form_api.read_version(status) if has_status else ""
     except AnswerError as error:
         return Finding(state=State.AWAY, reason=f"{url}: {error}")
     spoken = f"version {version}" if version else "of 2012"

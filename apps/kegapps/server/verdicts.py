@@ -90,7 +90,8 @@ _ROWS: Final[Mapping[tuple[int, str], tuple[Kind, bool, str]]] = {
 }
 # Statuses whatever the body says.
 _STATUSES: Final[Mapping[int, tuple[Kind, bool, str]]] = {
-    400: (Kind.HOLD, False, "the server refuses it"),
+    # Not in the API's own words: http to a port for https, or a site that does not answer to this name.
+    400: (Kind.STOP, False, f"the server, or a proxy before it, takes no such request: {_URL}"),
     401: (Kind.STOP, False, f"the server, or a proxy before it, wants other credentials: {_KEY}"),
     403: (Kind.STOP, False, f"the server, or a proxy before it, forbids it: {_KEY}"),
     404: (Kind.STOP, False, f"there is no Kegbot API at this URL: {_URL}"),
@@ -173,7 +174,7 @@ def not_set_up(message: str) -> bool:
 def _judge_drink(answer: Answer, asked: Asked, username: str | None, server_errors: int) -> Verdict:
     if answer.status is None:
         kind = Kind.LOOK if answer.sent else Kind.RETRY
-        return Verdict(kind=kind, reason=printable(answer.error), may_be_stored=answer.sent)
+        return Verdict(kind=kind, reason=printable(answer.error) or "no answer", may_be_stored=answer.sent)
     if 200 <= answer.status < 300:
         return _judge_success(answer, asked)
     code, message, fields = server_message(answer.body)
@@ -223,6 +224,8 @@ def _check_envelope(data: Data) -> None:
 
 
 def _row(status: int, code: str) -> tuple[Kind, bool, str]:
+    if status == 400 and code:
+        code = "BadRequestError"  # whatever a later server calls it
     return _ROWS.get((status, code)) or _STATUSES.get(status) or _CLASSES.get(status // 100, _NONSENSE)
 
 

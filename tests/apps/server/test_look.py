@@ -128,6 +128,19 @@ def test_the_servers_clock_may_be_anything_if_it_tells_it(skew_s: float) -> None
     assert look(events(there)).found is Found.ABSENT
 
 
+@pytest.mark.parametrize("step_s", [-5000.0, 3e7])
+def test_our_own_clock_may_be_set_between_the_attempt_and_the_look(step_s: float) -> None:
+    # A Pi without a battery-backed clock posts first and learns the time of day afterwards.
+    before = replace(
+        ATTEMPT,
+        pour=pour(1000, username="alice", now_unix_s=SENT - step_s, ended_s_ago=60.0),
+        sent_unix_s=SENT - step_s,
+    )
+    assert look(events(drink()), before).found is Found.FOUND
+    assert look(events(drink(41)), before).found is Found.ABSENT
+    assert look(events(drink(ticks=999)), before).found is Found.ABSENT
+
+
 def test_without_a_clock_in_the_answer_some_minutes_are_allowed() -> None:
     silent = replace(events(drink(at_unix_s=SENT + 300.0)), date_unix_s=None)
     assert look(silent).found is Found.FOUND
