@@ -96,8 +96,11 @@ def get_drinks() -> Call:
 
 
 def get_drinks_of_today() -> Call:
-    """The last hundred drinks, newest first, by today's own API beside /api/v1/ (section 5)."""
-    form = (("page_size", str(LAST_DRINKS)),)
+    """The last fifty drinks, newest first, by today's own API beside /api/v1/ (section 5).
+
+    A hundred are allowed, but each carries its keg's statistics, and they could exceed what is taken of an answer.
+    """
+    form = (("page_size", "50"),)
     return Call(method="GET", path="../drinks", form=form, key_as_password=True)
 
 
