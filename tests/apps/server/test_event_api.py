@@ -116,6 +116,18 @@ def test_a_revoked_token_leads_back_to_pairing() -> None:
         assert reception.pairing is Pairing.PENDING
 
 
+def test_a_token_that_was_lost_on_its_way_needs_an_admin_who_allows_the_device_again() -> None:
+    call = batch(event_api.pour_event(1, pour()))
+    with Emulator() as emulator:
+        paired(emulator)
+        assert [one.pairing for one in sent(emulator, call, call)] == [Pairing.PENDING] * 2
+        emulator.events.allow(DEVICE)
+        assert sent(emulator, call)[0].token
+    with Emulator(allow_at_once=True) as emulator:
+        states = [one.pairing for one in sent(emulator, *[call] * 4)]
+        assert states == [Pairing.PENDING, Pairing.ALLOWED] * 2
+
+
 def test_a_pour_sent_ten_times_in_any_boot_is_one_drink_with_its_own_time() -> None:
     drunk = pour(900, ended_s_ago=3600.0)
     with Emulator(site=Site(skew_s=12345.0)) as emulator:

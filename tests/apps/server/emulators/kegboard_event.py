@@ -93,6 +93,8 @@ class KegboardEvents:
         if device.state == "allowed" and device.token and not device.handed_out and not given:
             self._memory.pair(name, "allowed", device.token, handed_out=True)
             return reply({"pairing": {"state": "allowed", "token": device.token}}, 401)
+        if device.state == "allowed" and self.allow_at_once:
+            self.allow(name)  # the token was lost on its way, or on a disk that was
         state = "denied" if device.state == "denied" else "pending"
         return reply({"pairing": {"state": state}}, 401)
 
