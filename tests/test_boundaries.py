@@ -75,6 +75,7 @@ DECIDING = {
         "kegboard/thermo",
         "kegboard/verbs",
         "kegboard/wording",
+        "tools/doctor/checked",
         "tools/doctor/facts",
         "tools/doctor/finding",
         "tools/doctor/judge",

@@ -85,7 +85,7 @@ def _told(row: Mapping[str, Any]) -> Finding:
             _LINK, f"{name}: no word from the board{more}", _wake_it(str(row.get("device") or "its device"))
         )
     if state == "absent":
-        return trouble(_LINK, f"{name}: its daemon cannot open the device{more}", "see kegboard_daemon's log")
+        return trouble(_LINK, f"{name} is not there{more}", "plug it in; if it is, see kegboard_daemon's log")
     return trouble(
         _LINK,
         f"{name}: its daemon does not listen to it{more}",

@@ -162,7 +162,7 @@ def outbox_findings(facts: Facts, settings: Settings, *, server_cut: bool) -> li
 
 def _counts(told: Mapping[str, Any] | None, stored: Mapping[str, Any] | None) -> tuple[int, int, int] | None:
     if told is not None:
-        return int(told.get("waiting", 0)), int(told.get("held", 0)), int(told.get("dead", 0))
+        return told.get("waiting") or 0, told.get("held") or 0, told.get("dead") or 0
     if stored is not None:
         by_state = stored["counts"]
         waiting = sum(count for state, count in by_state.items() if state not in ("held", "dead"))

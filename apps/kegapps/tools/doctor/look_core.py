@@ -17,6 +17,7 @@ from kegapps.kegnet.codec import MAX_ANSWER_BYTES, Decoder, Rejected, encode
 from kegapps.kegnet.events import CoreStatus, Credentials, Refusal, StatusRequest
 from kegapps.kegnet.sockets import why
 from kegapps.kegnet.token_file import TokenFileError, read_token
+from kegapps.tools.doctor import checked
 from kegapps.tools.doctor.facts import CoreFacts, Holder
 from kegapps.tools.doctor.look_processes import holder, pids
 
@@ -69,7 +70,8 @@ def _talk(sock: socket.socket, token: str) -> tuple[str, dict[str, object] | Non
                 return "strange", None, _excerpt(said)
             for message in decoder.feed(data):
                 if isinstance(message, CoreStatus):
-                    return "report", message.report, ""
+                    told = checked.report(message.report)
+                    return ("report", told, "") if told else ("strange", None, "its report is none")
                 if isinstance(message, Refusal):
                     return "turned_away", None, message.reason
                 was_kegnet = was_kegnet or not isinstance(message, Rejected)

@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from kegapps.core.database import explain
 from kegapps.core.schema import SCHEMA_VERSION
-from kegapps.tools.doctor import rights
+from kegapps.tools.doctor import checked, rights
 from kegapps.tools.doctor.facts import StoreFacts
 from kegapps.tools.doctor.look_processes import holder, user_name
 
@@ -175,7 +175,7 @@ def _read(db: sqlite3.Connection, path: str) -> dict[str, Any]:
     with contextlib.suppress(
         sqlite3.Error
     ):  # another program's database, or damaged, or of a version to come
-        found["taps"] = tuple(_rows(db, _TAPS))
+        found["taps"] = tuple(checked.rows(_rows(db, _TAPS)))
         found["outbox"] = _outbox(db)
     return found
 
