@@ -190,7 +190,11 @@ def test_a_connection_reset_at_any_moment_means_look(after: bytes) -> None:
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("http://kegbot.invalid/api/v1/", "kegbot.invalid is not found"),
+        ("http://[fe80::1%nosuchport]/", "fe80::1%nosuchport is not found"),  # without asking a name server
+        (
+            "http://xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.example/",
+            "this cannot be sent",
+        ),
         ("http://127.0.0.1:{port}/", "nothing listens at 127.0.0.1:{port}"),
         ("http://[::1]:{port}/", "nothing listens at [::1]:{port}"),
         ("https://127.0.0.1:{port}/", "nothing listens at 127.0.0.1:{port}"),
