@@ -27,10 +27,21 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     parser.add_argument("--boards", type=int, default=4)
+    parser.add_argument(
+        "--server",
+        choices=("form", "event", "none"),
+        default="form",
+        help="how the Kegbot Server is spoken to",
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--keep", action="store_true", help="keep the directory whatever comes out")
     options = parser.parse_args()
-    course = Course(seconds=60 * options.minutes, seed=options.seed, boards=options.boards)
+    course = Course(
+        seconds=60 * options.minutes,
+        seed=options.seed,
+        boards=options.boards,
+        server=None if options.server == "none" else options.server,
+    )
     folder = Path(tempfile.mkdtemp(prefix="fire-"))
     terminal = sys.stderr.isatty()
 

@@ -29,14 +29,14 @@ class Board:
 
     def __init__(self, directory: Path, name: str, chance: random.Random) -> None:
         self.name = name
-        self.emitted = dict.fromkeys(METERS, 0)
-        """Ticks that the firmware counted, by meter, since `begin`."""
+        self.device = directory / name
+        self.serial_number = f"KB-0000-0000-{name:0>8}"
         self._control = directory / f"{name}.control"
         self._log = (directory / f"{name}.log").open("wb")
         self._process = subprocess.Popen(
             [
-                sys.executable, str(BIN / "kegboard_simulator.py"), f"--device_link={directory / name}",
-                "--fast_boot", "--noreset_on_open", f"--board_serial_number=KB-0000-0000-{name:0>8}",
+                sys.executable, str(BIN / "kegboard_simulator.py"), f"--device_link={self.device}",
+                "--fast_boot", "--noreset_on_open", f"--board_serial_number={self.serial_number}",
             ],
             stdin=subprocess.DEVNULL, stdout=self._log, stderr=subprocess.STDOUT,
         )  # fmt: skip
@@ -92,6 +92,11 @@ class Board:
         meters: dict[str, int] = self.verb("state")["state"]["meters"]
         return {meter: meters[meter] for meter in METERS}
 
+    def emitted(self) -> dict[str, int]:
+        """Ticks that the firmware has counted so far, over all its boots, and that no power cut took away untold."""
+        ticks: dict[str, dict[str, int]] = self.verb("ticks")["ticks"]
+        return {meter: ticks[meter]["counted"] - ticks[meter]["lost"] for meter in METERS}
+
     def verb(self, *words: str) -> dict[str, Any]:
         """Do something to the board; returns the answer when it is done."""
         with connect(str(self._control)) as connection, connection.makefile() as lines:
@@ -101,7 +106,7 @@ class Board:
         return answer
 
     def _pour(self, meter: str, ticks: int, seconds: float) -> None:
-        self.emitted[meter] += self.verb("pour", meter, str(ticks), f"--seconds={seconds:.3f}")["counted"]
+        self.verb("pour", meter, str(ticks), f"--seconds={seconds:.3f}")
 
     def _serve(self, meter: str, chance: random.Random) -> None:
         # When the emulation is closed under a customer's hands, the day is over.

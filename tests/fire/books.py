@@ -6,10 +6,11 @@ Knows tables and sums. Must not know processes, faults or time.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from tests.fire.boards import Board
 from tests.fire.kegerator import Kegerator
+from tests.fire.server import Deliveries, compare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class Books:
     accounts: dict[str, Account] = field(default_factory=dict)
     emitted: dict[str, int] = field(default_factory=dict)
     drinks: int = 0
+    deliveries: Deliveries | None = None
     differences: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, object]:
@@ -40,6 +42,7 @@ class Books:
             "ticks_in_drinks": sum(account.in_drinks for account in self.accounts.values()),
             "ticks_in_small_flows": sum(account.in_small_flows for account in self.accounts.values()),
             "ticks_in_open_flows": sum(account.in_open_flows for account in self.accounts.values()),
+            **({"server": asdict(self.deliveries)} if self.deliveries else {}),
             "differences": self.differences,
         }
 
@@ -61,7 +64,7 @@ def accounts(kegerator: Kegerator) -> dict[str, Account]:
 
 
 def close_books(kegerator: Kegerator, begin: dict[str, Account], emitted: dict[str, int]) -> Books:
-    """Balance the store against `emitted`: ticks by meter since the accounts were as in `begin`."""
+    """Balance the store against `emitted`, ticks by meter since the accounts were as in `begin`, and the server too."""
     books = Books(accounts=accounts(kegerator), emitted=emitted)
     uuids = Counter(row["uuid"] for row in kegerator.rows("select uuid from drinks"))
     books.drinks = sum(uuids.values())
@@ -81,12 +84,15 @@ def close_books(kegerator: Kegerator, begin: dict[str, Account], emitted: dict[s
             )
         if dropped := account.dropped - begin[name].dropped:
             books.differences.append(f"{name}: {dropped} ticks were not believed")
+    if kegerator.server is not None:
+        books.deliveries = compare(kegerator.server, kegerator.rows)
+        books.differences += books.deliveries.differences
     return books
 
 
 def emitted_by(boards: list[Board]) -> dict[str, int]:
     """Ticks by meter, named as the core names them."""
-    return {f"{board.name}.{meter}": ticks for board in boards for meter, ticks in board.emitted.items()}
+    return {f"{board.name}.{meter}": ticks for board in boards for meter, ticks in board.emitted().items()}
 
 
 def _sums(kegerator: Kegerator, table: str) -> Counter[str]:

@@ -14,12 +14,13 @@ from typing import Final
 
 from tests.fire.boards import Board
 from tests.fire.books import Books, accounts, close_books, emitted_by
-from tests.fire.kegerator import IDLE_S, Kegerator
+from tests.fire.kegerator import DAEMONS, IDLE_S, Kegerator
 from tests.master.conftest import eventually
 
 POWER_OFF_S: Final = (3.0, 6.0)
 """A board's clock tells a boot from a wrap only if the board was away for clearly longer than clocks differ."""
 UNPLUGGED_S: Final = (0.2, 4.0)
+SERVER_AWAY_S: Final = (0.0, 4.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,8 @@ class Course:
     seconds: float
     seed: int
     boards: int = 4
+    server: str | None = None
+    """The interface of the Kegbot Server, `form` or `event`; None: there is none."""
     every_s: float = 1.0
     full_disk_s: float = 5.0
 
@@ -50,9 +53,8 @@ class Fire:
         """Pour, break, let it go quiet, balance."""
         kegerator = self._kegerator
         kegerator.start()
-        begin = accounts(kegerator)
+        begin, before = accounts(kegerator), emitted_by(kegerator.boards)
         for board in kegerator.boards:
-            board.emitted = dict.fromkeys(board.emitted, 0)
             board.begin()
         began_s = time.monotonic()
         number = 0
@@ -61,12 +63,13 @@ class Fire:
             self._fault()
             say(
                 f"{now_s - began_s:4.0f} s of {self._course.seconds:.0f}: {sum(self.done.values())} faults, "
-                f"{sum(emitted_by(kegerator.boards).values())} ticks"
+                f"{sum(emitted_by(kegerator.boards).values()) - sum(before.values())} ticks"
             )
             time.sleep(max(0.0, began_s + number * self._course.every_s - time.monotonic()))
         say("letting it go quiet")
         self._settle()
-        books = close_books(kegerator, begin, emitted_by(kegerator.boards))
+        after = emitted_by(kegerator.boards)
+        books = close_books(kegerator, begin, {name: ticks - before[name] for name, ticks in after.items()})
         books.differences += self._failures
         if left := kegerator.stop():
             books.differences.append(f"processes left after stop: {left}")
@@ -78,12 +81,14 @@ class Fire:
         kegerator = self._kegerator
         kinds: dict[str, Callable[[], bool]] = {
             "core killed": lambda: kegerator.kill("kegbot_core"),
-            "board daemon killed": lambda: kegerator.kill(self._chance.choice(kegerator.daemons)),
+            "board daemon killed": lambda: kegerator.kill(self._chance.choice(DAEMONS)),
             "watchdog killed": lambda: kegerator.kill("kegbot_master"),
             "board unplugged": lambda: self._with_a_board(self._unplug),
             "board without power": lambda: self._with_a_board(self._cut_power),
             "disk full": self._fill_disk,
         }
+        if kegerator.server is not None:
+            kinds["server killed"] = self._kill_server
         weights = {"core killed": 4, "board daemon killed": 4, "watchdog killed": 2, "board unplugged": 2}
         name = self._chance.choices(list(kinds), [weights.get(kind, 1) for kind in kinds])[0]
         if kinds[name]():
@@ -126,7 +131,14 @@ class Fire:
         self._meanwhile("disk", fill)
         return True
 
-    def _meanwhile(self, what: str, action: Callable[[], None]) -> None:
+    def _kill_server(self) -> bool:
+        server, seconds = self._kegerator.server, _between(SERVER_AWAY_S, self._chance.random())
+        if server is None or "server" in self._busy:
+            return False
+        self._meanwhile("server", lambda: server.kill_for(seconds))
+        return True
+
+    def _meanwhile(self, what: str, action: Callable[[], object]) -> None:
         """Do what takes a while beside everything else; nothing else is done to `what` until it is over."""
         self._busy.add(what)
 
@@ -154,6 +166,7 @@ class Fire:
         with contextlib.suppress(AssertionError):  # the books tell more than that it took too long
             kegerator.wait_until_told()
             eventually(lambda: not kegerator.rows("select 1 from open_flows"), "flows end", 30 * IDLE_S)
+            kegerator.wait_until_delivered()
 
 
 def _between(limits: tuple[float, float], fraction: float) -> float:
@@ -163,7 +176,9 @@ def _between(limits: tuple[float, float], fraction: float) -> float:
 
 def run(directory: Path, course: Course, say: Callable[[str], None] = lambda _: None) -> tuple[Books, Fire]:
     """One fire test below `directory`; on differences, what the small disk held is kept in `directory`/kept."""
-    kegerator = Kegerator(directory, boards=course.boards, chance=random.Random(course.seed))
+    kegerator = Kegerator(
+        directory, boards=course.boards, interface=course.server, chance=random.Random(course.seed)
+    )
     keep: Path | None = directory / "kept"
     try:
         fire = Fire(kegerator, course)

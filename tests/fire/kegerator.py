@@ -11,6 +11,7 @@ import random
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,8 @@ from kegapps.core.ledger import Ledger
 from kegapps.core.store import Store
 from tests.e2e.conftest import free_port
 from tests.fire.boards import IBUTTONS, METERS, TAGS, Board
-from tests.master.conftest import Box, eventually, living
+from tests.fire.server import Server
+from tests.master.conftest import BIN, Box, eventually, living
 
 IDLE_S: Final = 1.0
 DISK_BYTES: Final = 24 << 20
@@ -34,21 +36,32 @@ store = {store}
 idle_timeout_s = {idle_s}
 rfid_idle_timeout_s = {idle_s}
 onewire_idle_timeout_s = {idle_s}
-"""
-DAEMON: Final = """
-[daemon_{name}]
+{server}
+[several_boards]
+_program_name = kegboard_daemon.py
+_after = kegbot_core
+kb_core_addr = localhost:{port}
+kegboard_device = {devices}
+kegboard_names = {names}
+
+[one_board]
 _program_name = kegboard_daemon.py
 _after = kegbot_core
 kb_core_addr = localhost:{port}
 kegboard_device = {device}
 kegboard_name = {name}
 """
+SERVER: Final = """api_url = {url}
+api_key_file = {key_file}
+"""
+DAEMONS: Final = ("several_boards", "one_board")
 
 
 class Kegerator:
     """Everything below `directory`; what can fill up is a small disk of its own where that may be mounted."""
 
-    def __init__(self, directory: Path, *, boards: int, chance: random.Random) -> None:
+    def __init__(self, directory: Path, *, boards: int, interface: str | None, chance: random.Random) -> None:
+        """`interface`: how the Kegbot Server is spoken to, `form` or `event`; None: there is none."""
         self.directory = directory
         self.disk = directory / "disk"
         self.disk.mkdir()
@@ -58,15 +71,15 @@ class Kegerator:
         self.port = free_port()
         names = [f"board{number}" for number in range(boards)]
         self.boards = [Board(directory, name, random.Random(chance.randrange(1 << 30))) for name in names]
-        self.daemons = tuple(f"daemon_{name}" for name in names)
+        meters = [f"{name}.{meter}" for name in names for meter in METERS]
+        self.server = Server(directory, interface, meters, chance.randrange(1 << 30)) if interface else None
         self._furnish()
-        text = CONFIG.format(port=self.port, store=self.store, idle_s=IDLE_S)
-        for name in names:
-            text += DAEMON.format(name=name, device=directory / name, port=self.port)
-        self.box.config.write_text(text)
+        self.box.config.write_text(self._config())
 
     def start(self) -> None:
         """Start it; returns when every meter has its first reading, which counts nothing, behind it."""
+        if self.server is not None:
+            self.server.start()
         self.box.master("start")
         self.boards[-1].verb("odometer", "flow0", str(2**32 - 1500))
         for board in self.boards:
@@ -136,13 +149,26 @@ class Kegerator:
     def wait_until_whole(self, within_s: float = 60.0) -> None:
         """Return when every app runs; a start that comes too early for an app that was just killed is repeated."""
         self.empty_disk()
-        apps = ("kegbot_core", *self.daemons)
+        apps = ("kegbot_core", *DAEMONS)
 
         def whole() -> bool:
             rows = {row["name"]: row["state"] for row in self.box.status()["apps"]}
             return all(rows.get(app) == "running" for app in apps)
 
         eventually(whole, "all apps running", within_s)
+
+    def wait_until_delivered(self, within_s: float = 90.0) -> None:
+        """Return when the outbox is empty: the server is well again, and somebody retries what is held."""
+        if self.server is None:
+            return
+        self.server.kill()
+        self.server.start(faults=False)
+        end_s = time.monotonic() + within_s
+        while self.rows("select 1 from outbox limit 1"):
+            assert time.monotonic() < end_s, "drinks are left in the outbox"
+            self._admin("outbox", "retry", "--all")
+            with contextlib.suppress(AssertionError):
+                eventually(lambda: not self.rows("select 1 from outbox limit 1"), within_s=5.0)
 
     def stop(self) -> list[int]:
         """Stop it; the processes that are left."""
@@ -153,6 +179,8 @@ class Kegerator:
         """End and remove everything; what can be of use is copied to `keep` first."""
         for board in self.boards:
             board.close()
+        if self.server is not None:
+            self.server.kill()
         self.empty_disk()
         self.box.close()
         if keep is not None:
@@ -163,6 +191,29 @@ class Kegerator:
     def _told(self, board: Board, meter: str) -> int | None:
         rows = self.rows(f"select last_reading from meters where name = '{board.name}.{meter}'")
         return rows[0]["last_reading"] if rows else None
+
+    def _admin(self, *words: str) -> None:
+        subprocess.run(
+            [
+                sys.executable, str(BIN / "kegbot_admin.py"), f"--store={self.store}",
+                f"--kb_core_addr=localhost:{self.port}", *words,
+            ],
+            stdout=subprocess.DEVNULL, check=True, timeout=60,
+        )  # fmt: skip
+
+    def _config(self) -> str:
+        *several, one = self.boards
+        server = self.server
+        return CONFIG.format(
+            port=self.port,
+            store=self.store,
+            idle_s=IDLE_S,
+            devices=",".join(str(board.device) for board in several),
+            names=",".join(f"{board.serial_number}={board.name}" for board in several),
+            device=one.device,
+            name=one.name,
+            server=SERVER.format(url=server.url, key_file=server.key_file) if server else "",
+        )
 
     def _furnish(self) -> None:
         Store(str(self.store), boot_id="").close()
