@@ -39,8 +39,7 @@ def step(last: int | None, reading: int, *, max_ticks: float) -> Step:
     Forward: the difference, if it is at most `max_ticks`. Backward: over the wrap at 2^32 if that is at most
     `max_ticks` (4294967290, then 3, are 9 ticks); otherwise the board has restarted at 0, and the reading
     itself is the difference, if it is less than `max_ticks`. All else is dropped. In every case the reading
-    is the next step's `last`. Back to 0 exactly is never a wrap: it is what a board daemon says of a restart,
-    and a wrap that is read just then is one in 2^32 ticks.
+    is the next step's `last`.
     """
     if last is None:
         return Step()
@@ -49,7 +48,7 @@ def step(last: int | None, reading: int, *, max_ticks: float) -> Step:
         if ticks <= max_ticks:
             return Step(ticks=ticks)
         return Step(dropped_ticks=ticks, doubt=Doubt.TOO_LARGE)
-    if reading > 0 and last < COUNTER_SPAN:
+    if last < COUNTER_SPAN:
         over_the_wrap = reading + COUNTER_SPAN - last
         if over_the_wrap <= max_ticks:
             return Step(ticks=over_the_wrap)

@@ -73,7 +73,8 @@ class Odometers:
                 Meter(name=name, last_reading=reading, read_unix_s=at.unix_s, read_mono_s=at.mono_s)
             )
         else:
-            last = 0 if booted else meter.last_reading
+            # A daemon that knows of a boot says 0 and since when; a 0 without that is a counter read just as it wraps.
+            last = 0 if booted or (reading == 0 and board_uptime_s > 0) else meter.last_reading
             counted = step(last, reading, max_ticks=limit_ml / tap.ml_per_tick)
             if counted.doubt:
                 yield Say(level=logging.WARNING, text=_disbelief(meter, reading, counted, limit_ml))

@@ -202,7 +202,9 @@ class Conversation:
             return
         uptime_s = 0.0
         if self._booted_s is not None and read_s is not None and read_s < self._booted_s:
-            yield MeterUpdate(tap_name=meter, reading=0)
+            # That it has booted is said, too: a counter that wraps shows 0 as well.
+            since_s = max(0.001, now_s - self._booted_s)
+            yield MeterUpdate(tap_name=meter, reading=0, board_uptime_s=round(since_s, 3))
         elif meter not in self._read_s and self._not_booted_before_s is not None:
             # What an earlier daemon passed on the core knows, and when; so it can tell if the board booted since.
             uptime_s = now_s - self._not_booted_before_s

@@ -102,6 +102,15 @@ def test_the_recorded_table_through_the_engine_and_the_account_of_what_was_dropp
     assert len([text for text in bar.said() if "not counted" in text]) == len(dropped)
 
 
+@pytest.mark.parametrize(("board_uptime_s", "ticks"), [(0.0, 61), (0.5, 50)])
+def test_a_zero_near_the_end_of_the_counter_is_a_wrap_unless_the_board_is_said_to_have_booted(
+    board_uptime_s: float, ticks: int
+) -> None:
+    bar = Bar()
+    bar.send(reading(2**32 - 11), reading(0, board_uptime_s=board_uptime_s), reading(50))
+    assert bar.meter().counted_ticks == ticks
+
+
 def test_the_base_reading_survives_a_restart() -> None:
     meter = Meter(
         name=FLOW0, last_reading=5000, read_unix_s=START_UNIX_S - 2.0, read_mono_s=998.0, counted_ticks=3000

@@ -142,9 +142,9 @@ def test_every_meter_of_a_booted_board_begins_at_zero() -> None:
         for event in talk.heard(MeterStatus(meter_name=f"flow{number}", reading_ticks=9), OPENED + 3)
     ]
     assert events == [
-        MeterUpdate(tap_name="left.flow1", reading=0),
+        MeterUpdate(tap_name="left.flow1", reading=0, board_uptime_s=1.5),
         MeterUpdate(tap_name="left.flow1", reading=9),
-        MeterUpdate(tap_name="left.flow0", reading=0),
+        MeterUpdate(tap_name="left.flow0", reading=0, board_uptime_s=1.5),
         MeterUpdate(tap_name="left.flow0", reading=9),
         MeterUpdate(tap_name="left.flow1", reading=9),
     ]
