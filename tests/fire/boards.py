@@ -22,6 +22,7 @@ TAGS: Final = ("0415ab96c3", "deadbeef00")
 IBUTTONS: Final = ("0f07060504030201", "0f07060504030202")
 ANSWER_S: Final = 60.0
 TICKS_PER_SECOND: Final = (50.0, 190.0)
+LONGEST_S: Final = 4.0
 
 
 class Board:
@@ -124,7 +125,7 @@ class Board:
         """A glass, a taste that is too little for a drink, or a mug; sometimes of somebody who is known."""
         who = chance.random()
         ticks = chance.choice((chance.randint(1, 20), chance.randint(30, 300), chance.randint(30, 300), 600))
-        seconds = ticks / chance.uniform(*TICKS_PER_SECOND)
+        seconds = min(ticks / chance.uniform(*TICKS_PER_SECOND), LONGEST_S)
         if who < 0.15:
             self.verb("token", "core.rfid", chance.choice(TAGS))
         if 0.15 < who < 0.25:
