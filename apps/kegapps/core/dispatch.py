@@ -29,7 +29,7 @@ from kegapps.server.verdicts import Asked, Kind, Verdict
 
 TAPS_EVERY_S: Final = 60.0
 HURRY_S: Final = 5.0
-"""A new drink is worth another try with a server that could not be reached, but not more often than this."""
+"""A new drink, or a person's edit, is worth another try with a server in trouble, but not more often than this."""
 TEMPERATURE_S: Final = 60.0
 """A temperature cannot be back-dated: one that could not be sent within its minute is not sent at all."""
 MAX_TEMPERATURES: Final = 64
@@ -89,10 +89,11 @@ class Dispatch:
             self._temperatures[sensor_name] = celsius, now.mono_s
 
     def hurry(self, now: Now) -> None:
-        """There is a new drink: try again what could not be reached, unless that was tried just now."""
+        """Something is new: try again what could not be reached, as soon as the last try is HURRY_S ago."""
         trouble = self.trouble
-        if trouble is not None and now.mono_s - trouble.tried_mono_s >= HURRY_S:
-            self.trouble = replace(trouble, next_mono_s=min(trouble.next_mono_s, now.mono_s))
+        if trouble is not None:
+            soon_mono_s = max(now.mono_s, trouble.tried_mono_s + HURRY_S)
+            self.trouble = replace(trouble, next_mono_s=min(trouble.next_mono_s, soon_mono_s))
 
     def wants_entry(self, now: Now) -> bool:
         """`next_job` would send a drink, if one is due."""

@@ -135,7 +135,8 @@ class ServerLink:
         self._show()
 
     def outbox_edited(self) -> None:
-        """Somebody else wrote into the store."""
+        """Somebody else wrote into the store, perhaps because the server is well again."""
+        self._dispatch.hurry(self._now())
         self._advance()
 
     def report(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

@@ -138,6 +138,17 @@ def test_a_wrong_key_is_said_once_and_when_it_is_right_all_goes_on_by_itself(
     assert core.output.count("drinks wait in the outbox") == 1
 
 
+def test_a_person_who_retries_does_not_wait_for_the_next_probe_of_a_server_in_trouble(
+    store: Path, server: Emulator
+) -> None:
+    with core_for(store, server, key="e" * 32) as core:
+        pour(App(core.port))
+        core.wait_for("drinks wait in the outbox")
+        server.site.keys.add("e" * 32)
+        admin(store, "outbox", "retry", "--all", f"--kb_core_addr=localhost:{core.port}")
+        until(lambda: drinks(server), core)  # the next probe would come in 45 s at the earliest
+
+
 def _pours_until(app: App, server: Emulator, count: int) -> bool:
     """A new drink is worth another try, but not more often than every 5 s."""
     if len(drinks(server)) >= count:
