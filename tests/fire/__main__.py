@@ -74,7 +74,7 @@ def _print(report: dict[str, object]) -> None:
         counts = report[kind]
         assert isinstance(counts, dict)
         for name, number in sorted(counts.items()):
-            print(f"{number:6} {name}{' (could not be done just then)' if kind == 'left_out' else ''}")
+            print(f"{number:6} {name}{' (could not be done)' if kind == 'left_out' else ''}")
     for name, value in report.items():
         if isinstance(value, int):
             print(f"{value:6} {name.replace('_', ' ')}")

@@ -21,6 +21,7 @@ POWER_OFF_S: Final = (3.0, 6.0)
 """A board's clock tells a boot from a wrap only if the board was away for clearly longer than clocks differ."""
 UNPLUGGED_S: Final = (0.2, 4.0)
 SERVER_AWAY_S: Final = (0.0, 4.0)
+WEIGHTS: Final = {"core killed": 4, "board daemon killed": 4, "watchdog killed": 2, "board unplugged": 2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +48,15 @@ class Fire:
         self._chance = random.Random(course.seed)
         self._under_way: list[threading.Thread] = []
         self._busy: set[str] = set()
+        self._tried: set[str] = set()
         self._failures: list[str] = []
 
     def run(self, say: Callable[[str], None]) -> Books:
         """Pour, break, let it go quiet, balance."""
         kegerator = self._kegerator
         kegerator.start()
+        if not kegerator.mounted:
+            self.left_out["disk full: no file system may be mounted here"] += 1
         begin, before = accounts(kegerator), emitted_by(kegerator.boards)
         for board in kegerator.boards:
             board.begin()
@@ -78,23 +82,30 @@ class Fire:
     # Faults
 
     def _fault(self) -> None:
-        kegerator = self._kegerator
-        kinds: dict[str, Callable[[], bool]] = {
-            "core killed": lambda: kegerator.kill("kegbot_core"),
-            "board daemon killed": lambda: kegerator.kill(self._chance.choice(DAEMONS)),
-            "watchdog killed": lambda: kegerator.kill("kegbot_master"),
-            "board unplugged": lambda: self._with_a_board(self._unplug),
-            "board without power": lambda: self._with_a_board(self._cut_power),
-            "disk full": self._fill_disk,
-        }
-        if kegerator.server is not None:
-            kinds["server killed"] = self._kill_server
-        weights = {"core killed": 4, "board daemon killed": 4, "watchdog killed": 2, "board unplugged": 2}
-        name = self._chance.choices(list(kinds), [weights.get(kind, 1) for kind in kinds])[0]
+        """Each kind once, those that take longest first; then what chance brings."""
+        kinds = self._kinds()
+        name = next((kind for kind in kinds if kind not in self._tried), None)
+        if name is None:
+            name = self._chance.choices(list(kinds), [WEIGHTS.get(kind, 1) for kind in kinds])[0]
+        self._tried.add(name)
         if kinds[name]():
             self.done[name] += 1
         else:
             self.left_out[name] += 1
+
+    def _kinds(self) -> dict[str, Callable[[], bool]]:
+        kegerator = self._kegerator
+        kinds: dict[str, Callable[[], bool]] = {
+            "disk full": self._fill_disk,
+            "board without power": lambda: self._with_a_board(self._cut_power),
+            "board unplugged": lambda: self._with_a_board(self._unplug),
+            "server killed": self._kill_server,
+            "watchdog killed": lambda: kegerator.kill("kegbot_master"),
+            "core killed": lambda: kegerator.kill("kegbot_core"),
+            "board daemon killed": lambda: kegerator.kill(self._chance.choice(DAEMONS)),
+        }
+        missing = {"disk full": not kegerator.mounted, "server killed": kegerator.server is None}
+        return {name: action for name, action in kinds.items() if not missing.get(name)}
 
     def _with_a_board(self, action: Callable[[Board, float], None]) -> bool:
         free = [board for board in self._kegerator.boards if board.name not in self._busy]
@@ -120,7 +131,7 @@ class Fire:
         board.go_on()
 
     def _fill_disk(self) -> bool:
-        if not self._kegerator.mounted or "disk" in self._busy:
+        if "disk" in self._busy:
             return False
 
         def fill() -> None:
