@@ -43,6 +43,6 @@ def test_a_server_that_hangs_now_and_then_as_well() -> None:
     with Emulator("today", faults=Faults(seed=5, rate=0.4, kinds=USUAL)) as emulator:
         newest: str | None = None
         for ticks in TICKS * 2:
-            newest = deliver(emulator, ticks, newest)
+            newest = deliver(emulator, ticks, newest, timeout_s=1.0)
         assert [drink.ticks for drink in emulator.memory.drinks] == TICKS * 2
         assert emulator.memory.faults["hang"] > 0
