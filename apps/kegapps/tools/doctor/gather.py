@@ -14,17 +14,9 @@ from typing import Any, Final
 
 from kegapps.core.database import StoreError, default_path
 from kegapps.daemon.loop import Loop
-from kegapps.tools.doctor import (
-    look_board,
-    look_core,
-    look_device,
-    look_master,
-    look_server,
-    look_store,
-    rights,
-)
+from kegapps.tools.doctor import look_core, look_device, look_master, look_store, rights
 from kegapps.tools.doctor.errands import Errands
-from kegapps.tools.doctor.facts import DeviceFacts, Facts, MasterFacts, Process
+from kegapps.tools.doctor.facts import DeviceFacts, Facts, MasterFacts, ProbeFacts, Process, ServerFacts
 from kegapps.tools.doctor.look_processes import flagfile, processes
 from kegapps.tools.doctor.settings import App, Settings, choose
 
@@ -33,7 +25,8 @@ MASTER_S: Final = look_master.PATIENCE_S + 1.0
 CORE_S: Final = look_core.CONNECT_S + look_core.ANSWER_S + 0.5
 DEVICE_S: Final = 3.0
 STORE_S: Final = look_store.CHECK_S + 2.0
-PROBE_S: Final = look_board.PATIENCE_S + 1.0
+PROBE_S: Final = 6.0
+SERVER_S: Final = 7.0
 ALL_S: Final = 14.0
 """After that, what is not known is unknown."""
 
@@ -64,6 +57,21 @@ class Gathered:
     settings: Settings
     paths: Mapping[str, tuple[str, ...]]
     user: str
+
+
+# What only some need is loaded by the child that needs it.
+
+
+def _ask_server(settings: Settings) -> ServerFacts:
+    from kegapps.tools.doctor import look_server
+
+    return look_server.ask(settings)
+
+
+def _probe(path: str) -> ProbeFacts:
+    from kegapps.tools.doctor import look_board
+
+    return look_board.probe(path)
 
 
 class Gathering:
@@ -132,8 +140,8 @@ class Gathering:
         if settings.api_url is not None:
             self._send(
                 "server",
-                partial(look_server.ask, settings),
-                look_server.PATIENCE_S + 1.0,
+                partial(_ask_server, settings),
+                SERVER_S,
                 self._keep("server"),
             )
 
@@ -152,7 +160,7 @@ class Gathering:
         if self._wish.probe and free and not has_daemon:
             self._send(
                 "probe",
-                partial(look_board.probe, device.path),
+                partial(_probe, device.path),
                 PROBE_S,
                 partial(self._after_probe, device.path),
             )

@@ -67,13 +67,16 @@ def test_the_board_is_unplugged_while_all_runs(kegerator: Kegerator) -> None:
         ("root", 0o660, "sudo chgrp dialout /dev/pts/"),
     ],
 )
-def test_a_device_that_the_user_may_not_use(kegerator: Kegerator, group: str, mode: int, cure: str) -> None:
-    device = kegerator.board().state()["device"]
+def test_a_device_that_the_user_may_not_use(coreless: Kegerator, group: str, mode: int, cure: str) -> None:
+    device = coreless.device.resolve()
+    before = device.stat()
     shutil.chown(device, group=group)
-    os.chmod(device, mode)
-    kegerator.core()
-    nowhere = f"--store={kegerator.folder / 'none'}"  # whose folder that user may not enter
-    found = kegerator.doctor(f"--kegboard_device={device}", "--user=nobody", nowhere)
+    device.chmod(mode)
+    try:
+        found = coreless.doctor(f"--kegboard_device={device}", "--user=nobody")
+    finally:
+        os.chown(device, -1, before.st_gid)
+        device.chmod(before.st_mode)
     assert found.cut == "device", found.answer
     assert any("user nobody may not read and write it" in text for text in found.of("device", "trouble"))
     assert cure in found.cure
