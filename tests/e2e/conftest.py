@@ -43,12 +43,12 @@ class Kegerator(Box):
         text = text.replace("[kegboard_simulator]\n", "[kegboard_simulator]\nfast_boot = True\n")
         self.config.write_text(text, encoding="utf-8")
 
-    def program_output(self, name: str, *words: str) -> str:
+    def program_output(self, name: str, *words: str, expect: int = 0) -> str:
         done = subprocess.run(
             [str(BIN / name), *words], capture_output=True, text=True, timeout=60, check=False,
             env={"HOME": str(self.home), "PATH": os.environ["PATH"]},
         )  # fmt: skip
-        assert done.returncode == 0, (words, done.stdout, done.stderr)
+        assert done.returncode == expect, (words, done.stdout, done.stderr)
         return done.stdout
 
     def board(self, *words: str) -> str:

@@ -219,7 +219,14 @@ class Gathering:
         self, found: tuple[Process, ...], master: MasterFacts, read: Callable[[str, str], str | None]
     ) -> Settings:
         apps = [App(name=str(app.get("name")), argv=tuple(map(str, app["argv"]))) for app in master.apps]
-        return choose(own=self._wish.own, processes=found, apps=apps, config=master.config, flagfile=read)
+        return choose(
+            own=self._wish.own,
+            processes=found,
+            apps=apps,
+            config=master.config,
+            flagfile=read,
+            config_is_meant=bool(self._wish.master_flags),
+        )
 
     def _user(self, process: Process | None) -> rights.User:
         """Whose rights count: of `process` if it runs, else of any daemon, else as wished, else ours."""

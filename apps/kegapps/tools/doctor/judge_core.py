@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from kegapps.tools.doctor.facts import CoreFacts, Facts, Holder
 from kegapps.tools.doctor.finding import Finding, Link, hint, ok, trouble, unknown
-from kegapps.tools.doctor.settings import CORE, Settings
+from kegapps.tools.doctor.settings import CORE, DAEMON, Settings
 from kegapps.tools.doctor.wording import listed, plain, process
 
 _LINK: Final = Link.CORE
@@ -106,16 +106,20 @@ def _answers(core: CoreFacts) -> Finding:
 
 def _astray(settings: Settings) -> list[Finding]:
     """Board daemons that look for the core where it is not."""
-    return [
-        trouble(
-            _LINK,
-            f"{process(board.process.program, board.process.pid)} looks for the core on {board.core.value}, but it "
-            f"listens on {settings.core.value}",
-            f"give {board.process.program} --kb_core_addr={settings.core.value}",
-        )
-        for board in settings.boards
-        if board.process is not None and board.core.value != settings.core.value
-    ]
+    found = []
+    for board in settings.boards:
+        if board.core.value != settings.core.value:
+            who = (
+                process(DAEMON, board.process.pid) if board.process else f"{DAEMON}, by {board.core.origin},"
+            )
+            found.append(
+                trouble(
+                    _LINK,
+                    f"{who} looks for the core on {board.core.value}, but it listens on {settings.core.value}",
+                    f"give {DAEMON} --kb_core_addr={settings.core.value}",
+                )
+            )
+    return found
 
 
 def _taps(report: Mapping[str, Any]) -> list[Finding]:

@@ -39,6 +39,7 @@ flags.DEFINE_boolean(
 )
 flags.DEFINE_string("user", None, "Whose rights to look at. Not given: the user of the daemons, or you.")
 flags.DEFINE_string("master_config", None, "The master's configuration, as for master.py.")
+flags.DEFINE_alias("config", "master_config")
 flags.DEFINE_string("pidfile_dir", None, "The master's directory of pidfiles, as for master.py.")
 flags.DEFINE_string("kegboard_device", None, "The board's device: a path, a pattern or auto.")
 flags.DEFINE_string("store", None, "The core's store.")

@@ -92,19 +92,24 @@ def choose(
     apps: Sequence[App],
     config: str,
     flagfile: Callable[[str, str], str | None],
+    config_is_meant: bool = False,
 ) -> Settings:
     """The kegerator that is meant: by the doctor's flags, else the one that runs, else the configured one.
 
-    `own` holds only flags that were given. `flagfile(path, folder)` reads a flagfile.
+    `own` holds only flags that were given. `flagfile(path, folder)` reads a flagfile. `config_is_meant`: the person has
+    named the configuration, so of what runs only its core is meant.
     """
     cores = [_Source.of_process(p, _CORE_FLAGS, flagfile) for p in processes if p.program == CORE]
-    meant = [core for core in cores if _fits(core, own)]
     configured = [_Source.of_app(app, config, _CORE_FLAGS, flagfile) for app in _apps(apps, CORE)]
     address = own.get("kb_core_addr")
+    if address is None and config_is_meant and configured:
+        address = configured[0].get("kb_core_bind_addr", DEFAULT_ADDRESS).value
+    meant = [core for core in cores if _fits(core, address, own.get("store"))]
     core = _first_by_address(meant, address or DEFAULT_ADDRESS)
     sources = [_Source(values=own, origin=OWN), *([core] if core else configured[:1])]
-    core_address = _core_address(address, core, configured)
-    boards = _boards(own, processes, apps, config, core_address, flagfile)
+    core_address = _core_address(own.get("kb_core_addr"), core, configured)
+    # Of an address that somebody has chosen, daemons that look elsewhere are another kegerator's.
+    boards = _boards(own, processes, apps, config, core_address, flagfile, strays=address is None)
     return Settings(
         core=core_address,
         store=_pick("store", sources),
@@ -160,11 +165,10 @@ def _apps(apps: Iterable[App], program: str) -> list[App]:
     return [app for app in apps if program_of(app.argv) == program]
 
 
-def _fits(core: _Source, own: Mapping[str, str]) -> bool:
-    if "kb_core_addr" in own:
-        bound = address_of(core.values.get("kb_core_bind_addr", DEFAULT_ADDRESS))
-        return bound == address_of(own["kb_core_addr"])
-    return "store" not in own or core.values.get("store") == own["store"]
+def _fits(core: _Source, address: str | None, store: str | None) -> bool:
+    if address is not None:
+        return address_of(core.values.get("kb_core_bind_addr", DEFAULT_ADDRESS)) == address_of(address)
+    return store is None or core.values.get("store") == store
 
 
 def _first_by_address(cores: Sequence[_Source], address: str) -> _Source | None:
@@ -193,8 +197,10 @@ def _boards(
     config: str,
     core: Setting,
     flagfile: Callable[[str, str], str | None],
+    *,
+    strays: bool,
 ) -> tuple[BoardSettings, ...]:
-    """The boards of this core; one whose daemon looks for another core only if nothing else is there."""
+    """The boards of this core; with `strays`, if there are none, those whose daemons look for another core."""
     running = [_Source.of_process(p, _DAEMON_FLAGS, flagfile) for p in processes if p.program == DAEMON]
     configured = [_Source.of_app(app, config, _DAEMON_FLAGS, flagfile) for app in _apps(apps, DAEMON)]
     found = [_board(source) for source in running]
@@ -206,10 +212,11 @@ def _boards(
             device=setting, name=Setting(value=DEFAULT_NAME, origin=DEFAULT), core=core, process=None
         )
         return tuple(found) or (default,)
-    ours = [board for board in found if board.core.value == core.value]
+    named = {board.device.value for board in map(_board, configured)}
+    ours = [board for board in found if board.core.value == core.value or board.device.value in named]
     known = {board.device.value for board in ours}
     ours += [board for board in map(_board, configured) if board.device.value not in known]
-    if not ours and "kb_core_addr" not in own:
+    if not ours and strays:
         ours = found
     if not ours:
         ours = [

@@ -137,5 +137,30 @@ def test_what_runs_is_believed_rather_than_what_is_configured_and_own_flags_abov
     assert configured.value == "/configured"
 
 
+def test_a_configuration_that_somebody_names_is_meant_and_not_another_core_that_runs() -> None:
+    apps = (
+        App(name="core", argv=("kegbot_core.py", "--kb_core_bind_addr=7000")),
+        App(name="board", argv=("kegboard_daemon.py", "--kb_core_addr=7000", "--kegboard_device=/dev/mine")),
+    )
+
+    def meant(*processes: Process) -> Settings:
+        return choose(
+            own={}, processes=processes, apps=apps, config="c", flagfile=lambda *_: None, config_is_meant=True
+        )
+
+    settings = meant(core(5), daemon(6))
+    assert settings.core_process is None
+    assert settings.core.value == "localhost:7000"
+    assert [(board.device.value, board.process) for board in settings.boards] == [("/dev/mine", None)]
+    settings = meant(
+        core(5), core(9, "--kb_core_bind_addr=7000"), daemon(6), daemon(8, "--kegboard_device=/dev/mine")
+    )
+    assert settings.core_process is not None
+    assert settings.core_process.pid == 9
+    (board,) = settings.boards
+    assert board.process is not None
+    assert (board.process.pid, board.core.value) == (8, "localhost:9805"), "it looks elsewhere, by mistake"
+
+
 def test_secrets_are_not_in_what_is_printed_of_settings() -> None:
     assert "secret" not in repr(chosen(core(5, "--api_key=secret")))
