@@ -378,8 +378,9 @@ class Line:
         return f"board {self.board.name}" if self.board else f"board on {self.path}"
 
     def _set(self, state: BoardState | None, text: str, detail: str) -> None:
-        self.state, self.text, self.detail = state, text, detail
-        self._crew.changed(self)
+        if (state, text, detail) != (self.state, self.text, self.detail):
+            self.state, self.text, self.detail = state, text, detail
+            self._crew.changed(self)
 
     def _report_damage(self) -> None:
         decoder = self._decoder

@@ -52,6 +52,13 @@ class Program:
                     return line
             assert self._read(deadline_s), f"{self.process.args!r} never printed {part!r}"
 
+    def said(self) -> list[str]:
+        """The lines so far that nobody waited for."""
+        assert self.process.stdout is not None
+        while select.select([self.process.stdout], [], [], 0.0)[0] and self._read(time.monotonic() + 1.0):
+            continue
+        return self.lines
+
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal; the exit status."""
         if self.process.poll() is None:
