@@ -74,6 +74,11 @@ def posted(entry: Entry, answer: Answer, *, now_unix_s: float, jitter: float) ->
         return _delivered(entry, drink_id, "", newest_drink_id=drink_id), verdict
     if not verdict.may_be_stored:
         entry = replace(entry, sent_unix_s=None, sent_by=None, known_id=None)
+    if verdict.kind is Kind.STOP and not verdicts.server_message(answer.body)[0]:
+        # Not in the API's own words: everybody's trouble, or this drink's alone. Then the others go first.
+        wait_s = verdicts.delay_s(Kind.RETRY, entry.attempts + 1, jitter) or 0.0
+        waiting = replace(entry, state=State.WAITING, reason=verdict.reason, attempts=entry.attempts + 1)
+        return Result(record=replace(waiting, next_unix_s=now_unix_s + wait_s)), verdict
     if verdict.kind is Kind.STOP or (answer.status is None and not answer.sent):
         return Result(record=replace(entry, state=State.WAITING)), verdict  # no fault of this drink
     after = _failed(entry, answer, verdict, now_unix_s, jitter)

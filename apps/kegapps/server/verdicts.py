@@ -88,13 +88,12 @@ _ROWS: Final[Mapping[tuple[int, str], tuple[Kind, bool, str]]] = {
     (410, "GoneError"): (Kind.STOP, False, f"this is retired on the server: {_URL}"),
     (500, "ServerError"): (Kind.RETRY, True, "the server failed"),
 }
-# Statuses whatever the body says.
+# Statuses not in the API's own words.
 _STATUSES: Final[Mapping[int, tuple[Kind, bool, str]]] = {
-    # Not in the API's own words: http to a port for https, or a site that does not answer to this name.
-    400: (Kind.STOP, False, f"the server, or a proxy before it, takes no such request: {_URL}"),
+    400: (Kind.HOLD, False, f"the server, or a proxy before it, takes no such request: {_URL}"),
     401: (Kind.STOP, False, f"the server, or a proxy before it, wants other credentials: {_KEY}"),
     403: (Kind.STOP, False, f"the server, or a proxy before it, forbids it: {_KEY}"),
-    404: (Kind.STOP, False, f"there is no Kegbot API at this URL: {_URL}"),
+    404: (Kind.HOLD, False, f"there is no such thing at this URL: {_URL}"),
     405: (Kind.STOP, False, f"this URL takes no such calls: {_URL}"),
     407: (Kind.STOP, False, "a proxy wants credentials, and proxies are not spoken to here"),
     408: (Kind.RETRY, False, "the server waited too long for the request"),
@@ -110,6 +109,9 @@ _STATUSES: Final[Mapping[int, tuple[Kind, bool, str]]] = {
     503: (Kind.RETRY, False, "the server is not available"),
     504: (Kind.RETRY, True, "a proxy gets no answer from the server in time"),
 }
+# Of a drink this may come from the name of its meter, which some servers take for no path: the others go on. A reading
+# has none, so it is the URL: http to a port for https, a site that does not answer to this name, another program.
+_READING_STOPS: Final = frozenset({400, 404})
 _CLASSES: Final[Mapping[int, tuple[Kind, bool, str]]] = {
     3: (Kind.STOP, False, "the server sends us elsewhere"),
     4: (Kind.HOLD, False, "the server refuses it"),
@@ -130,6 +132,8 @@ def judge(answer: Answer, asked: Asked, *, username: str | None = None, server_e
         return verdict
     # A temperature overwrites itself and a reading changes nothing: no look is needed.
     kind = Kind.RETRY if verdict.kind is Kind.LOOK else verdict.kind
+    if asked is Asked.READING and answer.status in _READING_STOPS and not server_message(answer.body)[0]:
+        kind = Kind.STOP
     if asked is Asked.TEMPERATURE and kind is Kind.HOLD:
         kind = Kind.DEAD  # its minute is over when the server takes such a one
     return replace(verdict, kind=kind, may_be_stored=False)

@@ -61,6 +61,7 @@ WEB_PAGE = Answer(status=502, body=b"<html>", sent=True)
         (UNKNOWN_METER, State.HELD, False, (400, 600), False),
         (BAD_VALUE, State.DEAD, False, (0, 0), False),
         (BAD_KEY, State.WAITING, False, None, True),
+        (Answer(status=403, body=b"<html>", sent=True), State.WAITING, False, (3, 5), True),  # this one's, perhaps
         (NO_ROUTE, State.WAITING, False, None, True),
         (FAILED, State.LOOKING, True, (LOOK_AFTER_S, 10), False),
         (TIMEOUT, State.LOOKING, True, (LOOK_AFTER_S, 10), True),

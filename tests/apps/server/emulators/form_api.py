@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from tests.apps.server.emulators.memory import Memory, Recorded
-from tests.apps.server.emulators.replies import FormError, Reply, Request, moment, reply
+from tests.apps.server.emulators.replies import FormError, Reply, Request, moment, reply, web_page
 from tests.apps.server.emulators.site import STAFFLESS_KEY, Site, Tap, Token
 
 TODAY = re.compile(
@@ -28,6 +28,8 @@ class FormApi:
 
     def answer(self, request: Request, endpoint: str) -> Reply:
         endpoint = endpoint.strip("/")
+        if self.generation == "2012" and re.fullmatch(r"taps/[^/]*[^\w.][^/]*", endpoint, re.ASCII):
+            return web_page(404)  # no path of the API: found by Django, before the API could say so
         try:
             if self.generation == "today" and not TODAY.fullmatch(endpoint):
                 raise FormError("GoneError", "This endpoint has been removed.")
