@@ -117,8 +117,7 @@ def _record(store: Store) -> None:
 
 
 def _look(server: ServerStore) -> None:
-    server.next_entry(time.time(), longest_wait_s=86400.0)
-    server.next_unix_s()
+    server.next_entry(time.time())
 
 
 def _count(server: ServerStore) -> None:

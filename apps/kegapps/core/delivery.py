@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from kegapps.core.effects import Say
-from kegapps.core.outbox import Delivered, Entry, Route, State
+from kegapps.core.outbox import LONGEST_WAIT_S, Delivered, Entry, Route, State
 from kegapps.server import form_api, verdicts
 from kegapps.server.answers import AnswerError
 from kegapps.server.calls import Answer, Call
@@ -25,8 +25,6 @@ from kegapps.server.verdicts import Asked, Kind, Verdict
 
 LOOK_AFTER_S: Final = 5.0
 """A server that was cut off in the middle may still be about to record the drink: it is not asked sooner."""
-LONGEST_WAIT_S: Final = 3600.0
-"""No entry is ever to wait for longer."""
 _GONE: Final = frozenset({404, 405, 410})
 
 
@@ -145,12 +143,18 @@ def looked(
     if look.found is Found.FOUND:
         remark = "by kegboard-event" if acknowledged else "it was there already: the answer had been lost"
         return _delivered(entry, look.drink_id or "", remark, newest_drink_id=look.newest_drink_id)
+    wait_s = verdicts.delay_s(Kind.RETRY, entry.attempts, jitter) or 0.0 if entry.attempts else 0.0
     unsent = replace(
-        entry, state=State.WAITING, sent_unix_s=None, sent_by=None, known_id=None, next_unix_s=0.0
+        entry,
+        state=State.WAITING,
+        sent_unix_s=None,
+        sent_by=None,
+        known_id=None,
+        next_unix_s=now_unix_s + min(wait_s, LONGEST_WAIT_S),
     )
     if look.found is Found.ABSENT and acknowledged:
         text = f"Drink {entry.drink_id} was taken by kegboard-event and dropped; it is sent by the older API"
-        dropped = replace(unsent, sent_by=Route.FORM)
+        dropped = replace(unsent, sent_by=Route.FORM, next_unix_s=now_unix_s)
         return Result(record=dropped, says=(Say(level=logging.WARNING, text=text),))
     if look.found is Found.ABSENT:
         return Result(record=unsent, newest_drink_id=look.newest_drink_id)
@@ -183,7 +187,9 @@ def _failed(entry: Entry, answer: Answer, verdict: Verdict, now_unix_s: float, j
     wait_s = verdicts.delay_s(verdict.kind, entry.attempts + 1, jitter, verdict.retry_after_s) or 0.0
     state = {Kind.HOLD: State.HELD, Kind.DEAD: State.DEAD}.get(verdict.kind, State.WAITING)
     if verdict.may_be_stored:
-        state, wait_s = State.LOOKING, max(wait_s, LOOK_AFTER_S)
+        # It is looked for soon, and if it is not there sent again when that is due.
+        has_ended = answer.status is not None and answer.status not in (502, 504)
+        state, wait_s = State.LOOKING, 0.0 if has_ended else LOOK_AFTER_S
     errors = entry.errors + 1 if answer.status == 500 else 0
     without_user = entry.without_user or verdict.kind is Kind.WITHOUT_USER
     if entry.without_user and answer.status == 500:

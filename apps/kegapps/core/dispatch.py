@@ -123,7 +123,7 @@ class Dispatch:
         call = delivery.post(marked, now_unix_s=now.unix_s, taps=self.taps)
         return Job(purpose=Purpose.DRINK, call=call, entry=marked)
 
-    def next_mono_s(self) -> float | None:
+    def next_mono_s(self) -> float:
         """When `next_job` has something to do even without a drink."""
         if self.trouble is not None:
             return self.trouble.next_mono_s

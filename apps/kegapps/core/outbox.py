@@ -7,9 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from kegapps.server.calls import Pour
 from kegapps.server.url import ApiUrl
+
+HOLD_FOR_LOOK_S: Final = 10.0
+"""Nothing else is sent when a drink is to be looked for so soon: a server tells only of its latest drinks."""
+LONGEST_WAIT_S: Final = 3600.0
+"""No entry is ever to wait for longer."""
 
 
 class State(StrEnum):

@@ -121,6 +121,7 @@ create table outbox (
 );
 create index outbox_by_time on outbox (server_url, next_unix_s) where state <> 'dead';
 create index outbox_by_state on outbox (server_url, state);
+create index outbox_unresolved on outbox (server_url, next_unix_s) where sent_unix_s is not null;
 create table deliveries (
     drink_id integer primary key references drinks (id),
     server_url text not null,

@@ -21,7 +21,7 @@ from kegapps.core.effects import Say
 from kegapps.core.event_route import EventRoute
 from kegapps.core.jobs import Job, Outcome, Purpose
 from kegapps.core.model import Now, Temperature, TokenAnswer
-from kegapps.core.outbox import Counts, Entry
+from kegapps.core.outbox import Counts
 from kegapps.core.server_flags import ServerSettings
 from kegapps.core.server_store import ServerStore
 from kegapps.core.server_taps import believed, ready_meters
@@ -91,7 +91,10 @@ class ServerLink:
         self._status = ""
         self._was_usable = False
         self._said_cache = False
-        self._talk = RateLimit(100, 10.0)
+        self._talk = {
+            True: RateLimit(100, 10.0),
+            False: RateLimit(100, 10.0),
+        }  # for warnings, and for the rest
 
     def begin(self, listener: Listener) -> None:
         """Talk to the server from now on."""
@@ -170,12 +173,16 @@ class ServerLink:
         now = self._now()
         try:
             self._write(now)
-            entry = self._next_entry(now) if self._dispatch.wants_entry(now) else None
+            entry, due_unix_s = None, None
+            if self._dispatch.wants_entry(now):
+                entry, due_unix_s = self._store.next_entry(now.unix_s)
             job = self._dispatch.next_job(now, entry)
             if job is not None and job.sends_drink and job.entry is not None:
                 # On disk before it leaves: whatever happens to us now, the next core looks before it repeats it.
                 self._store.write([job.entry], now_unix_s=now.unix_s)
-            due_s = self._due_mono_s(now) if job is None else None
+            due_s = self._dispatch.next_mono_s()
+            if due_unix_s is not None:
+                due_s = min(due_s, now.mono_s + max(0.0, due_unix_s - now.unix_s))
         except StoreError as error:
             if not error.locked:
                 self._say(Say(level=logging.WARNING, text=f"nothing is sent to the Kegbot Server: {error}"))
@@ -183,7 +190,7 @@ class ServerLink:
         if job is not None:
             self._job = job
             self._courier.perform(job.call, lambda answer: self._answered(job, answer))
-        elif due_s is not None:
+        else:
             self._wake_at(due_s)
 
     def _answered(self, job: Job, answer: Answer) -> None:
@@ -233,15 +240,6 @@ class ServerLink:
             },
             version=version.number(),
         )
-
-    def _next_entry(self, now: Now) -> Entry | None:
-        return self._store.next_entry(now.unix_s, longest_wait_s=delivery.LONGEST_WAIT_S)
-
-    def _due_mono_s(self, now: Now) -> float | None:
-        due = [self._dispatch.next_mono_s()]
-        if self._dispatch.is_usable and (next_unix_s := self._store.next_unix_s()) is not None:
-            due.append(now.mono_s + max(0.0, next_unix_s - now.unix_s))
-        return min((mono_s for mono_s in due if mono_s is not None), default=None)
 
     def _wake_at(self, mono_s: float) -> None:
         if self._alarm is not None:
@@ -317,7 +315,7 @@ class ServerLink:
                 return
 
     def _say(self, say: Say) -> None:
-        unsaid = self._talk.admit(self._loop.now_s())
+        unsaid = self._talk[say.level >= logging.WARNING].admit(self._loop.now_s())
         if unsaid is not None:
             more = f" ({unsaid} lines before it were left out)" if unsaid else ""
             log.log(say.level, "%s%s", say.text, more)

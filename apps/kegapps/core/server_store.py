@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from kegapps.core.database import explained, transaction
-from kegapps.core.outbox import Counts, Delivered, Entry, Route, State
+from kegapps.core.outbox import HOLD_FOR_LOOK_S, LONGEST_WAIT_S, Counts, Delivered, Entry, Route, State
 from kegapps.server.calls import Pour
 from kegapps.server.form_api import ServerTap
 
@@ -37,32 +37,36 @@ class ServerStore:
 
     # The outbox
 
-    def next_entry(self, now_unix_s: float, *, longest_wait_s: float) -> Entry | None:
-        """The entry that has been due for longest.
+    def next_entry(self, now_unix_s: float) -> tuple[Entry | None, float | None]:
+        """The entry to deal with now or, if there is none, when there will be one (None: never).
 
-        One that is to wait for longer than anything does was written while the clock was wrong, and is due, too.
+        First what was sent with unknown outcome: each drink that is sent meanwhile makes it harder to find. So if such
+        a one is due soon, the others wait for it. Otherwise the one that has been due for longest. One
+        that is to wait for longer than anything does was written while the clock was wrong, and is due, too.
         """
-        with self._reading() as db:
-            for condition, limit in (
-                ("o.next_unix_s <= ? order by o.next_unix_s, o.drink_id", now_unix_s),
-                ("o.next_unix_s > ? order by o.next_unix_s, o.drink_id", now_unix_s + longest_wait_s),
-            ):
-                row = db.execute(
-                    f"{_ENTRIES} where o.server_url = ? and o.state <> 'dead' and {condition} limit 1",
-                    (self._server_url, limit),
-                ).fetchone()
-                if row is not None:
-                    return _entry(row)
-        return None
+        insane_unix_s = now_unix_s + LONGEST_WAIT_S
+        sent = self._first("o.state <> 'dead' and o.sent_unix_s is not null")
+        if sent is not None and (sent.next_unix_s <= now_unix_s or sent.next_unix_s > insane_unix_s):
+            return sent, None
+        if sent is not None and sent.next_unix_s <= now_unix_s + HOLD_FOR_LOOK_S:
+            return None, sent.next_unix_s
+        others = "o.state <> 'dead' and o.sent_unix_s is null"
+        first = self._first(others)
+        if first is None or first.next_unix_s <= now_unix_s or first.next_unix_s > insane_unix_s:
+            due = first
+        else:
+            due = self._first(f"{others} and o.next_unix_s > ?", insane_unix_s)
+        if due is not None:
+            return due, None
+        return None, min((entry.next_unix_s for entry in (sent, first) if entry is not None), default=None)
 
-    def next_unix_s(self) -> float | None:
-        """When the next entry is due; None: there is none."""
+    def _first(self, condition: str, *values: float) -> Entry | None:
         with self._reading() as db:
-            (due,) = db.execute(
-                "select min(next_unix_s) from outbox where server_url = ? and state <> 'dead'",
-                (self._server_url,),
+            row = db.execute(
+                f"{_ENTRIES} where o.server_url = ? and {condition} order by o.next_unix_s, o.drink_id limit 1",
+                (self._server_url, *values),
             ).fetchone()
-        return None if due is None else float(due)
+        return None if row is None else _entry(row)
 
     def counts(self) -> Counts:
         """How much waits for this server."""

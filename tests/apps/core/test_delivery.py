@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from kegapps.core import delivery
-from kegapps.core.delivery import LONGEST_WAIT_S, LOOK_AFTER_S
+from kegapps.core.delivery import LOOK_AFTER_S
 from kegapps.core.dispatch import HURRY_S, MAX_TEMPERATURES, TAPS_EVERY_S, Dispatch
 from kegapps.core.jobs import Job, Outcome, Purpose
 from kegapps.core.model import Now
-from kegapps.core.outbox import Delivered, Entry, Route, State
+from kegapps.core.outbox import LONGEST_WAIT_S, Delivered, Entry, Route, State
 from kegapps.server.calls import Answer, Pour
 from kegapps.server.form_api import ServerTap
 from kegapps.server.look import look_calls
@@ -63,11 +63,11 @@ WEB_PAGE = Answer(status=502, body=b"<html>", sent=True)
         (BAD_KEY, State.WAITING, False, None, True),
         (Answer(status=403, body=b"<html>", sent=True), State.WAITING, False, (3, 5), True),  # this one's, perhaps
         (NO_ROUTE, State.WAITING, False, None, True),
-        (FAILED, State.LOOKING, True, (LOOK_AFTER_S, 10), False),
-        (TIMEOUT, State.LOOKING, True, (LOOK_AFTER_S, 10), True),
-        (WEB_PAGE, State.LOOKING, True, (LOOK_AFTER_S, 10), True),
+        (FAILED, State.LOOKING, True, (0, 0), False),
+        (TIMEOUT, State.LOOKING, True, (LOOK_AFTER_S, LOOK_AFTER_S), True),
+        (WEB_PAGE, State.LOOKING, True, (LOOK_AFTER_S, LOOK_AFTER_S), True),
         (told(503), State.WAITING, False, (3, 10), True),
-        (told(200, object=None), State.LOOKING, True, (LOOK_AFTER_S, 10), False),
+        (told(200, object=None), State.LOOKING, True, (0, 0), False),
     ],
 )  # fmt: skip
 def test_each_answer_says_what_becomes_of_the_drink_and_of_the_others(
@@ -108,10 +108,14 @@ def test_a_user_that_the_server_fails_at_is_left_out_once_and_then_tried_again()
 def test_waits_grow_and_are_bounded_for_ever() -> None:
     entry, waits = SENT, []
     for _ in range(200):
-        result, _ = delivery.posted(replace(entry, errors=0), FAILED, now_unix_s=NOW.unix_s, jitter=0.0)
-        assert isinstance(result.record, Entry)
-        entry = result.record
-        waits.append(entry.next_unix_s - NOW.unix_s)
+        failed, _ = delivery.posted(replace(entry, errors=0), FAILED, now_unix_s=NOW.unix_s, jitter=0.0)
+        assert isinstance(failed.record, Entry)
+        absent = look(drinks_page({**OURS, "ticks": 7}, {**OURS, "id": 40}), entry=failed.record)
+        assert isinstance(absent, Entry)
+        assert not delivery.must_look(absent)
+        entry = delivery.about_to_send(absent, Route.FORM, now_unix_s=NOW.unix_s, known_id="40")
+        waits.append(absent.next_unix_s - NOW.unix_s)
+    assert waits[0] > 0
     assert waits == sorted(waits)
     assert waits[-1] <= LONGEST_WAIT_S
 
@@ -145,10 +149,15 @@ def drinks_page(*drinks: dict[str, object]) -> Answer:
 
 
 def look(
-    answer: Answer, *, number: int = 0, taken: frozenset[str] = frozenset(), acknowledged: bool = False
+    answer: Answer,
+    *,
+    number: int = 0,
+    taken: frozenset[str] = frozenset(),
+    acknowledged: bool = False,
+    entry: Entry = SENT,
 ) -> object:
     result = delivery.looked(
-        SENT, answer, number=number, taken=taken, taps=[TAP], now_unix_s=NOW.unix_s + 2.0, jitter=0.5,
+        entry, answer, number=number, taken=taken, taps=[TAP], now_unix_s=NOW.unix_s + 2.0, jitter=0.5,
         acknowledged=acknowledged,
     )  # fmt: skip
     return result.record if result else None
@@ -163,7 +172,7 @@ def test_a_look_finds_the_drink_or_frees_it_to_be_sent_again() -> None:
     absent = look(drinks_page({**OURS, "ticks": 7}, {**OURS, "id": 40}))
     taken = look(ours, taken=frozenset({"41"}))
     assert isinstance(absent, Entry)
-    assert (absent.sent_unix_s, absent.next_unix_s) == (None, 0.0)
+    assert (absent.sent_unix_s, absent.next_unix_s) == (None, NOW.unix_s + 2.0)
     if isinstance(found, Delivered):
         assert found.server_drink_id == "41"
         assert isinstance(taken, Entry)
@@ -309,11 +318,11 @@ def test_a_new_drink_is_worth_another_try_but_not_more_often_than_now_and_then()
     desk = Desk()
     desk.begin()
     desk.do(BAD_KEY, ENTRY)
-    desk.dispatch.hurry(desk.now)
-    assert desk.job() is None
-    desk.wait(HURRY_S)
+    desk.wait(HURRY_S - 1)
     assert desk.job() is None
     desk.dispatch.hurry(desk.now)
+    assert desk.job() is None
+    desk.wait(1.0)
     assert desk.purpose() is Purpose.PROBE
 
 

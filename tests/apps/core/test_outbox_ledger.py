@@ -54,7 +54,7 @@ class Cellar:
         return {row.drink_id: row.state for row in self.ledger.outbox.waiting(limit=-1)}
 
     def set(self, drink_id: int, state: State, *, sent_unix_s: float | None = None) -> None:
-        entry = self.server.next_entry(START_UNIX_S + 100, longest_wait_s=1e9)
+        entry, _ = self.server.next_entry(START_UNIX_S + 100)
         while entry is not None and entry.drink_id != drink_id:
             raise AssertionError(f"drink {entry.drink_id} comes first")
         assert entry is not None
@@ -78,27 +78,39 @@ def cellar(tmp_path: Path) -> Iterator[Cellar]:
 
 def test_the_oldest_goes_first_and_one_that_waits_holds_up_no_other(cellar: Cellar) -> None:
     cellar.set(1, State.HELD)
-    entry = cellar.server.next_entry(START_UNIX_S + 100, longest_wait_s=7200)
+    entry, _ = cellar.server.next_entry(START_UNIX_S + 100)
     assert entry is not None
     assert entry.drink_id == 2
     cellar.set(2, State.DEAD)
     counts = cellar.server.counts()
     assert (counts.waiting, counts.held, counts.dead, counts.total) == (1, 1, 1, 3)
     assert counts.oldest_unix_s == START_UNIX_S + 1
-    assert cellar.server.next_unix_s() == START_UNIX_S + 3
+    assert cellar.server.next_entry(START_UNIX_S) == (None, START_UNIX_S + 3)
 
 
 def test_a_next_try_further_away_than_any_was_written_by_a_wrong_clock_and_is_due(cellar: Cellar) -> None:
     cellar.server.write([Delivered(drink_id=n) for n in (2, 3)], now_unix_s=START_UNIX_S)
     cellar.set(1, State.WAITING)
-    assert cellar.server.next_entry(START_UNIX_S, longest_wait_s=3600.0) is None
-    assert cellar.server.next_entry(START_UNIX_S - 1, longest_wait_s=3600.0) is not None
+    assert cellar.server.next_entry(START_UNIX_S) == (None, START_UNIX_S + 3600)
+    assert cellar.server.next_entry(START_UNIX_S - 1)[0] is not None
+
+
+def test_a_drink_that_is_looked_for_soon_goes_first_and_one_looked_for_late_holds_up_no_other(
+    cellar: Cellar,
+) -> None:
+    cellar.set(1, State.LOOKING, sent_unix_s=START_UNIX_S)
+    due_unix_s = START_UNIX_S + 3600
+    assert cellar.server.next_entry(due_unix_s - 9) == (None, due_unix_s)
+    for unix_s, drink_id in ((due_unix_s - 20, 2), (due_unix_s, 1)):
+        entry, _ = cellar.server.next_entry(unix_s)
+        assert entry is not None
+        assert entry.drink_id == drink_id
 
 
 def test_a_retry_forgets_the_failures_and_not_that_it_may_have_been_sent(cellar: Cellar) -> None:
     cellar.set(1, State.DEAD, sent_unix_s=START_UNIX_S)
     assert cellar.ledger.outbox.retry([1]) == 1
-    entry = cellar.server.next_entry(START_UNIX_S, longest_wait_s=3600.0)
+    entry, _ = cellar.server.next_entry(START_UNIX_S)
     assert entry is not None
     assert (entry.drink_id, entry.state, entry.attempts, entry.errors) == (1, State.WAITING, 0, 0)
     assert (entry.without_user, entry.sent_unix_s) == (False, START_UNIX_S)
@@ -108,7 +120,7 @@ def test_a_retry_forgets_the_failures_and_not_that_it_may_have_been_sent(cellar:
 def test_an_edit_changes_what_is_sent_and_not_the_drink(cellar: Cellar) -> None:
     cellar.ledger.add_tap("kegboard.flow1", 0.5)
     cellar.ledger.outbox.edit(1, username="bob", meter_name="kegboard.flow1")
-    entry = cellar.server.next_entry(START_UNIX_S, longest_wait_s=3600.0)
+    entry, _ = cellar.server.next_entry(START_UNIX_S)
     assert entry is not None
     assert (entry.pour.username, entry.pour.meter_name) == ("bob", "kegboard.flow1")
     (drink,) = (drink for drink in cellar.ledger.drinks(limit=10) if drink.id == 1)
@@ -120,7 +132,7 @@ def test_an_edit_changes_what_is_sent_and_not_the_drink(cellar: Cellar) -> None:
 def test_what_is_settled_by_hand_stays_listed_and_a_late_answer_does_not_bring_it_back(
     cellar: Cellar,
 ) -> None:
-    entry = cellar.server.next_entry(START_UNIX_S + 100, longest_wait_s=1e9)
+    entry, _ = cellar.server.next_entry(START_UNIX_S + 100)
     assert entry is not None
     cellar.ledger.outbox.settle(1, reason="entered on the site", now_unix_s=START_UNIX_S)
     cellar.server.write([replace(entry, state=State.HELD)], now_unix_s=START_UNIX_S)
@@ -139,7 +151,7 @@ def test_drinks_for_another_server_stay_with_it_until_somebody_says_otherwise(ce
     assert reasons == {f"for {BAR}, but --api_url is now {CLUB}; to send it there: outbox retry"}
     assert cellar.ledger.outbox.retry(None) == 3
     assert (club.counts().waiting, club.count_elsewhere()) == (3, 0)
-    entry = club.next_entry(START_UNIX_S + 100, longest_wait_s=3600.0)
+    entry, _ = club.next_entry(START_UNIX_S + 100)
     assert entry is not None
     assert entry.sent_unix_s is None  # what the other server may have says nothing about this one
 
