@@ -22,4 +22,5 @@ def test_the_doctor_finds_the_whole_chain_and_an_app_that_was_stopped(kegerator:
     answer = json.loads(
         kegerator.program_output("kegbot_doctor.py", "--json", "--noprobe", *master, expect=1)
     )
-    assert answer["verdict"] == "The chain is cut at: master. Do: master.py start kegboard_daemon"
+    cure = " ".join(["master.py start kegboard_daemon", *master])
+    assert answer["verdict"] == f"The chain is cut at: master. Do: {cure}"

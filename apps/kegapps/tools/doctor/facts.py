@@ -44,6 +44,8 @@ class MasterFacts:
 
     program: str = ""
     """The master.py that was asked; empty if there is none beside the doctor."""
+    flags: tuple[str, ...] = ()
+    """By which it knew which master is meant; none if its defaults are."""
     status: Mapping[str, Any] | None = None
     """`status --json`."""
     apps: tuple[Mapping[str, Any], ...] = ()

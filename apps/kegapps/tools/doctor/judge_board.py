@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from kegapps.tools.doctor.facts import Facts, ProbeFacts
+from kegapps.tools.doctor.facts import Facts
 from kegapps.tools.doctor.finding import Finding, Link, hint, ok, trouble, unknown
 from kegapps.tools.doctor.judge_device import is_ours, is_usable
-from kegapps.tools.doctor.settings import BoardSettings
+from kegapps.tools.doctor.judge_master import command
+from kegapps.tools.doctor.settings import DAEMON, BoardSettings
 from kegapps.tools.doctor.wording import duration, plain, process
 
 _LINK: Final = Link.BOARD
@@ -44,12 +45,12 @@ def findings(
         if is_ours(device):
             found.append(_untold(facts, board))
         elif path in facts.probes:
-            found.append(_probed(path, facts.probes[path], master_cut=master_cut))
+            found.append(_probed(facts, path, master_cut=master_cut))
         else:
             # Another user's program may have the line open, and would lose a part of what the board says.
             why = "" if device.holders_complete else " (run the doctor with sudo to have it asked)"
             text = f"the board at {path} was not asked{why}"
-            found.append(unknown(_LINK, text) if master_cut else _nobody_listens(text))
+            found.append(unknown(_LINK, text) if master_cut else _nobody_listens(facts, text))
     return found
 
 
@@ -113,11 +114,12 @@ def _untold(facts: Facts, board: BoardSettings) -> Finding:
     return hint(
         _LINK,
         f"{name}: {daemon} has not told the core of it; it may be older than the core, or just starting",
-        "if that lasts: master.py restart kegboard_daemon",
+        f"if that lasts: {command(facts.master, 'restart', DAEMON)}",
     )
 
 
-def _probed(path: str, probe: ProbeFacts, *, master_cut: bool) -> Finding:
+def _probed(facts: Facts, path: str, *, master_cut: bool) -> Finding:
+    probe = facts.probes[path]
     if probe.problem:
         return unknown(_LINK, f"{path} could not be opened to ask the board: {plain(probe.problem)}")
     if probe.firmware_version is None:
@@ -138,14 +140,14 @@ def _probed(path: str, probe: ProbeFacts, *, master_cut: bool) -> Finding:
     if probe.serial_number is not None:
         parts.append(f"serial {plain(probe.serial_number, 40) or 'not set'}")
     text = f"the board at {path} answers ({', '.join(parts)})"
-    return ok(_LINK, text) if master_cut else _nobody_listens(text)
+    return ok(_LINK, text) if master_cut else _nobody_listens(facts, text)
 
 
-def _nobody_listens(text: str) -> Finding:
+def _nobody_listens(facts: Facts, text: str) -> Finding:
     return trouble(
         _LINK,
         f"{text}, but no kegboard_daemon runs to pass on what it says",
-        "master.py start kegboard_daemon",
+        command(facts.master, "start", DAEMON),
     )
 
 

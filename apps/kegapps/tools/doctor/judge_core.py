@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from kegapps.tools.doctor.facts import CoreFacts, Facts, Holder
 from kegapps.tools.doctor.finding import Finding, Link, hint, ok, trouble, unknown
+from kegapps.tools.doctor.judge_master import command
 from kegapps.tools.doctor.settings import CORE, DAEMON, Settings
 from kegapps.tools.doctor.wording import listed, plain, process
 
@@ -24,12 +25,14 @@ def findings(facts: Facts, settings: Settings, *, master_cut: bool, store_cut: b
     if core is None:
         return [unknown(_LINK, f"{address} did not answer in time")]
     if core.report is None:
-        return [_no_report(core, settings, master_cut=master_cut, store_cut=store_cut)]
+        return [_no_report(facts, core, settings, master_cut=master_cut, store_cut=store_cut)]
     return [_answers(core), *_astray(settings), *_taps(core.report)]
 
 
-def _no_report(core: CoreFacts, settings: Settings, *, master_cut: bool, store_cut: bool) -> Finding:
-    at = core.address
+def _no_report(
+    facts: Facts, core: CoreFacts, settings: Settings, *, master_cut: bool, store_cut: bool
+) -> Finding:
+    at, restart = core.address, command(facts.master, "restart", CORE)
     who = process(core.listener.name, core.listener.pid) if core.listener else ""
     elsewhere = "; choose another --kb_core_bind_addr for the core, and the same --kb_core_addr for the apps, or end it"
     match core.answer:
@@ -40,7 +43,7 @@ def _no_report(core: CoreFacts, settings: Settings, *, master_cut: bool, store_c
                 _LINK, f"nobody listens on {at}: unknown because kegbot_core does not run (see master)"
             )
         case "refused":
-            return _nobody(at, settings)
+            return _nobody(facts, settings)
         case "strange":
             return trouble(
                 _LINK,
@@ -58,13 +61,13 @@ def _no_report(core: CoreFacts, settings: Settings, *, master_cut: bool, store_c
             return trouble(
                 _LINK,
                 f"{who} listens on {at}, but does not answer: it hangs, or is of an older version",
-                "see its log, then: master.py restart kegbot_core",
+                f"see its log, then: {restart}",
             )
         case "silent":
             return trouble(
                 _LINK,
                 f"{who or 'what listens'} on {at} takes the question how it is and does not answer",
-                f"if it is a core of an older version, restart it (master.py restart kegbot_core){elsewhere}",
+                f"if it is a core of an older version, restart it ({restart}){elsewhere}",
             )
         case "closed":
             return trouble(
@@ -78,17 +81,18 @@ def _no_report(core: CoreFacts, settings: Settings, *, master_cut: bool, store_c
             )
 
 
-def _nobody(at: str, settings: Settings) -> Finding:
+def _nobody(facts: Facts, settings: Settings) -> Finding:
+    at = settings.core.value
     if settings.core_process is not None:
         who = process(CORE, settings.core_process.pid)
         return trouble(
             _LINK,
             f"{who} runs but does not listen on {at}",
-            "if that lasts: see its log; master.py restart kegbot_core",
+            f"if that lasts: see its log; {command(facts.master, 'restart', CORE)}",
         )
     others = [process(CORE, core.pid) for core in settings.other_cores]
     more = f"; {listed(others)} listens elsewhere" if others else ""
-    return trouble(_LINK, f"no core runs: nobody listens on {at}{more}", "master.py start kegbot_core")
+    return trouble(_LINK, f"no core runs: nobody listens on {at}{more}", command(facts.master, "start", CORE))
 
 
 def _is_core(listener: Holder | None) -> bool:

@@ -5,6 +5,7 @@ Knows what `master.py status --json` and `configtest --json` tell. Pure.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -34,12 +35,14 @@ def findings(facts: Facts, settings: Settings, *, store_cut: bool = False) -> li
     if state == "running":
         return [
             ok(_LINK, f"runs (process {pid}): {_running(apps)}"),
-            *(_down(app, store_cut=store_cut) for app in _troubled(apps)),
+            *(_down(master, app, store_cut=store_cut) for app in _troubled(apps)),
             *_problems(master),
         ]
     unwatched = [plain(app["name"], 40) for app in apps if app.get("state") in RUNS]
     if state == "dead" and unwatched:
-        return [hint(_LINK, f"the master is dead; {listed(unwatched)} run on unwatched", "master.py start")]
+        return [
+            hint(_LINK, f"the master is dead; {listed(unwatched)} run on unwatched", command(master, "start"))
+        ]
     if state == "unknown":
         return [
             trouble(
@@ -49,6 +52,15 @@ def findings(facts: Facts, settings: Settings, *, store_cut: bool = False) -> li
             )
         ]
     return [_alone(facts, settings, "no master runs", store_cut=store_cut)]
+
+
+def command(master: MasterFacts, verb: str, program: str = "") -> str:
+    """What to type so that the master that is meant does `verb`, to the app that runs `program` if that is given."""
+    names = [
+        str(app.get("name")) for app in master.apps if program_of(list(map(str, app["argv"]))) == program
+    ]
+    chosen = [(names or [program])[0]] if program else []
+    return shlex.join(["master.py", verb, *chosen, *master.flags])
 
 
 def _alone(facts: Facts, settings: Settings, why: str, *, store_cut: bool) -> Finding:
@@ -62,7 +74,9 @@ def _alone(facts: Facts, settings: Settings, why: str, *, store_cut: bool) -> Fi
         return ok(_LINK, f"{plain(why)}; {names} run{'s' if len(running) == 1 else ''} without it")
     if store_cut:
         return hint(
-            _LINK, f"{why}, and nothing of the stack runs", "mend the store (below), then master.py start"
+            _LINK,
+            f"{why}, and nothing of the stack runs",
+            f"mend the store (below), then {command(facts.master, 'start')}",
         )
     if facts.master.status is None and not facts.master.program:
         return trouble(_LINK, f"{why}, and neither kegbot_core nor kegboard_daemon runs", "start them")
@@ -74,11 +88,12 @@ def _alone(facts: Facts, settings: Settings, why: str, *, store_cut: bool) -> Fi
             "write one (conf/kegbot_master.cfg is a sample; scripts/quickstart tries it without a board), then "
             "master.py start; if it is elsewhere, name it with --master_config and --pidfile_dir",
         )
-    cure = "mend what master.py configtest complains of, then master.py start"
+    start = command(facts.master, "start")
+    cure = f"mend what this complains of: {command(facts.master, 'configtest')}; then {start}"
     return trouble(
         _LINK,
         f"{why}, and nothing of the stack runs",
-        cure if any(facts.master.config_problems) else "master.py start",
+        cure if any(facts.master.config_problems) else start,
     )
 
 
@@ -89,7 +104,11 @@ def _problems(master: MasterFacts) -> list[Finding]:
         return []
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return [
-        hint(_LINK, f"the configuration has a mistake: {problems[0]}{more}", "master.py configtest shows all")
+        hint(
+            _LINK,
+            f"the configuration has a mistake: {problems[0]}{more}",
+            f"this shows all: {command(master, 'configtest')}",
+        )
     ]
 
 
@@ -129,14 +148,14 @@ def _troubled(apps: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [app for app in down if app.get("state") not in DONE or _program(app) in (CORE, DAEMON)]
 
 
-def _down(app: Mapping[str, Any], *, store_cut: bool) -> Finding:
+def _down(master: MasterFacts, app: Mapping[str, Any], *, store_cut: bool) -> Finding:
     """An app that does not run: the core and the board daemon are links of the chain, others are not."""
     name, state = plain(app["name"], 40), plain(app.get("state"), 20)
     text = f"{name} is {'in backoff' if state == 'backoff' else state}: {plain(app.get('reason'))}"
     if isinstance(next_s := app.get("next_try_s"), int | float):
         text += f" (next try in {duration(next_s)})"
     log = app.get("logfile")
-    cure = f"master.py start {name}"
+    cure = shlex.join(["master.py", "start", name, *master.flags])
     if state != "stopped":
         cure = f"see {plain(log)}; then {cure}" if log else f"see its log; then {cure}"
     program = _program(app)

@@ -55,13 +55,16 @@ def ask(program: str, flags: Sequence[str]) -> MasterFacts:
     try:
         asked = [_start(program, [verb, "--json", *flags]) for verb in ("status", "configtest")]
     except OSError as error:
-        return MasterFacts(program=program, problem=f"{program} cannot be run: {error.strerror}")
+        return MasterFacts(
+            program=program, flags=tuple(flags), problem=f"{program} cannot be run: {error.strerror}"
+        )
     end_s = time.monotonic() + PATIENCE_S
     (status, problem), (tested, config_problem) = (_answer(process, end_s) for process in asked)
     apps = tested.get("apps", []) if tested else []
     config = str((tested or {}).get("config") or (status or {}).get("master", {}).get("config") or "")
     return MasterFacts(
         program=program,
+        flags=tuple(flags),
         status=status if status and _is_status(status) else None,
         apps=tuple(app for app in apps if isinstance(app, dict) and isinstance(app.get("argv"), list)),
         config=config,

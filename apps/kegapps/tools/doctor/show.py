@@ -26,7 +26,8 @@ def as_text(findings: Sequence[Finding], settings: Settings, *, user: str, colou
     for finding in findings:
         lines += _lines(finding, repeated=finding.link is before, colours=colours, width=width)
         before = finding.link
-    return "\n".join([*lines, "", *_wrapped(verdict(findings), width, "")])
+    # The last line stays one, however long: people and scripts look for it.
+    return "\n".join([*lines, "", verdict(findings)])
 
 
 def as_object(findings: Sequence[Finding], settings: Settings, *, user: str) -> dict[str, Any]:

@@ -22,7 +22,8 @@ def test_for_people_the_last_line_says_where_and_what_to_do(coreless: Kegerator)
     done = run(*coreless.looks())
     assert (done.returncode, done.stderr) == (1, "")
     *_, last = done.stdout.splitlines()
-    assert last == "The chain is cut at: core. Do: master.py start kegbot_core"
+    flags = f"--pidfile_dir={coreless.folder / 'run'}"
+    assert last == f"The chain is cut at: core. Do: master.py start kegbot_core {flags}"
     assert "\x1b" not in done.stdout
     assert re.search(r"^trouble  core       no core runs: nobody listens on localhost:\d+", done.stdout, re.M)
 
@@ -71,7 +72,8 @@ def test_without_anything_running_the_configuration_says_what_is_meant(tmp_path:
     assert found["store"] == (f"{tmp_path}/beer.sqlite", f"{config} [kegbot_core]")
     assert found["device"] == (f"{tmp_path}/board", f"{config} [kegboard_daemon]")
     assert answer["cut"] == "master"
-    assert "Do: master.py start. It is cut, too, at: device." in answer["verdict"]
+    flags = f"--master_config={config} --pidfile_dir={tmp_path}/run"
+    assert f"Do: master.py start {flags}. It is cut, too, at: device." in answer["verdict"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["apps.cfg"]
 
 
