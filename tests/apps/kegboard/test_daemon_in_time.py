@@ -30,8 +30,8 @@ OLD_HELLO = Hello(firmware_version=17, serial_number="")
 class Stage:
     """A daemon, its core and a hand-played board in one loop; stands in for the runner's service, too."""
 
-    def __init__(self, *, stranger: bool = False) -> None:
-        """`stranger`: the device was not named, it only matches a pattern."""
+    def __init__(self, *, socket: Path | None = None) -> None:
+        """`socket`: a name of the device that was not given to the daemon, it only matches a pattern."""
         self.ahead_s = 0.0
         self.loop = Loop(lambda: time.monotonic() + self.ahead_s)
         self.states: list[str] = []
@@ -42,11 +42,12 @@ class Stage:
         self._slave = slave
         self.hub = Hub(self.loop, ("127.0.0.1", 0), on_event=lambda event, _: self.events.append(event))
         self.path = os.ttyname(slave)
-        patterns = (f"{self.path[:-1]}[{self.path[-1]}]",)
+        if socket is not None:
+            socket.symlink_to(self.path)
         self.daemon = Bridge(
             self,  # type: ignore[arg-type]
-            wanted=Wanted(patterns=patterns) if stranger else Wanted(paths=(self.path,)),
-            naming=Naming(name="kegboard", single=not stranger),
+            wanted=Wanted(patterns=(f"{socket}*",)) if socket else Wanted(paths=(self.path,)),
+            naming=Naming(name="kegboard", single=socket is None),
             core=("127.0.0.1", self.hub.address[1]),
             required_firmware=7,
         )
@@ -116,8 +117,8 @@ def stage() -> Iterator[Stage]:
 
 
 @pytest.fixture
-def port_of_a_stranger() -> Iterator[Stage]:
-    stage = Stage(stranger=True)
+def port_of_a_stranger(tmp_path: Path) -> Iterator[Stage]:
+    stage = Stage(socket=tmp_path / "port")
     yield stage
     stage.close()
 
@@ -196,6 +197,21 @@ def test_a_port_that_never_says_hello_is_left_alone_released_and_tried_again_ten
     assert stage.heard() == PING
     stage.say(HELLO)
     stage.until("boards online: kegboard")
+
+
+def test_a_port_that_was_left_alone_is_tried_again_when_it_is_plugged_in_anew(
+    port_of_a_stranger: Stage, tmp_path: Path
+) -> None:
+    stage, socket = port_of_a_stranger, tmp_path / "port"
+    stage.ahead_s += 26
+    stage.until("left alone")
+    socket.unlink()
+    stage.until("no serial device at")
+    stage.heard()
+    socket.symlink_to(stage.path)
+    stage.until_now("no hello yet")
+    stage.serve()
+    assert stage.heard() == PING
 
 
 def test_what_a_board_says_before_its_hello_is_passed_on_when_it_has_said_which_it_is(
