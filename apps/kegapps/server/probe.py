@@ -114,8 +114,9 @@ def _ask_with_key(url: ApiUrl) -> _Steps:
     status, has_status = answer.body, answer.status != 404  # 2012 has no such thing
     if not has_status:
         answer = yield _quick(form_api.get_token("core.onewire", "0"))
-    knows_no_token = not has_status and answer.status == 404  # which it tells to those with a right key
-    if not knows_no_token and verdicts.judge(answer, Asked.READING).kind is not Kind.DONE:
+    # Whoever is told that there is no such token, or that looking for it failed, has shown a right key before.
+    is_let_in = not has_status and verdicts.server_message(answer.body)[0] in ("NotFoundError", "ServerError")
+    if not is_let_in and verdicts.judge(answer, Asked.READING).kind is not Kind.DONE:
         return _refusal(url, answer)
     answer = yield _quick(form_api.get_events())
     if verdicts.judge(answer, Asked.READING).kind is not Kind.DONE:
@@ -136,7 +137,7 @@ def _ask_with_key(url: ApiUrl) -> _Steps:
 
 def _refusal(url: ApiUrl, answer: Answer) -> Finding:
     verdict = verdicts.judge(answer, Asked.READING)
-    if verdict.kind is not Kind.STOP:
+    if verdict.kind is not Kind.STOP or answer.error:
         return Finding(state=State.AWAY, reason=verdict.reason)
     if verdicts.not_set_up(verdicts.server_message(answer.body)[1]):
         return Finding(state=State.NOT_SET_UP, reason=f"{url}: {verdict.reason}")

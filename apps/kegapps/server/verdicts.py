@@ -133,7 +133,7 @@ def judge(answer: Answer, asked: Asked, *, username: str | None = None, server_e
     # A temperature overwrites itself and a reading changes nothing: no look is needed.
     kind = Kind.RETRY if verdict.kind is Kind.LOOK else verdict.kind
     if asked is Asked.READING and answer.status in _READING_STOPS and not server_message(answer.body)[0]:
-        kind = Kind.STOP
+        kind = Kind.RETRY if answer.error else Kind.STOP  # cut off, its words may be missing
     if asked is Asked.TEMPERATURE and kind is Kind.HOLD:
         kind = Kind.DEAD  # its minute is over when the server takes such a one
     return replace(verdict, kind=kind, may_be_stored=False)

@@ -131,6 +131,11 @@ def test_a_server_that_fails_on_the_way_is_away_and_nothing_is_called_wrong(
     assert finding.state in (State.AWAY, State.WELL), finding.reason
 
 
+def test_a_server_of_2012_that_fails_over_an_unknown_token_has_taken_the_key_all_the_same() -> None:
+    with Emulator("2012", faults=Faults([None, None, Fault.FAIL_500])) as emulator:
+        assert found(emulator.url, emulator.key).state is State.WELL
+
+
 def test_a_server_that_is_not_there_is_away() -> None:
     with closed_port() as port:
         finding = found(f"http://localhost:{port}/api/v1/", "key")
