@@ -112,7 +112,6 @@ class Gathering:
             return master, settings, {device: tuple(look_device.paths(device)) for device in devices}
 
         def late() -> None:
-            self._facts = replace(self._facts, timeouts=frozenset({"master"}))
             settings = self._choose(found, self._facts.master, lambda *_: None)
             # A pattern is not known to match nothing, just because there was no time to look.
             devices = {b.device.value for b in settings.boards if look_device.is_known(b.device.value)}

@@ -11,7 +11,7 @@ from typing import Any, Final
 from kegapps.tools.doctor.facts import CoreFacts, Facts, Holder
 from kegapps.tools.doctor.finding import Finding, Link, hint, ok, trouble, unknown
 from kegapps.tools.doctor.judge_master import command
-from kegapps.tools.doctor.settings import CORE, DAEMON, Settings
+from kegapps.tools.doctor.settings import CORE, DAEMON, Settings, leads_to
 from kegapps.tools.doctor.wording import listed, plain, process
 
 _LINK: Final = Link.CORE
@@ -112,7 +112,7 @@ def _astray(settings: Settings) -> list[Finding]:
     """Board daemons that look for the core where it is not."""
     found = []
     for board in settings.boards:
-        if board.core.value != settings.core.value:
+        if not leads_to(board.core.value, settings.core.value):
             who = (
                 process(DAEMON, board.process.pid) if board.process else f"{DAEMON}, by {board.core.origin},"
             )

@@ -65,6 +65,8 @@ def command(master: MasterFacts, verb: str, program: str = "") -> str:
 
 def _alone(facts: Facts, settings: Settings, why: str, *, store_cut: bool) -> Finding:
     """Without a master that tells something the programs may run all the same."""
+    if "processes" in facts.timeouts:
+        return unknown(_LINK, f"{plain(why)}; which programs run could not be found out in time")
     running = _of_this_kegerator(facts, settings)
     masters = {p.pid: p for p in facts.processes if p.program == "master"}
     if master := next((masters[p.parent_pid] for p in running if p.parent_pid in masters), None):

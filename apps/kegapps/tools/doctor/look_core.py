@@ -38,8 +38,8 @@ def ask(address: str, token_file: str = "") -> CoreFacts:
 
 
 def _ask(address: str, token: str) -> CoreFacts:
-    host, port = parse_address(address)
     try:
+        host, port = parse_address(address)
         sock = socket.create_connection((host, port), CONNECT_S)
     except ConnectionRefusedError:
         return CoreFacts(address=address, answer="refused")
@@ -47,6 +47,8 @@ def _ask(address: str, token: str) -> CoreFacts:
         return CoreFacts(address=address, answer="unreachable", problem=f"no answer within {CONNECT_S:g} s")
     except OSError as error:
         return CoreFacts(address=address, answer="unreachable", problem=why(error))
+    except ValueError as error:
+        return CoreFacts(address=address, answer="unreachable", problem=str(error))
     with sock:
         answer, report, said = _talk(sock, token)
     listener = None if report is not None else _listener(port)

@@ -27,6 +27,7 @@ _CORE_FLAGS: Final = (
     "kb_core_bind_addr", "store", "api_url", "api_key", "api_key_file", "kegnet_token_file",
 )  # fmt: skip
 _DAEMON_FLAGS: Final = ("kegboard_device", "kegboard_name", "kb_core_addr", "kegnet_token_file")
+_ALL_ADDRESSES: Final = ("0.0.0.0", "::")
 _PATHS: Final = frozenset({"store", "api_key_file", "kegnet_token_file", "kegboard_device"})
 _VARIABLES: Final = {"api_url": "KEGBOT_API_URL", "api_key": "KEGBOT_API_KEY"}
 SECRET: Final = frozenset({"api_key"})
@@ -83,6 +84,15 @@ def address_of(text: str) -> str:
         return shown_address(*parse_address(text))
     except ValueError:
         return text
+
+
+def leads_to(address: str, bound: str) -> bool:
+    """Whether who connects to `address` may reach who listens on `bound`, perhaps on all addresses of the machine."""
+    try:
+        (host, port), (bound_host, bound_port) = parse_address(address), parse_address(bound)
+    except ValueError:
+        return address == bound
+    return port == bound_port and (host == bound_host or bound_host in _ALL_ADDRESSES)
 
 
 def choose(
@@ -167,7 +177,7 @@ def _apps(apps: Iterable[App], program: str) -> list[App]:
 
 def _fits(core: _Source, address: str | None, store: str | None) -> bool:
     if address is not None:
-        return address_of(core.values.get("kb_core_bind_addr", DEFAULT_ADDRESS)) == address_of(address)
+        return leads_to(address, core.values.get("kb_core_bind_addr", DEFAULT_ADDRESS))
     return store is None or core.values.get("store") == store
 
 
@@ -175,8 +185,8 @@ def _first_by_address(cores: Sequence[_Source], address: str) -> _Source | None:
     """Of several cores, the one at `address`, else the one that was started first."""
 
     def rank(core: _Source) -> tuple[bool, int]:
-        bound = address_of(core.values.get("kb_core_bind_addr", DEFAULT_ADDRESS))
-        return bound != address_of(address), core.process.pid if core.process else 0
+        bound = core.values.get("kb_core_bind_addr", DEFAULT_ADDRESS)
+        return not leads_to(address, bound), core.process.pid if core.process else 0
 
     return min(cores, key=rank, default=None)
 
@@ -213,7 +223,7 @@ def _boards(
         )
         return tuple(found) or (default,)
     named = {board.device.value for board in map(_board, configured)}
-    ours = [board for board in found if board.core.value == core.value or board.device.value in named]
+    ours = [board for board in found if _is_at(board, core) or board.device.value in named]
     known = {board.device.value for board in ours}
     ours += [board for board in map(_board, configured) if board.device.value not in known]
     if not ours and strays:
@@ -227,6 +237,10 @@ def _boards(
             )
         ]
     return tuple(ours)
+
+
+def _is_at(board: BoardSettings, core: Setting) -> bool:
+    return leads_to(board.core.value, core.value)
 
 
 def _board(source: _Source) -> BoardSettings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kegapps.tools.doctor.facts import Process
-from kegapps.tools.doctor.settings import App, Settings, choose
+from kegapps.tools.doctor.settings import App, Settings, choose, leads_to
 from kegapps.tools.doctor.words import program_of, read_flags
 
 PYTHON = "/usr/bin/python3"
@@ -160,6 +160,17 @@ def test_a_configuration_that_somebody_names_is_meant_and_not_another_core_that_
     (board,) = settings.boards
     assert board.process is not None
     assert (board.process.pid, board.core.value) == (8, "localhost:9805"), "it looks elsewhere, by mistake"
+
+
+def test_a_core_that_listens_on_all_addresses_is_the_one_that_local_daemons_look_for() -> None:
+    settings = chosen(
+        core(5, "--kb_core_bind_addr=0.0.0.0:7000"), daemon(6, "--kb_core_addr=7000"), daemon(8)
+    )
+    assert [board.process.pid for board in settings.boards if board.process] == [6]
+    assert leads_to("localhost:7000", "0.0.0.0:7000")
+    assert not leads_to("localhost:7001", "0.0.0.0:7000")
+    assert not leads_to("localhost:7000", "192.168.1.5:7000")
+    assert not leads_to("beer", "localhost:7000")
 
 
 def test_secrets_are_not_in_what_is_printed_of_settings() -> None:
