@@ -38,6 +38,7 @@ DECIDING = {
         "kbsp/codec",
         "kegnet/events",
         "kegnet/codec",
+        "kegnet/delivery",
         "core/boards",
         "core/meters",
         "core/flows",

@@ -168,6 +168,7 @@ def serve(service: runner.Service) -> int | None:
             on_event=lambda event, peer: cores[0].take(event, peer),
             on_gone=lambda peer: cores[0].leave(peer),
             token=token,
+            confirms=True,
         )
     except OSError as error:
         raise runner.StartError(

@@ -222,6 +222,8 @@ class Core:
         if self._stalled_s is not None:
             self._recover()
         self._announce(self._pending.stored(drink_ids))
+        if self._hub is not None:
+            self._hub.stored()
         if drink_ids and self._server is not None:
             self._server.drinks_stored()
 

@@ -118,7 +118,7 @@ class Backlog:
         taken: list[Stored] = []
         while self._stored and len(taken) < most:
             stored = self._stored.popleft()
-            if self._is_stale(stored, now_s):
+            if self.is_stale(stored, now_s):
                 self.dropped += 1
             else:
                 taken.append(stored)
@@ -140,7 +140,8 @@ class Backlog:
             command = self._without_ticks.popleft()
             command.has_ticks = now_s - command.since_s <= self._limits.command_max_age_s
 
-    def _is_stale(self, stored: Stored, now_s: float) -> bool:
+    def is_stale(self, stored: Stored, now_s: float) -> bool:
+        """True if nobody should act upon it any more."""
         return (
             _is_command(stored.event)
             and not stored.has_ticks
@@ -174,7 +175,7 @@ class Backlog:
 
     def _make_room(self, now_s: float) -> None:
         wanted: tuple[Callable[[Stored], bool], ...] = (
-            lambda stored: self._is_stale(stored, now_s),
+            lambda stored: self.is_stale(stored, now_s),
             lambda stored: isinstance(stored.event, ThermoEvent),
         )
         for is_wanted in wanted:

@@ -2,15 +2,16 @@
 
 Knows one socket, the backlog and the times between attempts. Must not know what the events are for.
 
-TCP tells when the kernel took bytes, not when the core read them. What a dying core left unread is lost here,
-with one exception: after every reconnect the last reading of each meter is sent again (an odometer; harmless
-to repeat), so that no tick is. A token or request in those bytes is not repeated.
+TCP tells when the kernel took bytes, not when the core read them. A core that confirms what it stored (see
+`delivery`) gets the rest again after a reconnect. Of what another left unread when it died, only the last reading of
+each meter is sent again (an odometer; harmless to repeat), so that no tick is lost; a token or request is.
 """
 
 from __future__ import annotations
 
 import errno
 import logging
+import os
 import random
 import socket
 from collections.abc import Callable
@@ -21,7 +22,18 @@ from kegapps.daemon.loop import READ, WRITE, Loop, Timer
 from kegapps.kegnet.address import shown_address
 from kegapps.kegnet.backlog import Backlog, BacklogLimits, Stored
 from kegapps.kegnet.codec import MAX_ANSWER_BYTES, Decoder, Rejected, encode
-from kegapps.kegnet.events import APP_PINGS, CORE_EVENTS, CoreStatus, Credentials, Event, MeterUpdate, Refusal
+from kegapps.kegnet.delivery import Sent
+from kegapps.kegnet.events import (
+    APP_PINGS,
+    CORE_EVENTS,
+    CoreStatus,
+    Credentials,
+    Event,
+    MeterUpdate,
+    Ping,
+    Refusal,
+    Taken,
+)
 from kegapps.kegnet.ratelimit import RateLimit
 from kegapps.kegnet.sockets import family, tune, why
 
@@ -66,8 +78,10 @@ class Client:
         self._on_failed = on_failed
         self._backlog = Backlog(backlog)
         self._greeting = encode(Credentials(token=token)) if token else b""
+        # A core that wants a token is one of ours.
+        self._sent = Sent(os.urandom(16).hex(), core_confirms=bool(token))
         self._last_readings: dict[str, Stored] = {}  # of each meter, what the kernel took last
-        self._again: list[Stored] = []  # those of them still to be repeated on this connection
+        self._again: list[Stored] = []  # to be repeated before all else on the next connection, or this one
         self._sock: socket.socket | None = None
         self._decoder = Decoder(MAX_ANSWER_BYTES)
         self._out = memoryview(b"")  # begun to be sent; the events in it, with where each ends:
@@ -83,12 +97,12 @@ class Client:
     @property
     def drained(self) -> bool:
         """True if everything given to `send` was handed to the kernel (or given up, see `dropped`)."""
-        return not (self._out or self._again or self._backlog)
+        return not (self._out or self._backlog or (self.connected and self._again))
 
     @property
     def waiting(self) -> int:
         """How many events are kept to be sent."""
-        return len(self._backlog) + len(self._out_events)
+        return len(self._backlog) + len(self._out_events) + len(self._again)
 
     @property
     def dropped(self) -> int:
@@ -105,7 +119,7 @@ class Client:
         if not self.connected and isinstance(event, APP_PINGS):
             return
         stored = Stored(event=event, since_s=self._loop.now_s())
-        if self._sock is None or not self.connected or not self.drained:
+        if self._sock is None or not self.connected or not self.drained or self._sent.is_full:
             self._backlog.add(event, stored.since_s)
             return
         self._out = memoryview(data)
@@ -116,8 +130,8 @@ class Client:
         """Disconnect for good, without `on_disconnected`. What is kept is lost: look at `drained` first."""
         if self._timer is not None:
             self._timer.cancel()
-        self.connected = False
-        self._release()
+        was_connected, self.connected = self.connected, False
+        self._release(was_connected=was_connected)
 
     # Connecting
 
@@ -165,8 +179,7 @@ class Client:
         log.info("connected to the core at %s%s", shown_address(*self.address), self._told())
         self._loop.watch(sock, READ, self._on_ready)
         self._wants_room = False
-        self._again = list(self._last_readings.values())
-        self._out = memoryview(self._greeting)
+        self._out = memoryview(self._greeting + encode(self._sent.begin()))
         self._send_out(sock)
         if self._sock is sock and self._on_connected is not None:
             self._on_connected()
@@ -183,7 +196,7 @@ class Client:
     def _give_up(self, problem: str) -> None:
         """Drop the connection, or the attempt, and arrange the next."""
         was_connected, self.connected = self.connected, False
-        self._release()
+        self._release(was_connected=was_connected)
         if was_connected and self._loop.now_s() - self._connected_s >= _STABLE_S:
             self._failures = 0
         if was_connected:
@@ -204,16 +217,23 @@ class Client:
         self._failures += 1
         self._timer = self._loop.call_later(delay_s, self._connect)
 
-    def _release(self) -> None:
+    def _release(self, *, was_connected: bool) -> None:
         sock, self._sock = self._sock, None
         if sock is not None:
             self._loop.unwatch(sock)
             sock.close()
-        repeated = {id(stored) for stored in self._last_readings.values()}
-        self._backlog.put_back(stored for _, stored in self._out_events if id(stored) not in repeated)
-        self._again = []
+        cut_off = [stored for _, stored in self._out_events]
         self._out = memoryview(b"")
         self._out_events = []
+        if sock is None or not was_connected:
+            return
+        lost = self._sent.lose()
+        if lost is not None:
+            self._again = [*lost, *cut_off, *self._again]
+            return
+        self._again = list(self._last_readings.values())
+        repeated = {id(stored) for stored in self._again}
+        self._backlog.put_back(stored for stored in cut_off if id(stored) not in repeated)
 
     # Connected
 
@@ -241,6 +261,10 @@ class Client:
                     self._on_event(message)  # type: ignore[arg-type] # not a Rejected
                 if self._sock is not sock:
                     return  # the callback closed us
+            elif isinstance(message, Taken):
+                self._sent.confirm(message)
+                if not self.drained and not self._wants_room:
+                    self._send_out(sock)  # more may be under way now
             elif isinstance(message, Refusal):
                 self._give_up(f"it refused us: {message.reason or 'it does not say why'}")
                 return
@@ -253,7 +277,7 @@ class Client:
     def _send_out(self, sock: socket.socket) -> None:
         """Send as much as the kernel takes of what was begun and of what is kept."""
         while True:
-            if not self._out and not self._fill_out():
+            if not self._out and (self._sent.is_full or not self._fill_out()):
                 self._want_room(sock, False)
                 return
             try:
@@ -284,7 +308,9 @@ class Client:
         data = b""
         batch, self._again = self._again, []
         for stored in batch or self._backlog.take(now_s, _BATCH):
-            data += encode(stored.aged(now_s))
+            # Nothing is left out of what goes again: the messages are counted.
+            event = Ping() if batch and self._backlog.is_stale(stored, now_s) else stored.aged(now_s)
+            data += encode(event)
             self._out_events.append((len(data), stored))
         self._out = memoryview(data)
         return bool(data)
@@ -296,7 +322,9 @@ class Client:
         for end, stored in self._out_events:
             if end > sent:
                 unsent.append((end - sent, stored))
-            elif isinstance(stored.event, MeterUpdate):
+                continue
+            self._sent.add(stored)
+            if isinstance(stored.event, MeterUpdate):
                 self._last_readings.pop(stored.event.tap_name, None)
                 self._last_readings[stored.event.tap_name] = stored
                 if len(self._last_readings) > _MAX_METERS:

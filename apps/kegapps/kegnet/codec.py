@@ -82,6 +82,8 @@ WIRE: Final[dict[type[Any], tuple[tuple[str, Kind], ...]]] = {
     events.StatusRequest: (("want", fields.one_of(("status",))),),
     events.CoreStatus: (("status", fields.REPORT),),
     events.Refusal: (("refused", fields.REASON),),
+    events.Session: (("session", fields.NAME), ("next", fields.COUNT)),
+    events.Taken: (("took", fields.COUNT),),
 }
 _ATTRIBUTES: Final = {
     (events.BoardStatus, "board_state"): "state",
@@ -95,6 +97,8 @@ _PINGS: Final = {
     "want": events.StatusRequest,
     "status": events.CoreStatus,
     "refused": events.Refusal,
+    "session": events.Session,
+    "took": events.Taken,
 }
 _BY_NAME: Final = {kind.__name__: kind for kind in WIRE if kind not in _PINGS.values()}
 # As decode and encode want it: they are most of what an event costs a hub, and each call in them counts.

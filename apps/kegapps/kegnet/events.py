@@ -158,13 +158,28 @@ class Refusal:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """An app tells its `session`, and that the message after this one is number `next` of it. On the wire a Ping."""
+
+    session: str
+    next: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """The core tells one app that it stored what came of all messages of its session below `took`. A Ping, too."""
+
+    took: int
+
+
 AppEvent = MeterUpdate | FlowRequest | TokenAuthEvent | ThermoEvent
 CoreEvent = FlowUpdate | DrinkCreatedEvent | SetRelayOutputEvent
-PingEvent = Ping | Credentials | BoardStatus | StatusRequest | CoreStatus | Refusal
+PingEvent = Ping | Credentials | BoardStatus | StatusRequest | CoreStatus | Refusal | Session | Taken
 Event = AppEvent | CoreEvent | PingEvent
 
 # Who may send what. A core refuses CORE_EVENTS from its apps, an app refuses APP_EVENTS from its core.
 APP_EVENTS: Final = (MeterUpdate, FlowRequest, TokenAuthEvent, ThermoEvent)
 CORE_EVENTS: Final = (FlowUpdate, DrinkCreatedEvent, SetRelayOutputEvent)
-APP_PINGS: Final = (BoardStatus, StatusRequest)  # and Credentials, which no core gets to see
-CORE_PINGS: Final = (CoreStatus, Refusal)
+APP_PINGS: Final = (BoardStatus, StatusRequest)  # and Credentials and Session, which no core gets to see
+CORE_PINGS: Final = (CoreStatus, Refusal, Taken)

@@ -17,7 +17,8 @@ from typing import Final
 from kegapps.daemon.loop import READ, WRITE, Loop, Timer
 from kegapps.kegnet.address import is_loopback, shown_address
 from kegapps.kegnet.codec import MAX_MESSAGE_BYTES, Rejected, encode
-from kegapps.kegnet.events import APP_EVENTS, APP_PINGS, Credentials, Event, Ping, Refusal
+from kegapps.kegnet.delivery import Sessions
+from kegapps.kegnet.events import APP_EVENTS, APP_PINGS, Credentials, Event, Ping, Refusal, Session
 from kegapps.kegnet.peer import Peer
 from kegapps.kegnet.ratelimit import Allowance, RateLimit
 from kegapps.kegnet.sockets import family, out_of_resources, reset, tune, why
@@ -63,7 +64,9 @@ class Hub:
 
     Only APP_EVENTS and APP_PINGS reach `on_event`; `peer` is `host:port`, no two connections have the same.
     `on_gone(peer)` is called when a connection has ended, after its last event and perhaps from within a broadcast;
-    not by `close`. Raises OSError if it cannot listen, and for an address that other machines can reach.
+    not by `close`. With a `token`, only those are clients whose first message shows it. If it `confirms`, apps may
+    tell their session (see `delivery`), and `stored` has to be called again and again. Raises OSError if it cannot
+    listen, and, without a `token`, for an address that other machines can reach.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Hub:
         on_gone: Callable[[str], None] = lambda _peer: None,
         limits: HubLimits = HubLimits(),
         token: str = "",
+        confirms: bool = False,
     ) -> None:
         host, port = ("127.0.0.1", address[1]) if address[0] == "localhost" else address
         if not token and not is_loopback(host):
@@ -93,6 +97,7 @@ class Hub:
         self._pause: Timer | None = None
         self._comings = RateLimit(20, 10.0)
         self.counts = HubCounts()
+        self._sessions = Sessions(2 * limits.max_clients) if confirms else None
         self._strangers: Strangers | None = None
         if token:
             self._strangers = Strangers(
@@ -121,6 +126,13 @@ class Hub:
         self._gathered += [encode(event) for event in events]
         if not self._gathering:
             self._send_gathered()
+
+    def stored(self) -> None:
+        """What came of all events so far is stored: apps that told their session need not keep them any more."""
+        for peer in tuple(self._peers.values()):
+            if peer.received is not None:
+                peer.received.store()
+                self._tell_taken(peer)
 
     def send_to(self, name: str, event: Event) -> None:
         """Send `event` to the one client of that name, after what was broadcast before; if it is gone, to nobody.
@@ -239,15 +251,28 @@ class Hub:
         self._gathering = True
         try:
             for message in messages:
+                if peer.received is not None and type(message) is not Session and not peer.received.is_new():
+                    continue
                 if type(message) in _ACCEPTED:
                     self.counts.events += 1
                     self._on_event(message, peer.name)  # type: ignore[arg-type] # not a Rejected
+                elif type(message) is Session:
+                    self._begin_session(peer, message)
                 elif type(message) not in _OF_NO_CONCERN:
                     self._reject(peer, message)
                 if not peer.open:
                     break
         finally:
             self._gathering = False
+
+    def _begin_session(self, peer: Peer, told: Session) -> None:
+        if self._sessions is not None:
+            peer.received = self._sessions.begin(told)
+            self._tell_taken(peer)
+
+    def _tell_taken(self, peer: Peer) -> None:
+        if peer.received is not None and (taken := peer.received.tell()) is not None:
+            self.send_to(peer.name, taken)
 
     def _pause_reading(self, peer: Peer, pause_s: float) -> None:
         """Nothing is lost: it can send no more when the kernel's buffers are full."""

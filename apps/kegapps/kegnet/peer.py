@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kegapps.kegnet.codec import Decoder
+from kegapps.kegnet.delivery import Received
 from kegapps.kegnet.ratelimit import Allowance, RateLimit
 from kegapps.kegnet.sockets import why
 
@@ -45,6 +46,7 @@ class Peer:
         self.watched = 0  # what the loop waits for
         self.rejected = 0
         self.rejections = RateLimit(logged_rejections, 10.0)
+        self.received: Received | None = None  # if it told its session
         self.turn_bytes = _TURN_BYTES_FIRST
         self._max_queued_bytes = max_queued_bytes
         self._allowance = allowance

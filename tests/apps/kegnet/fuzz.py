@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 from kegapps.kegnet.codec import Decoder, Rejected, decode, encode
-from kegapps.kegnet.events import BoardStatus, CoreStatus, Credentials, Event, StatusRequest
+from kegapps.kegnet.events import BoardStatus, CoreStatus, Credentials, Event, Session, StatusRequest, Taken
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "kegnet.txt"
 PIECES = (
@@ -34,6 +34,8 @@ OWN: tuple[Event, ...] = (
         device="/dev/ttyACM0", uptime_s=12.5,
     ),
     StatusRequest(),
+    Session(session="0123456789abcdef", next=3),
+    Taken(took=4),
     CoreStatus(report={"taps": [{"name": "kegboard.flow0", "ml_per_tick": 0.45}], "server": None}),
 )  # fmt: skip
 

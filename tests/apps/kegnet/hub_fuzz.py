@@ -44,7 +44,9 @@ class Bench:
         self.outcomes: Counter[str] = Counter()
         self._ahead_s = 0.0
         self.loop = Loop(lambda: time.monotonic() + self._ahead_s)
-        self.hub = Hub(self.loop, ("127.0.0.1", 0), on_event=self._take, limits=LIMITS, token=self.token)
+        self.hub = Hub(
+            self.loop, ("127.0.0.1", 0), on_event=self._take, limits=LIMITS, token=self.token, confirms=True
+        )
         self._asked = 0
         self._heard = Decoder()
         self._polite = self._client(receive_bytes=1 << 20)
@@ -109,6 +111,7 @@ class Bench:
         assert isinstance(event, APP_EVENTS + APP_PINGS), event
         check(event)
         self.outcomes[type(event).__name__] += 1
+        self.hub.stored()
         self.hub.broadcast(event, LONG)  # who does not read is soon behind
 
     def _check_memory(self) -> None:

@@ -19,8 +19,10 @@ from kegapps.kegnet.events import (
     MeterUpdate,
     Ping,
     Refusal,
+    Session,
     SetRelayOutputEvent,
     StatusRequest,
+    Taken,
     ThermoEvent,
     TokenAuthEvent,
 )
@@ -108,4 +110,6 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.just(StatusRequest()),
     st.builds(CoreStatus, report=reports),
     st.builds(Refusal, reason=texts),
+    st.builds(Session, session=names, next=counts),
+    st.builds(Taken, took=counts),
 )

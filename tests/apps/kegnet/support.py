@@ -11,7 +11,7 @@ import pytest
 
 from kegapps.daemon.loop import READ, Loop
 from kegapps.kegnet.codec import Decoder, Rejected, encode
-from kegapps.kegnet.events import Event
+from kegapps.kegnet.events import Event, Session
 from kegapps.kegnet.hub import Hub, HubLimits
 
 DEADLINE_S = 20.0
@@ -43,6 +43,7 @@ class RawPeer:
         self.loop = loop
         self.sock = sock
         self.got: list[Event | Rejected] = []
+        self.greetings: list[Event | Rejected] = []  # what an app of ours begins with; not in `got`
         self.bytes = b""
         self.closed = False
         self._decoder = Decoder()
@@ -59,7 +60,8 @@ class RawPeer:
             self.loop.unwatch(self.sock)
             return
         self.bytes += data
-        self.got += self._decoder.feed(data)
+        for item in self._decoder.feed(data):
+            (self.greetings if isinstance(item, Session) else self.got).append(item)
 
     def say(self, *what: bytes | Event) -> None:
         """Send all of it, while the loop serves the other side."""

@@ -22,6 +22,7 @@ from kegapps.kegnet.events import (
     MeterUpdate,
     Ping,
     Refusal,
+    Session,
     SetRelayOutputEvent,
     StatusRequest,
     ThermoEvent,
@@ -141,7 +142,10 @@ def test_it_connects_at_once_and_sends_what_it_is_given(world: World) -> None:
     client.send(reading(250))
     assert client.drained
     world.until(lambda: world.core.peer.got)
-    assert world.core.peer.bytes == encode(reading(250))
+    (greeting,) = world.core.peer.greetings
+    assert isinstance(greeting, Session)
+    assert greeting.next == 0
+    assert world.core.peer.bytes == encode(greeting) + encode(reading(250))
 
 
 def test_it_hears_what_a_core_may_say_and_nothing_else(world: World) -> None:

@@ -21,8 +21,10 @@ from kegapps.kegnet.events import (
     MeterUpdate,
     Ping,
     Refusal,
+    Session,
     SetRelayOutputEvent,
     StatusRequest,
+    Taken,
     ThermoEvent,
     TokenAuthEvent,
 )
@@ -251,6 +253,8 @@ TOKEN = "correct-horse-battery"
 OWN: list[tuple[dict[str, object], Event]] = [
     ({"token": TOKEN}, Credentials(token=TOKEN)),
     ({"want": "status"}, StatusRequest()),
+    ({"session": "a1", "next": 7}, Session(session="a1", next=7)),
+    ({"took": 8}, Taken(took=8)),
     ({"refused": "too many"}, Refusal(reason="too many")),
     ({"status": {"taps": []}}, CoreStatus(report={"taps": []})),
     ({"board_name": "b", "board_state": "online"}, BoardStatus(board_name="b", state="online")),
@@ -271,7 +275,9 @@ def test_what_only_our_programs_understand_travels_as_a_ping_which_old_peers_ign
     assert json.loads(encode(event)) == {"event": "Ping", "data": data}
 
 
-@pytest.mark.parametrize("name", ["Credentials", "BoardStatus", "StatusRequest", "CoreStatus", "Refusal"])
+@pytest.mark.parametrize(
+    "name", ["Credentials", "BoardStatus", "StatusRequest", "CoreStatus", "Refusal", "Session", "Taken"]
+)
 def test_a_kind_of_ping_is_no_event_by_its_own_name(name: str) -> None:
     assert "unknown event" in reason(decode(data_of(name, token=TOKEN)))
 

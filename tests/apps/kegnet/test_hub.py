@@ -25,6 +25,7 @@ from kegapps.kegnet.events import (
     MeterUpdate,
     Ping,
     Refusal,
+    Session,
     SetRelayOutputEvent,
     StatusRequest,
     ThermoEvent,
@@ -164,6 +165,16 @@ def test_an_answer_reaches_only_the_app_that_asked_and_after_what_was_said_befor
     core.hub.broadcast(DRINK)
     core.turn_until(lambda: len(other.got) == 2)
     assert other.got == [RELAY, DRINK]
+
+
+def test_a_hub_that_does_not_confirm_ignores_sessions(core: Core) -> None:
+    app = core.app()
+    app.say(Session(session="a", next=5), READING)
+    core.turn_until(lambda: core.got)
+    core.hub.stored()
+    core.hub.broadcast(RELAY)
+    core.turn_until(lambda: app.got)
+    assert app.got == [RELAY]
 
 
 def test_an_app_cannot_answer_for_the_core(core: Core) -> None:
