@@ -81,11 +81,13 @@ class Dispatch:
         self._tokens.append((device, token))
         return True
 
-    def tell_temperature(self, sensor_name: str, celsius: float, now: Now) -> None:
-        """Tell it, if that is possible within its minute; of each sensor the latest."""
-        if self.is_usable and (
-            sensor_name in self._temperatures or len(self._temperatures) < MAX_TEMPERATURES
-        ):
+    def tell_temperature(self, sensor_name: str, celsius: float, at_unix_s: float, now: Now) -> None:
+        """Tell it with its time or, where that is not possible, if it is of this minute; of each sensor the latest."""
+        if self._events is not None and self._events.keep_temperature(sensor_name, celsius, at_unix_s):
+            return
+        is_now = abs(now.unix_s - at_unix_s) < TEMPERATURE_S
+        has_room = sensor_name in self._temperatures or len(self._temperatures) < MAX_TEMPERATURES
+        if self.is_usable and is_now and has_room:
             self._temperatures[sensor_name] = celsius, now.mono_s
 
     def hurry(self, now: Now) -> None:
@@ -111,8 +113,10 @@ class Dispatch:
         job = self._job_before_drinks(now)
         if job is not None:
             return job
-        if self._look is not None or entry is None:
+        if self._look is not None:
             return self._look
+        if entry is None:
+            return self._readings_job(now)
         if self._events is not None and self._events.takes(entry, self.taps):
             return self._event_job(self._events, entry, now)
         if delivery.must_look(entry):
@@ -144,7 +148,7 @@ class Dispatch:
             case Purpose.LOOK:
                 verdict = verdicts.judge(answer, Asked.READING)
                 outcome = self._looked(job, answer, now, jitter, taken, verdict)
-            case Purpose.EVENT | Purpose.PAIR:
+            case Purpose.EVENT | Purpose.PAIR | Purpose.READINGS:
                 outcome, verdict = self._received(job, answer, now, jitter)
             case Purpose.TEMPERATURE:
                 outcome, verdict = Outcome(), verdicts.judge(answer, Asked.TEMPERATURE)
@@ -197,6 +201,9 @@ class Dispatch:
         received = self._events.received(job.key[0], answer, now)
         verdict = received.reception.verdict
         result = None
+        if job.purpose is Purpose.READINGS and not self._is_over(job, answer, verdict):
+            # Also what it refuses or fails at: a temperature is not worth asking about for ever.
+            self._events.told_temperatures()
         if job.entry is not None and verdict.kind is Kind.DONE:
             self._look = look_for(job.entry, 0, again=True)
         elif job.entry is not None:
@@ -248,6 +255,10 @@ class Dispatch:
                 return Job(purpose=Purpose.TEMPERATURE, call=call, key=(sensor_name, ""))
             del self._temperatures[sensor_name]
         return None
+
+    def _readings_job(self, now: Now) -> Job | None:
+        told = self._events.temperatures(now) if self._events is not None else None
+        return None if told is None else Job(purpose=Purpose.READINGS, call=told[1], key=(told[0], ""))
 
     def _event_job(self, events: EventRoute, entry: Entry, now: Now) -> Job:
         if events.needs_taps(now.mono_s - self._taps_read_mono_s):
@@ -302,7 +313,7 @@ class Dispatch:
             return False  # a server that does not have this is not the wrong one for that
         if job.purpose is Purpose.LOOK and answer.status in (401, 403):
             return False  # nor is the key that may not ask this: what it may do is asked by the probe
-        if job.purpose in (Purpose.EVENT, Purpose.PAIR):
+        if job.purpose in (Purpose.EVENT, Purpose.PAIR, Purpose.READINGS):
             # A board that may not use it is not the server's fault.
             verdict = replace(verdict, kind=Kind.RETRY)
         return delivery.is_servers_fault(answer, verdict)

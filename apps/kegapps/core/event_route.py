@@ -6,7 +6,9 @@ Source: shared/kegbot-server-api.md, section 6. To the server each board is a de
 
 from __future__ import annotations
 
+import itertools
 import logging
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -16,13 +18,15 @@ from kegapps.core.model import Now
 from kegapps.core.outbox import Entry, Route
 from kegapps.server import event_api
 from kegapps.server.calls import Answer, Call, Pour
-from kegapps.server.event_api import DeviceEvent, Pairing, Reception, device_of
+from kegapps.server.event_api import MAX_EVENTS, DeviceEvent, Pairing, Reception, device_of
 from kegapps.server.form_api import ServerTap
 from kegapps.server.route import MAX_TAPS_AGE_S, Way, route
 from kegapps.server.url import ApiUrl
 from kegapps.server.verdicts import Kind
 
 MAX_DEVICES: Final = 16
+MAX_TEMPERATURES: Final = 1440
+"""Kept in memory while the server is away, a day of one sensor; the oldest give way."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,6 +62,7 @@ class EventRoute:
         self._version = version
         self._start_mono_s = now.mono_s
         self._devices = {device: _Device(token=token) for device, token in tokens.items()}
+        self._temperatures: deque[tuple[str, str, float, float]] = deque(maxlen=MAX_TEMPERATURES)
         self.is_there = False
 
     def begin(self, *, is_there: bool) -> None:
@@ -116,6 +121,31 @@ class EventRoute:
         event = event_api.pour_event(self._next_id(device), entry.pour)
         return found[0], self._post(found[0], [event], now)
 
+    def keep_temperature(self, sensor_name: str, celsius: float, at_unix_s: float) -> bool:
+        """Tell of it when that is possible, with its time; False: not this way."""
+        board, _, sensor = sensor_name.rpartition(".")
+        if not self.is_paired(board):
+            return False
+        self._temperatures.append((board, sensor, celsius, at_unix_s))
+        return True
+
+    def temperatures(self, now: Now) -> tuple[str, Call] | None:
+        """The board whose temperatures are to be told, and how; None: there are none."""
+        if not self._temperatures or not self.is_there:
+            return None
+        board, device = self._temperatures[0][0], self._devices[self._temperatures[0][0]]
+        if not self.is_paired(board):
+            self._temperatures.clear()
+            return None
+        return board, self._post(board, self._batch(board, device), now)
+
+    def told_temperatures(self) -> None:
+        """The server has answered to `temperatures`."""
+        board = self._temperatures[0][0]
+        for _ in range(MAX_EVENTS):
+            if self._temperatures and self._temperatures[0][0] == board:
+                self._temperatures.popleft()
+
     def received(self, device_name: str, answer: Answer, now: Now) -> Received:
         """Take the answer to `pairing` or `post`."""
         reception = event_api.receive(answer)
@@ -157,6 +187,13 @@ class EventRoute:
             taps_age_s=taps_age_s,
             posted_by_form=entry.sent_by is Route.FORM,
         ).way
+
+    def _batch(self, board: str, device: _Device) -> list[DeviceEvent]:
+        first = itertools.islice(self._temperatures, MAX_EVENTS)
+        return [
+            event_api.temperature_event(self._next_id(device), sensor, celsius, at_unix_s)
+            for _, sensor, celsius, at_unix_s in itertools.takewhile(lambda one: one[0] == board, first)
+        ]
 
     def _device(self, name: str) -> _Device | None:
         if name not in self._devices and len(self._devices) < MAX_DEVICES:

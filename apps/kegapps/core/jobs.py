@@ -33,6 +33,8 @@ class Purpose(Enum):
     PAIR = "pair"
     """May a board use `kegboard-event`?"""
     TEMPERATURE = "temperature"
+    READINGS = "readings"
+    """Temperatures, by `kegboard-event`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,7 @@ class Job:
     again: bool = False
     """LOOK: after the server said that it took it. EVENT: it was sent before, with unknown outcome."""
     key: tuple[str, str] = ("", "")
-    """TOKEN: device and token. TEMPERATURE: the sensor. EVENT, PAIR: the board."""
+    """TOKEN: device and token. TEMPERATURE: the sensor. EVENT, PAIR, READINGS: the board."""
 
     @property
     def sends_drink(self) -> bool:

@@ -125,11 +125,11 @@ class ServerLink:
             self._loop.call_later(0.0, self._answer_unasked)
 
     def tell_temperature(self, temperature: Temperature) -> None:
-        """Tell the server, if that is possible now and the temperature is of now."""
+        """Tell the server, if that is possible."""
         now = self._now()
-        if temperature.unix_minute == int(now.unix_s // 60):
-            self._dispatch.tell_temperature(temperature.sensor_name, temperature.celsius, now)
-            self._advance()
+        at_unix_s = min(now.unix_s, temperature.unix_minute * 60.0 + 59.0)
+        self._dispatch.tell_temperature(temperature.sensor_name, temperature.celsius, at_unix_s, now)
+        self._advance()
 
     def drinks_stored(self) -> None:
         """There are new drinks in the outbox."""

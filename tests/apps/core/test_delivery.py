@@ -268,7 +268,7 @@ def test_people_with_a_token_come_first_then_taps_then_temperatures_then_drinks(
     desk = Desk()
     desk.begin()
     desk.wait(TAPS_EVERY_S)
-    desk.dispatch.tell_temperature("a.thermo-1", 4.25, desk.now)
+    desk.dispatch.tell_temperature("a.thermo-1", 4.25, desk.now.unix_s, desk.now)
     assert desk.dispatch.ask_token("core.rfid", "00aa")
     order = []
     for answer in (told(404, "NotFoundError", "no token"), TAPS, told(200, object={}), DONE):
@@ -281,8 +281,11 @@ def test_a_temperature_older_than_its_minute_is_not_sent_and_there_are_not_many(
     desk = Desk()
     desk.begin()
     for number in range(2 * MAX_TEMPERATURES):
-        desk.dispatch.tell_temperature(f"a.thermo-{number}", 4.25, desk.now)
-    assert desk.purpose() is Purpose.TEMPERATURE
+        desk.dispatch.tell_temperature(f"a.thermo-{number}", 4.25, desk.now.unix_s, desk.now)
+    desk.dispatch.tell_temperature("a.thermo-0", 9.0, desk.now.unix_s - 60.0, desk.now)  # told late
+    job = desk.job()
+    assert job is not None
+    assert dict(job.call.form) == {"temp_c": "4.25"}
     desk.wait(59.0)
     assert desk.purpose() is Purpose.TEMPERATURE
     desk.wait(1.0)

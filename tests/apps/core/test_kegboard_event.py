@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.apps.core.bar import added, request
-from tests.apps.core.customer import admin, core_for, disturb, drinks, outbox, pour
+from tests.apps.core.bar import added, request, temperature
+from tests.apps.core.customer import admin, core_for, disturb, drinks, outbox, pour, until
 from tests.apps.core.programs import App, furnish
 from tests.apps.server.emulators import Emulator, Fault
 
@@ -73,6 +74,23 @@ def test_a_drink_that_the_endpoint_drops_without_a_word_is_not_lost(store: Path,
         core.wait_for("Drink 1 is held: ")
     (row,) = outbox(store)
     assert (row["state"], drinks(server)) == ("held", [])
+
+
+def test_temperatures_of_a_time_when_the_server_was_away_are_told_with_their_time(
+    store: Path, server: Emulator
+) -> None:
+    with core_for(store, server, events="auto") as core:
+        core.wait_for("kegboard is allowed there")
+        disturb(server, core, Fault.PROXY_503)
+        app = App(core.port)
+        pour(app)
+        core.wait_for("drinks wait in the outbox")
+        for minutes in (3, 2, 1):
+            app.send(replace(temperature(float(minutes)), age_s=60.0 * minutes))
+        until(lambda: len(server.memory.temperatures) == 3, core)
+    told = sorted((minute, celsius) for (_, minute), celsius in server.memory.temperatures.items())
+    assert [celsius for _, celsius in told] == [3.0, 2.0, 1.0]
+    assert told[-1][0] - told[0][0] == 2
 
 
 def test_until_the_board_is_allowed_the_form_api_is_used(store: Path) -> None:
