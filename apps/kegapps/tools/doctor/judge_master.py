@@ -36,7 +36,7 @@ def findings(facts: Facts, settings: Settings, *, store_cut: bool = False) -> li
         return [
             ok(_LINK, f"runs (process {pid}): {_running(apps)}"),
             *(_down(master, app, store_cut=store_cut) for app in _troubled(apps)),
-            *_problems(master),
+            *_problems(facts),
         ]
     unwatched = [plain(app["name"], 40) for app in apps if app.get("state") in RUNS]
     if state == "dead" and unwatched:
@@ -70,6 +70,12 @@ def _alone(facts: Facts, settings: Settings, why: str, *, store_cut: bool) -> Fi
     running = _of_this_kegerator(facts, settings)
     masters = {p.pid: p for p in facts.processes if p.program == "master"}
     if master := next((masters[p.parent_pid] for p in running if p.parent_pid in masters), None):
+        if facts.master.status is not None:  # of another one, where we looked
+            return unknown(
+                _LINK,
+                f"{process('the master', master.pid)} of user {master.user} runs them, but not where it was looked for",
+                "name its --master_config and --pidfile_dir",
+            )
         return _mute(master, facts.master.problem, is_ours=master.uid == facts.uid or facts.uid == 0)
     if running:
         names = listed(process(p.program, p.pid) for p in running)
@@ -99,8 +105,15 @@ def _alone(facts: Facts, settings: Settings, why: str, *, store_cut: bool) -> Fi
     )
 
 
-def _problems(master: MasterFacts) -> list[Finding]:
-    """What is wrong in the file, though the master runs by what was in it before."""
+def _problems(facts: Facts) -> list[Finding]:
+    """What is wrong in the file, though the master runs by what was in it before.
+
+    Of another user's master nothing: root, for one, would complain that the file is not root's.
+    """
+    master = facts.master
+    pid = (master.status or {}).get("master", {}).get("pid")
+    if any(process.pid == pid and process.uid != facts.uid for process in facts.processes):
+        return []
     problems = [plain(problem) for problem in master.config_problems if problem]
     if not problems or not master.config_exists:
         return []

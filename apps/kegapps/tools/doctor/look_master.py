@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from kegapps.tools.doctor.facts import MasterFacts, Process
+from kegapps.tools.doctor.words import read_flags
 
 PATIENCE_S: Final = 3.0
 MAX_ANSWER_CHARS: Final = 4 << 20
@@ -37,7 +39,30 @@ def flags_for(processes: Sequence[Process], stack: Sequence[Process]) -> list[st
     parents = [masters[process.parent_pid] for process in stack if process.parent_pid in masters]
     if not parents and len(own) != 1:
         return []
-    return _flags_of((parents or own)[0])
+    master = (parents or own)[0]
+    flags = _flags_of(master)
+    # The places that are another user's defaults are not ours: its apps tell the one, its home has the other.
+    given = " ".join(flags)
+    if master.uid != os.geteuid():
+        if "--pidfile_dir" not in given:
+            flags += [f"--pidfile_dir={folder}" for folder in _pidfile_folders(stack)[:1]]
+        if "config" not in given:
+            flags += [f"--master_config={file}" for file in _default_config(master.uid)]
+    return flags
+
+
+def _pidfile_folders(stack: Sequence[Process]) -> list[str]:
+    found = [read_flags(process.argv[1:], ("pidfile",), lambda _: None).get("pidfile") for process in stack]
+    return [os.path.dirname(path) for path in found if path and os.path.isabs(path)]
+
+
+def _default_config(uid: int) -> list[str]:
+    try:
+        home = pwd.getpwuid(uid).pw_dir
+    except KeyError:
+        return []
+    path = "/etc/kegbot/kegbot_master.cfg" if uid == 0 else f"{home}/.config/kegbot/kegbot_master.cfg"
+    return [path] if os.path.exists(path) else []
 
 
 def _flags_of(process: Process) -> list[str]:

@@ -185,6 +185,22 @@ def test_a_mistake_in_the_configuration_of_a_running_master_is_hinted_at() -> No
     assert first_cut(found) is None
 
 
+def test_of_another_users_master_the_file_is_not_judged() -> None:
+    facts = master("running", ("kegbot_core", "running"), problems=("not root's",))
+    theirs = replace(facts, uid=0, processes=(*facts.processes, process(7, "master")))
+    assert [f.level for f in judged(theirs) if f.link is Link.MASTER] == [Level.OK]
+
+
+def test_a_master_that_is_not_where_it_was_looked_for_is_no_cut() -> None:
+    parent = process(7, "master")
+    child = replace(CORE, parent_pid=7)
+    facts = replace(master("stopped"), processes=(parent, child, DAEMON))
+    found = judged(facts, replace(SETTINGS, core_process=child))
+    assert found[0].level is Level.UNKNOWN
+    assert "user ann runs them" in found[0].text
+    assert first_cut(found) is None
+
+
 def test_a_line_that_somebody_unseen_may_have_open_is_left_alone() -> None:
     settings = replace(SETTINGS, boards=(replace(SETTINGS.boards[0], process=None),))
     facts = replace(HEALTHY, devices={TTY: replace(DEVICE, holders=(), holders_complete=False)})
