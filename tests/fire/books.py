@@ -85,7 +85,7 @@ def close_books(kegerator: Kegerator, begin: dict[str, Account], emitted: dict[s
         if dropped := account.dropped - begin[name].dropped:
             books.differences.append(f"{name}: {dropped} ticks were not believed")
     if kegerator.server is not None:
-        books.deliveries = compare(kegerator.server, kegerator.rows)
+        books.deliveries = compare(kegerator.server, kegerator.rows, kegerator.core_log())
         books.differences += books.deliveries.differences
     return books
 

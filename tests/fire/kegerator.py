@@ -120,6 +120,11 @@ class Kegerator:
         finally:
             db.close()
 
+    def core_log(self) -> str:
+        """What the core has logged, oldest first."""
+        files = sorted(self.box.log.glob("kegbot_core.log*"), key=lambda path: path.stat().st_mtime)
+        return "".join(path.read_text(errors="replace") for path in files)
+
     def kill(self, app: str) -> bool:
         """kill -9 of an app, or of the watchdog (`kegbot_master`); False if it is not there just now."""
         try:
