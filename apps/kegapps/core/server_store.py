@@ -140,6 +140,15 @@ class ServerStore:
                 ).rowcount
         return released
 
+    def defer_looks(self, after_s: float) -> None:
+        """What an earlier core had just sent when it ended is not asked for sooner than `after_s` after that."""
+        with self._writing() as db:
+            db.execute(
+                "update outbox set next_unix_s = sent_unix_s + :after where server_url = :url and sent_by = :form "
+                "and state <> 'dead' and next_unix_s < sent_unix_s + :after",
+                {"after": after_s, "url": self._server_url, "form": Route.FORM},
+            )
+
     def held_meters(self) -> frozenset[str]:
         """The meters that held entries are of."""
         with self._reading() as db:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from kegapps.core.delivery import about_to_send
 from kegapps.core.ledger import Ledger
 from kegapps.core.ledger_rules import LedgerError
 from kegapps.core.model import Drink, Tap
-from kegapps.core.outbox import Delivered, State
+from kegapps.core.outbox import Delivered, Route, State
 from kegapps.core.pending import Changes
 from kegapps.core.server_store import ServerStore
 from kegapps.core.store import Store
@@ -105,6 +106,22 @@ def test_a_drink_that_is_looked_for_soon_goes_first_and_one_looked_for_late_hold
         entry, _ = cellar.server.next_entry(unix_s)
         assert entry is not None
         assert entry.drink_id == drink_id
+
+
+def test_what_a_killed_core_had_just_sent_is_not_asked_for_while_the_server_may_still_work_on_it(
+    cellar: Cellar,
+) -> None:
+    sent_unix_s = START_UNIX_S + 50
+    entry, _ = cellar.server.next_entry(sent_unix_s)
+    assert entry is not None
+    marked = about_to_send(entry, Route.FORM, now_unix_s=sent_unix_s, known_id="40")
+    cellar.server.write([marked], now_unix_s=sent_unix_s)
+    server = cellar.restart_with(BAR)
+    server.defer_looks(5.0)
+    assert server.next_entry(sent_unix_s + 4.0) == (None, sent_unix_s + 5.0)
+    looked, _ = server.next_entry(sent_unix_s + 5.0)
+    assert looked is not None
+    assert (looked.drink_id, looked.known_id) == (1, "40")
 
 
 def test_a_retry_forgets_the_failures_and_not_that_it_may_have_been_sent(cellar: Cellar) -> None:
