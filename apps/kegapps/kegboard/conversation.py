@@ -34,6 +34,10 @@ HELLO_S: Final = 1.0
 MAX_EARLY: Final = 64
 MAX_NAMES: Final = 64  # a board has 6 meters and a few sensors; a line gone mad must not fill the memory
 LONGEST_UPTIME_S: Final = 3e9  # 95 years; the number of days on the wire could be any
+# Before its first heartbeat a board says hello at the end of its boot, and 0.26 s after it was asked: two hellos closer
+# than this are of two boots, however late they were read. Boards boot in always the same time.
+BETWEEN_HELLOS_S: Final = 0.2
+FIRST_HEARTBEAT_S: Final = 9.0
 # A board's resonator and our clock may differ by this much over a long absence.
 CLOCK_TOLERANCE: Final = 0.98
 
@@ -189,8 +193,10 @@ class Conversation:
 
     def _booted_since(self, uptime_s: float, now_s: float, *, first_hello: bool) -> bool:
         """True if the board provably booted after the last hello, or while we were away from it."""
-        if self._uptime_s is not None and uptime_s < self._uptime_s:
-            return True
+        if self._uptime_s is not None:
+            since_s = uptime_s - self._uptime_s
+            if since_s < 0 or (since_s < BETWEEN_HELLOS_S and uptime_s < FIRST_HEARTBEAT_S):
+                return True
         # At the first hello of a line only: later, a process that was stopped for a while would read old hellos
         # late and take their uptimes for small.
         return first_hello and uptime_s < (now_s - self._absent_since_s) * CLOCK_TOLERANCE

@@ -148,7 +148,8 @@ def test_a_host_that_leaves_dtr_raised_does_not_reboot_the_board_for_the_next(ba
     attributes = termios.tcgetattr(host.fd)
     attributes[2] &= ~termios.HUPCL
     termios.tcsetattr(host.fd, termios.TCSANOW, attributes)
-    board.verb("odometer", "flow0", "99")
+    wait_for(board, "booted", True)
+    assert board.verb("odometer", "flow0", "99")["ok"]
     for times in (2, 3):
         host.close()
         wait_for(board, "connected", False)
