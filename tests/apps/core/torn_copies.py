@@ -45,7 +45,10 @@ from tests.apps.core.programs import App, CoreProgram, furnish
 from tests.apps.core.torn_disk import TornDisk
 
 METERS: Final = (FLOW0, FLOW1, "second.flow0", "second.flow1")
-FLAGS: Final = ("--idle_timeout_s=0.2", "--rfid_idle_timeout_s=0.2", "--onewire_idle_timeout_s=0.2")
+FLAGS: Final = (
+    "--idle_timeout_s=0.2", "--rfid_idle_timeout_s=0.2", "--onewire_idle_timeout_s=0.2",
+    "--api_url=http://127.0.0.1:9/api/v1/", "--api_key=0",  # nobody is there: every drink has to wait in the outbox
+)  # fmt: skip
 SMALL_TICKS: Final = int(10.0 / ML_PER_TICK)
 """A flow of no more is no drink."""
 RUN_S: Final = (0.3, 1.5)
@@ -207,6 +210,10 @@ def _compare(db: sqlite3.Connection, announced: Announced) -> list[str]:
         f"drink {number} was announced and is not there"
         for number, flow_id in announced.drinks.items()
         if drinks.get(number) != flow_id
+    ]
+    found += [
+        f"drink {number} is not in the outbox"
+        for (number,) in db.execute("select id from drinks where id not in (select drink_id from outbox)")
     ]
     told = Counter[str]()
     for update in announced.flows.values():
