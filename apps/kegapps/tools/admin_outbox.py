@@ -15,8 +15,8 @@ from absl import flags
 from kegapps.core.ledger import Ledger
 from kegapps.daemon.errors import StartError, UsageError
 from kegapps.kegnet.codec import encode
-from kegapps.kegnet.events import Ping
-from kegapps.kegnet.flags import core_address
+from kegapps.kegnet.events import Credentials, Ping
+from kegapps.kegnet.flags import core_address, kegnet_token
 from kegapps.tools.admin_edits import Edit, since_by_flag
 from kegapps.tools.admin_tables import plain
 
@@ -92,9 +92,11 @@ def _and_wake(edit: Edit) -> Edit:
 
     def edit_and_wake(ledger: Ledger, words: list[str], now: float) -> str:
         done = edit(ledger, words, now)
+        token = kegnet_token(os.path.abspath)
+        greeting = (encode(Credentials(token=token)) if token else b"") + encode(Ping())
         try:
             with socket.create_connection(core_address(), WAKE_TIMEOUT_S) as core:
-                core.sendall(encode(Ping()))
+                core.sendall(greeting)
         except OSError:
             pass  # it is not there, or elsewhere: then it finds the edit when it next looks
         return done

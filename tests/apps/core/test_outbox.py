@@ -189,9 +189,11 @@ def test_a_user_the_server_does_not_know_costs_the_user_and_not_the_drink(
         app.send(added(("core.onewire", "0000000000000001")))
         pour(app)
         core.wait_for("Drink 1 waits: the server failed")
-        with sqlite3.connect(store) as db:  # as after another failure, a while later
-            db.execute("update outbox set errors = 2")
-        db.close()
+        core.end(signal.SIGKILL)
+    with sqlite3.connect(store) as db:  # as after another failure, a while later
+        db.execute("update outbox set errors = 2, attempts = 0, next_unix_s = 0")
+    db.close()
+    with core_for(store, server) as core:
         core.wait_for("Drink 1 is sent without its user alice")
         core.wait_for(
             "Drink 1 is on the Kegbot Server as 1 (without its user alice, whom the server refuses)"
@@ -279,6 +281,19 @@ def test_drinks_of_before_can_be_sent_and_what_cannot_be_is_exported(
     (line,) = exported.read_text().splitlines()
     assert json.loads(line)["server_drink_id"] == "1"
     assert exported.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_edit_is_taken_up_at_once_by_a_core_that_wants_a_token(store: Path, server: Emulator) -> None:
+    token_file = store.parent / "kegnet-token"
+    token_file.write_text("0123456789abcdef\n")
+    token_file.chmod(0o600)
+    with CoreProgram(store) as core:
+        pour(App(core.port))
+    with core_for(store, server, f"--kegnet_token_file={token_file}") as core:
+        core.wait_for("the API key is right")
+        flags = (f"--kb_core_addr=localhost:{core.port}", f"--kegnet_token_file={token_file}")
+        admin(store, "outbox", "add", "1", *flags)
+        core.wait_for("Drink 1 is on the Kegbot Server as 1")
 
 
 def test_all_files_of_the_store_are_private(store: Path, server: Emulator) -> None:
