@@ -78,6 +78,11 @@ def _print(report: dict[str, object]) -> None:
     for name, value in report.items():
         if isinstance(value, int):
             print(f"{value:6} {name.replace('_', ' ')}")
+    server = report.get("server")
+    if isinstance(server, dict):
+        print(f"{server['recorded']:6} drinks at the server, {server['by_event']} of them by kegboard-event")
+        for double in server["doubles"]:
+            print(f"       {double}")
     differences = report["differences"]
     assert isinstance(differences, list)
     print("\n".join(differences) or "balanced: every tick is in exactly one place")

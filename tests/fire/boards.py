@@ -98,6 +98,11 @@ class Board:
         ticks: dict[str, dict[str, int]] = self.verb("ticks")["ticks"]
         return {meter: ticks[meter]["counted"] - ticks[meter]["lost"] for meter in METERS}
 
+    def open_valves(self) -> list[str]:
+        """The relays that are on."""
+        relays: dict[str, bool] = self.verb("state")["state"]["relays"]
+        return [f"{self.name}.{name}" for name in ("relay0", "relay1") if relays[name]]
+
     def verb(self, *words: str) -> dict[str, Any]:
         """Do something to the board; returns the answer when it is done."""
         with connect(str(self._control)) as connection, connection.makefile() as lines:

@@ -75,6 +75,9 @@ class Fire:
         after = emitted_by(kegerator.boards)
         books = close_books(kegerator, begin, {name: ticks - before[name] for name, ticks in after.items()})
         books.differences += self._failures
+        books.differences += [
+            f"{valve} is open" for board in kegerator.boards for valve in board.open_valves()
+        ]
         if left := kegerator.stop():
             books.differences.append(f"processes left after stop: {left}")
         return books
