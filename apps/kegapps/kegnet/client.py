@@ -20,7 +20,7 @@ from typing import Final
 
 from kegapps.daemon.loop import READ, WRITE, Loop, Timer
 from kegapps.kegnet.address import shown_address
-from kegapps.kegnet.backlog import Backlog, BacklogLimits, Stored
+from kegapps.kegnet.backlog import Backlog, BacklogLimits, Stored, fit_to_repeat
 from kegapps.kegnet.codec import MAX_ANSWER_BYTES, Decoder, Rejected, encode
 from kegapps.kegnet.delivery import Sent
 from kegapps.kegnet.events import (
@@ -229,7 +229,7 @@ class Client:
             return
         lost = self._sent.lose()
         if lost is not None:
-            self._again = [*lost, *cut_off, *self._again]
+            self._again = fit_to_repeat([*lost, *cut_off, *self._again])
             return
         self._again = list(self._last_readings.values())
         repeated = {id(stored) for stored in self._again}
