@@ -303,7 +303,7 @@ class Dispatch:
         self._look = None
         if before is not None and before.reason == reason:
             return ()
-        return (Say(level=logging.WARNING, text=f"Kegbot Server: {reason}; drinks wait in the outbox"),)
+        return (Say(level=logging.WARNING, text=f"Kegbot Server, drinks wait in the outbox: {reason}"),)
 
     def _is_over(self, job: Job, answer: Answer, verdict: Verdict) -> bool:
         """True if the server can be asked nothing more for now."""

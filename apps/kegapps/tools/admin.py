@@ -128,7 +128,7 @@ def _print_rows(noun: str, rows: Sequence[object]) -> None:
     elif rows:
         print(table(noun, rows, bold=_is_terminal() and not os.environ.get("NO_COLOR")))
     else:
-        print(f"no {noun}")
+        print("no drinks in the outbox" if noun == "outbox" else f"no {noun}")
 
 
 def _is_terminal() -> bool:

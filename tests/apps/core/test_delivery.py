@@ -308,7 +308,7 @@ def test_trouble_with_the_server_is_said_once_pauses_all_and_its_end_is_said() -
         desk.wait(due_s - desk.now.mono_s)
         assert desk.purpose(ENTRY) is Purpose.PROBE
         desk.do(NO_ROUTE)
-    assert desk.said == ["Kegbot Server: connection refused; drinks wait in the outbox"]
+    assert desk.said == ["Kegbot Server, drinks wait in the outbox: connection refused"]
     due_s = desk.dispatch.next_mono_s()
     assert due_s is not None
     desk.wait(due_s - desk.now.mono_s)
