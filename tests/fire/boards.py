@@ -28,8 +28,10 @@ LONGEST_S: Final = 4.0
 class Board:
     """One board on native USB (opening its port does not reset it), with two taps and a customer at each."""
 
-    def __init__(self, directory: Path, name: str, chance: random.Random) -> None:
+    def __init__(self, directory: Path, name: str, chance: random.Random, *, known: float) -> None:
+        """`known`: how many of its customers have a tag or an iButton, 0 to 1."""
         self.name = name
+        self._known = known
         self.device = directory / name
         self.serial_number = f"KB-0000-0000-{name:0>8}"
         self._control = directory / f"{name}.control"
@@ -131,9 +133,9 @@ class Board:
         who = chance.random()
         ticks = chance.choice((chance.randint(1, 20), chance.randint(30, 300), chance.randint(30, 300), 600))
         seconds = min(ticks / chance.uniform(*TICKS_PER_SECOND), LONGEST_S)
-        if who < 0.15:
+        if who < 0.6 * self._known:
             self.verb("token", "core.rfid", chance.choice(TAGS))
-        if 0.15 < who < 0.25:
+        if 0.6 * self._known < who < self._known:
             ibutton = chance.choice(IBUTTONS)
             self.verb("token_add", "onewire", ibutton)
             self._pour(meter, ticks, seconds)
