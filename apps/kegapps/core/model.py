@@ -145,4 +145,6 @@ class Memory:
     sensor_minutes: Mapping[str, int] = field(default_factory=dict)
     """Minute of the last stored temperature, by sensor."""
     token_answers: tuple[TokenAnswer, ...] = ()
+    sessions: Mapping[str, int] = field(default_factory=dict)
+    """Below which number what came of an app's messages is stored, by its session, oldest first."""
     """What the Kegbot Server said of tokens, oldest first."""

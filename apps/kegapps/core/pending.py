@@ -35,6 +35,8 @@ class Changes:
     """By sensor and minute."""
     token_answers: dict[tuple[str, str], TokenAnswer] = field(default_factory=dict)
     """By device and token."""
+    sessions: dict[str, int | None] = field(default_factory=dict)
+    """How far each app's messages came that led to all this; None: forget it. Alone it is no reason to write."""
     last_flow_id: int = 0
 
     def __bool__(self) -> bool:

@@ -157,7 +157,13 @@ create table server_state (
     primary key (server_url, name)
 ) without rowid;
 """
+_SCHEMA_4: Final = """
+create table kegnet_sessions (
+    session text primary key,
+    had integer not null
+);
+"""
 # One entry a version, each run inside the transaction that raises user_version to it.
-MIGRATIONS: Final[tuple[str, ...]] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3)
+MIGRATIONS: Final[tuple[str, ...]] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4)
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)

@@ -83,6 +83,7 @@ class Core:
             asks_server=server is not None,
         )
         self._pending = Pending(memory.flows)
+        self._sessions = memory.sessions
 
     @property
     def taps(self) -> tuple[Tap, ...]:
@@ -97,6 +98,7 @@ class Core:
     def serve(self, hub: Hub) -> None:
         """Take events from `hub`, which the core owns from now on, and announce there."""
         self._hub = hub
+        hub.resume(self._sessions)
         if self._server is not None:
             self._server.begin(Listener(on_token=self._take_token_answer, on_taps=self._take_server_taps))
         self._turn_soon()
@@ -214,8 +216,11 @@ class Core:
 
     def _flush(self) -> None:
         """Store what is pending, then announce it; if that fails, try again later."""
+        changes = self._pending.changes
+        if self._hub is not None:
+            changes.sessions = self._hub.session_changes()
         try:
-            drink_ids = self._store.commit(self._pending.changes) if self._pending.changes else {}
+            drink_ids = self._store.commit(changes) if changes else {}
         except StoreError as error:
             self._stall(error)
             return

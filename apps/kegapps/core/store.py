@@ -109,6 +109,7 @@ class Store:
                 "where server_url = ? order by asked_unix_s",
                 (self._server_url,),
             ).fetchall()
+            sessions = self._db.execute("select session, had from kegnet_sessions order by rowid").fetchall()
             last_flow_id = self._db.execute(
                 "select value from counters where name = 'last_flow_id'"
             ).fetchone()
@@ -128,6 +129,7 @@ class Store:
             ),
             last_flow_id=last_flow_id[0] if last_flow_id else 0,
             sensor_minutes=dict(sensors),
+            sessions=dict(sessions),
             token_answers=tuple(
                 TokenAnswer(
                     device=device, token=token, username=username, enabled=bool(enabled),
@@ -212,6 +214,12 @@ class Store:
                 for a in changes.token_answers.values()
             ],
         )  # fmt: skip
+        for session, had in changes.sessions.items():
+            if had is None:
+                db.execute("delete from kegnet_sessions where session = ?", (session,))
+            else:
+                sql = "insert into kegnet_sessions values (?, ?) on conflict do update set had = excluded.had"
+                db.execute(sql, (session, had))
 
     def _write_flows(self, changes: Changes) -> None:
         db = self._db

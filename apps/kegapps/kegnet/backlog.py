@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, NamedTuple, TypeGuard
 
-from kegapps.kegnet.events import AppEvent, Event, FlowRequest, MeterUpdate, Ping, ThermoEvent, TokenAuthEvent
+from kegapps.kegnet.events import AppEvent, Event, FlowRequest, MeterUpdate, ThermoEvent, TokenAuthEvent
 from kegapps.kegnet.fields import MAX_AGE_S
 
 _MIN_WAIT_S: Final = 0.1  # what waited less is as good as new
@@ -201,25 +201,6 @@ class Backlog:
         doomed = {id(stored) for stored in islice(filter(_holds_command, self._stored), most)}
         self._stored = deque(stored for stored in self._stored if id(stored) not in doomed)
         self.dropped += len(doomed)
-
-
-def fit_to_repeat(sent: list[Stored]) -> list[Stored]:
-    """`sent`, as many and in order, as it may be said to a core that perhaps has stored it already.
-
-    Of each meter's readings the last stays. One that is older than what the core has would look like a counter that
-    began anew, and be counted once more; in its place there is a Ping.
-    """
-    fit: list[Stored] = []
-    repeated: set[str] = set()
-    for stored in reversed(sent):
-        event = stored.event
-        if isinstance(event, MeterUpdate):
-            if event.tap_name in repeated:
-                stored = Stored(event=Ping(), since_s=stored.since_s)
-            repeated.add(event.tap_name)
-        fit.append(stored)
-    fit.reverse()
-    return fit
 
 
 def _gap(readings: list[_Reading], at: int) -> int:

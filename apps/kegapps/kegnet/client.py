@@ -3,8 +3,9 @@
 Knows one socket, the backlog and the times between attempts. Must not know what the events are for.
 
 TCP tells when the kernel took bytes, not when the core read them. A core that confirms what it stored (see
-`delivery`) gets the rest again after a reconnect. Of what another left unread when it died, only the last reading of
-each meter is sent again (an odometer; harmless to repeat), so that no tick is lost; a token or request is.
+`delivery`) gets the rest again after a reconnect, and knows what of it is stored. Of what another left unread when it
+died, only the last reading of each meter is sent again (an odometer; harmless to repeat), so that no tick is lost; a
+token or request is.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Final
 
 from kegapps.daemon.loop import READ, WRITE, Loop, Timer
 from kegapps.kegnet.address import shown_address
-from kegapps.kegnet.backlog import Backlog, BacklogLimits, Stored, fit_to_repeat
+from kegapps.kegnet.backlog import Backlog, BacklogLimits, Stored
 from kegapps.kegnet.codec import MAX_ANSWER_BYTES, Decoder, Rejected, encode
 from kegapps.kegnet.delivery import Sent
 from kegapps.kegnet.events import (
@@ -229,7 +230,7 @@ class Client:
             return
         lost = self._sent.lose()
         if lost is not None:
-            self._again = fit_to_repeat([*lost, *cut_off, *self._again])
+            self._again = [*lost, *cut_off, *self._again]
             return
         self._again = list(self._last_readings.values())
         repeated = {id(stored) for stored in self._again}

@@ -5,12 +5,14 @@ Knows sessions and the numbers of their messages. Must not know sockets, clocks 
 TCP tells an app when the kernel took its bytes, not whether the core read them before it died. So an app begins each
 connection by telling its session and the number of the message that follows; from there on both count. The core
 answers, then and after each commit, below which number it has stored what came of the messages; what it has had
-already, over an earlier connection, it skips. A core of 2012 never answers, and is never told anything twice.
+already, over an earlier connection, it skips. The number is stored in the commit that stores what came of them, so that
+a core that was killed goes on right behind. A core of 2012 never answers, and is never told anything twice.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -96,10 +98,6 @@ class Received:
         self._progress.had = number + 1
         return True
 
-    def store(self) -> None:
-        """All that came so far is stored."""
-        self._progress.stored = self._progress.had
-
     def tell(self) -> Taken | None:
         """What to tell the app now; None if it knows."""
         if self._told == self._progress.stored:
@@ -114,13 +112,39 @@ class Sessions:
     def __init__(self, most: int) -> None:
         self._most = most
         self._sessions: dict[str, _Progress] = {}
+        self._forgotten: set[str] = set()  # but the store still knows them
+
+    def resume(self, stored: Mapping[str, int]) -> None:
+        """What an earlier core has stored: the number below which it had the messages of each session, oldest first."""
+        for session, had in stored.items():
+            self._put(session, _Progress(had=had, stored=had))
 
     def begin(self, told: Session) -> Received:
         """An app began a connection."""
         progress = self._sessions.pop(told.session, None)
         if progress is None or progress.had < told.next:
             progress = _Progress(had=told.next, stored=told.next)
-        self._sessions[told.session] = progress
-        if len(self._sessions) > self._most:
-            del self._sessions[next(iter(self._sessions))]
+        self._put(told.session, progress)
         return Received(progress, told.next)
+
+    def changes(self) -> dict[str, int | None]:
+        """What belongs into the commit that stores what came of the messages so far: None if it can be forgotten."""
+        changes: dict[str, int | None] = dict.fromkeys(self._forgotten)
+        for session, progress in self._sessions.items():
+            if progress.had != progress.stored:
+                changes[session] = progress.had
+        return changes
+
+    def store(self) -> None:
+        """What came of the messages so far is stored."""
+        self._forgotten.clear()
+        for progress in self._sessions.values():
+            progress.stored = progress.had
+
+    def _put(self, session: str, progress: _Progress) -> None:
+        self._sessions[session] = progress
+        self._forgotten.discard(session)
+        if len(self._sessions) > self._most:
+            oldest = next(iter(self._sessions))
+            del self._sessions[oldest]
+            self._forgotten.add(oldest)

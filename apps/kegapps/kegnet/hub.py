@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -127,12 +127,22 @@ class Hub:
         if not self._gathering:
             self._send_gathered()
 
+    def resume(self, sessions: Mapping[str, int]) -> None:
+        """Go on where an earlier core ended, by what it stored of `session_changes`; before anybody comes."""
+        if self._sessions is not None:
+            self._sessions.resume(sessions)
+
+    def session_changes(self) -> dict[str, int | None]:
+        """How far each app's messages came, to be stored in one commit with what came of them; None: forget it."""
+        return self._sessions.changes() if self._sessions is not None else {}
+
     def stored(self) -> None:
         """What came of all events so far is stored: apps that told their session need not keep them any more."""
+        if self._sessions is None:
+            return
+        self._sessions.store()
         for peer in tuple(self._peers.values()):
-            if peer.received is not None:
-                peer.received.store()
-                self._tell_taken(peer)
+            self._tell_taken(peer)
 
     def send_to(self, name: str, event: Event) -> None:
         """Send `event` to the one client of that name, after what was broadcast before; if it is gone, to nobody.

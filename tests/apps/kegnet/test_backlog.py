@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from kegapps.kegnet.backlog import Backlog, BacklogLimits, Stored, fit_to_repeat
+from kegapps.kegnet.backlog import Backlog, BacklogLimits, Stored
 from kegapps.kegnet.events import Event, FlowRequest, MeterUpdate, Ping, ThermoEvent, TokenAuthEvent
 
 LIMITS = BacklogLimits(max_events=20, readings_per_meter=4, thermo_interval_s=60, command_max_age_s=120)
@@ -199,9 +199,3 @@ def test_no_reading_goes_beside_which_the_board_was_not_heard_for_a_while() -> N
         12,
         15,
     ]
-
-
-def test_what_may_be_repeated_has_only_the_last_reading_of_each_meter_and_as_many_messages() -> None:
-    sent: list[Event] = [reading(1), reading(7, "b"), token(), reading(2), START, reading(3), thermo(4.0)]
-    fit = [stored.event for stored in fit_to_repeat([Stored(event=event, since_s=0.0) for event in sent])]
-    assert fit == [Ping(), reading(7, "b"), token(), Ping(), START, reading(3), thermo(4.0)]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kegapps.daemon.loop import Loop
 from kegapps.kegnet.backlog import Stored
 from kegapps.kegnet.client import Client
-from kegapps.kegnet.delivery import MAX_UNCONFIRMED, Received, Sent, Sessions
+from kegapps.kegnet.delivery import MAX_UNCONFIRMED, Sent, Sessions
 from kegapps.kegnet.events import Event, FlowRequest, MeterUpdate, Session, Taken, TokenAuthEvent
 from kegapps.kegnet.hub import Hub
 from tests.apps.kegnet.support import turn_until
@@ -114,8 +114,22 @@ def test_only_what_is_stored_is_confirmed_and_what_came_is_had() -> None:
     again = sessions.begin(Session(session="a", next=1))
     assert again.tell() == Taken(took=0)
     assert [again.is_new() for _ in range(3)] == [False, False, True]
-    again.store()
+    sessions.store()
     assert again.tell() == Taken(took=4)
+
+
+def test_what_has_to_be_stored_is_how_far_each_session_came_and_which_are_forgotten() -> None:
+    sessions = Sessions(2)
+    sessions.resume({"old": 3, "older": 9})
+    assert sessions.changes() == {}
+    received = sessions.begin(Session(session="old", next=3))
+    assert received.tell() == Taken(took=3)
+    assert received.is_new()
+    sessions.begin(Session(session="new", next=0))
+    assert sessions.changes() == {"old": 4, "older": None}
+    assert sessions.changes() == {"old": 4, "older": None}  # until it is stored: a commit may fail
+    sessions.store()
+    assert sessions.changes() == {}
 
 
 # Both
@@ -131,10 +145,13 @@ class World:
         self.sent = Sent("s", core_confirms=True)
         self.to_say = deque(map(stored, range(total)))
         self.stored: list[int] = []
+        self.stored_sessions: dict[str, int] = {}
         self.start_core()
 
     def start_core(self) -> None:
+        """Another core, which knows what the one before has stored."""
         self.sessions = Sessions(4)
+        self.sessions.resume(self.stored_sessions)
         self.unstored: list[int] = []
         self.connect()
 
@@ -153,9 +170,12 @@ class World:
             if self.received.is_new():
                 self.unstored += numbers([message]) or []
         elif step == "store":
-            self.received.store()
+            for session, had in self.sessions.changes().items():
+                assert had is not None
+                self.stored_sessions[session] = had
             self.stored += self.unstored
             self.unstored = []
+            self.sessions.store()
         elif step == "tell" and (taken := self.received.tell()) is not None:
             self.sent.confirm(taken)
 
@@ -182,14 +202,16 @@ def test_a_core_that_lives_has_every_message_once_and_in_order_however_connectio
 
 
 @given(st.integers(0, 20), st.lists(STEPS, max_size=8))
-def test_of_what_was_said_to_a_core_that_dies_nothing_is_lost(total: int, lives: list[list[str]]) -> None:
+def test_what_was_said_to_cores_that_die_is_stored_once_and_in_order(
+    total: int, lives: list[list[str]]
+) -> None:
     world = World(total)
     for steps in lives:
         for step in steps:
             world.do(step)
         world.start_core()
     world.finish()
-    assert sorted(set(world.stored)) == list(range(total))
+    assert world.stored == list(range(total))
 
 
 class Confirming:
@@ -261,8 +283,9 @@ def test_what_a_core_had_before_a_connection_broke_it_does_not_take_again() -> N
 
 
 def test_received_counts_from_where_the_session_began() -> None:
-    received: Received = Sessions(1).begin(Session(session="a", next=10))
+    sessions = Sessions(1)
+    received = sessions.begin(Session(session="a", next=10))
     assert received.tell() == Taken(took=10)
     assert received.is_new()
-    received.store()
+    sessions.store()
     assert received.tell() == Taken(took=11)
