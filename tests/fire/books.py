@@ -30,6 +30,8 @@ class Books:
 
     accounts: dict[str, Account] = field(default_factory=dict)
     emitted: dict[str, int] = field(default_factory=dict)
+    before: int = 0
+    """Ticks that were counted before the fire."""
     drinks: int = 0
     deliveries: Deliveries | None = None
     differences: list[str] = field(default_factory=list)
@@ -38,6 +40,7 @@ class Books:
         """For a program."""
         return {
             "drinks": self.drinks,
+            "ticks_before_the_fire": self.before,
             "ticks_emitted": sum(self.emitted.values()),
             "ticks_in_drinks": sum(account.in_drinks for account in self.accounts.values()),
             "ticks_in_small_flows": sum(account.in_small_flows for account in self.accounts.values()),
@@ -65,7 +68,8 @@ def accounts(kegerator: Kegerator) -> dict[str, Account]:
 
 def close_books(kegerator: Kegerator, begin: dict[str, Account], emitted: dict[str, int]) -> Books:
     """Balance the store against `emitted`, ticks by meter since the accounts were as in `begin`, and the server too."""
-    books = Books(accounts=accounts(kegerator), emitted=emitted)
+    before = sum(account.counted for account in begin.values())
+    books = Books(accounts=accounts(kegerator), emitted=emitted, before=before)
     uuids = Counter(row["uuid"] for row in kegerator.rows("select uuid from drinks"))
     books.drinks = sum(uuids.values())
     books.differences += [f"drink {uuid}: {times} times" for uuid, times in uuids.items() if times > 1]
