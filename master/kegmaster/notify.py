@@ -17,7 +17,7 @@ from .lean import Final, dataclass
 
 _MAX_BYTES: Final = 4096
 _MAX_BATCH: Final = 32
-MAX_STATUS_CHARS: Final = 200
+MAX_STATUS_CHARS: Final = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +47,10 @@ class Report:
     def status(self) -> str | None:
         """What the app says of itself, fit for one line on a terminal."""
         text = self.fields.get("STATUS")
-        return (
-            None if text is None else "".join(c if c.isprintable() else " " for c in text)[:MAX_STATUS_CHARS]
-        )
+        if text is None:
+            return None
+        text = "".join(c if c.isprintable() else " " for c in text)
+        return text if len(text) <= MAX_STATUS_CHARS else f"{text[: MAX_STATUS_CHARS - 3]}..."
 
 
 class NotifySocket:

@@ -295,7 +295,7 @@ class ServerLink:
         self._count(COUNT_EVERY_S)
         if trouble is not None:
             since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(trouble.since_unix_s))
-            text = f"Kegbot Server not usable since {since}: {trouble.reason}; drinks that wait: {self._counts.total}"
+            text = f"drinks that wait: {self._counts.total}; Kegbot Server not usable since {since}: {trouble.reason}"
         else:
             text = "Kegbot Server in use" if self._dispatch.is_usable else "Kegbot Server not asked yet"
             stuck = {"held": self._counts.held, "dead": self._counts.dead}
