@@ -36,6 +36,8 @@ class Holder:
     pid: int
     name: str
     """A program of the stack, or the kernel's name of the process; empty if it is not ours to see."""
+    user: str = ""
+    """Whose process it is; empty if it is gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,8 @@ class DeviceFacts:
     exists: bool = False
     real_path: str = ""
     is_character_device: bool = False
+    is_terminal: bool = False
+    """It is a tty, as every serial device is; its holders are looked for only then."""
     owner: str = ""
     group: str = ""
     mode: int = 0

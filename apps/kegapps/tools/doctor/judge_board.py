@@ -17,6 +17,8 @@ from kegapps.tools.doctor.wording import duration, plain, process
 
 _LINK: Final = Link.BOARD
 OLDEST_FIRMWARE: Final = 7  # relays and their watchdog came with it; what kegboard_daemon wants by default
+BUSY: Final = "in use by another program"  # these are kegboard_daemon's words
+DENIED: Final = "permission denied"
 STALE_S: Final = 35.0  # a daemon tells of its boards every 10 s
 
 
@@ -86,12 +88,27 @@ def _told(row: Mapping[str, Any]) -> Finding:
             _LINK, f"{name}: no word from the board{more}", _wake_it(str(row.get("device") or "its device"))
         )
     if state == "absent":
-        return trouble(_LINK, f"{name} is not there{more}", "plug it in; if it is, see kegboard_daemon's log")
+        return _absent(name, detail, more)
     return trouble(
         _LINK,
         f"{name}: its daemon does not listen to it{more}",
         "see kegboard_daemon's log, and give boards names of their own",
     )
+
+
+def _absent(name: str, detail: str, more: str) -> Finding:
+    """Its daemon cannot open it; `detail` is what the daemon says of that."""
+    if BUSY in detail:
+        return trouble(
+            _LINK,
+            f"{name} cannot be opened{more}",
+            "end the program that has it open, such as kegboard_monitor.py; kegboard_daemon tries again by itself",
+        )
+    if DENIED in detail:
+        return trouble(
+            _LINK, f"{name} cannot be opened{more}", "see what groups its daemon has: master.py restart"
+        )
+    return trouble(_LINK, f"{name} is not there{more}", "plug it in; if it is, see kegboard_daemon's log")
 
 
 def _about(row: Mapping[str, Any]) -> list[str]:

@@ -8,13 +8,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from kegapps.tools.doctor.facts import DeviceFacts, Facts, UsbFacts
+from kegapps.tools.doctor.facts import DeviceFacts, Facts, Holder, UsbFacts
 from kegapps.tools.doctor.finding import Finding, Level, Link, hint, ok, trouble, unknown
 from kegapps.tools.doctor.settings import AUTO, DAEMON, BoardSettings
 from kegapps.tools.doctor.wording import listed, plain, process
 
 _LINK: Final = Link.DEVICE
 BY_ID: Final = "/dev/serial/by-id/"
+MOST_HOLDERS: Final = 3
+_NOT_TO_KILL: Final = frozenset(
+    {
+        "kegbot_core", "master", "kegboard_simulator", "sh", "bash", "dash", "zsh", "fish", "ksh", "ash", "busybox",
+        "login", "agetty", "getty", "su", "sudo", "sshd", "tmux", "screen", "init", "systemd",
+    }
+)  # fmt: skip
+"""Programs that others hang on, or that somebody works in."""
 
 
 def findings(facts: Facts, board: BoardSettings, paths: tuple[str, ...] | None) -> list[Finding]:
@@ -57,9 +65,12 @@ def _device(device: DeviceFacts) -> list[Finding]:
     path = device.path
     if not device.exists:
         return [trouble(_LINK, f"{path}: no such device", _find_it(device.others))]
-    if not device.is_character_device and device.may_use is not None:
+    if not device.is_terminal and device.may_use is not None:
+        what = f" (it leads to {device.real_path})" if device.real_path not in ("", path) else ""
         return [
-            trouble(_LINK, f"{path} is no serial device", "name the board's device with --kegboard_device")
+            trouble(
+                _LINK, f"{path} is no serial device{what}", "name the board's device with --kegboard_device"
+            )
         ]
     if device.may_use is False:
         return [trouble(_LINK, _no_rights(device), _get_rights(device))]
@@ -68,19 +79,25 @@ def _device(device: DeviceFacts) -> list[Finding]:
         instead = (
             ", too: each gets a part of what the board says" if is_ours(device) else f", not by {DAEMON}"
         )
-        names = listed(process(holder.name, holder.pid) for holder in strangers)
-        return [
-            trouble(
-                _LINK,
-                f"{path} is in use by {names}{instead}",
-                f"end it: kill {' '.join(str(holder.pid) for holder in strangers)}",
-            )
-        ]
+        names = listed((process(holder.name, holder.pid) for holder in strangers), MOST_HOLDERS)
+        return [trouble(_LINK, f"{path} is in use by {names}{instead}", _free_it(strangers, device.user))]
     if device.may_use is None and not is_ours(device):
         why = f": {device.why_not}" if device.why_not else ""
         text = f"whether {device.user} may use {path} cannot be told{why}"
         return [unknown(_LINK, text, "run the doctor with sudo")]
     return [ok(_LINK, _well(device)), *_hints(device)]
+
+
+def _free_it(strangers: list[Holder], user: str) -> str:
+    """Whom to end is the person's to decide; a command is given only for one program that nothing else hangs on."""
+    if len(strangers) > 1:
+        return "stop those programs, or name the board's device with --kegboard_device if this is another"
+    (stranger,) = strangers
+    if stranger.user == user and stranger.pid > 1 and stranger.name and stranger.name not in _NOT_TO_KILL:
+        return f"end it: kill {stranger.pid}"
+    return f"stop {process(stranger.name, stranger.pid)}" + (
+        f", which is user {stranger.user}'s" if stranger.user not in ("", user) else ""
+    )
 
 
 def _well(device: DeviceFacts) -> str:

@@ -60,11 +60,13 @@ def look_at(path: str, user: rights.User) -> DeviceFacts:
         return DeviceFacts(path=path, exists=True, user=user.name, may_use=None, why_not=str(error.strerror))
     except OSError:
         return DeviceFacts(path=path, user=user.name, others=_others())
-    holders, complete = _holders(real_path, status)
+    is_terminal = stat.S_ISCHR(status.st_mode) and is_tty(status.st_rdev)
+    # Half the machine may have /dev/null open.
+    holders, complete = _holders(real_path, status) if is_terminal else ((), True)
     usb = usb_of(real_path)
     facts = {
         "path": path, "exists": True, "real_path": real_path,
-        "is_character_device": stat.S_ISCHR(status.st_mode),
+        "is_character_device": stat.S_ISCHR(status.st_mode), "is_terminal": is_terminal,
         "owner": user_name(status.st_uid), "group": rights.group_name(status.st_gid),
         "mode": stat.S_IMODE(status.st_mode), "user": user.name,
         "in_group": rights.in_group(user, status.st_gid),
@@ -74,6 +76,22 @@ def look_at(path: str, user: rights.User) -> DeviceFacts:
         "usb": usb, "by_id": _by_id(real_path),
     }  # fmt: skip
     return DeviceFacts(may_use=rights.may(user, path, os.R_OK | os.W_OK), **facts)  # type: ignore[arg-type]
+
+
+def is_tty(rdev: int, drivers: str = "/proc/tty/drivers") -> bool:
+    """Whether a character device is a terminal, by the kernel's list of their drivers; without the list it may be."""
+    try:
+        with open(drivers, encoding="ascii", errors="replace") as file:
+            rows = [line.split() for line in file]
+    except OSError:
+        return True
+    # usbserial  /dev/ttyUSB  188  0-511  serial
+    for row in rows:
+        with contextlib.suppress(ValueError, IndexError):
+            first, _, last = row[3].partition("-")
+            if int(row[2]) == os.major(rdev) and int(first) <= os.minor(rdev) <= int(last or first):
+                return True
+    return False
 
 
 def usb_of(real_path: str, sys: str = "/sys") -> UsbFacts | None:

@@ -40,7 +40,11 @@ def flagfile(path: str, folder: str) -> str | None:
 def holder(pid: int) -> Holder:
     """Process `pid` as a person knows it."""
     argv = _argv(pid)
-    return Holder(pid=pid, name=program_of(argv) or _command(pid))
+    try:
+        user = user_name(os.stat(f"/proc/{pid}").st_uid)
+    except OSError:
+        user = ""
+    return Holder(pid=pid, name=program_of(argv) or _command(pid), user=user)
 
 
 def user_name(uid: int) -> str:

@@ -83,6 +83,17 @@ def test_a_device_that_the_user_may_not_use(coreless: Kegerator, group: str, mod
     assert found.of("board", "unknown")
 
 
+def test_a_device_that_is_no_terminal_is_nobodys_to_give_up(kegerator: Kegerator) -> None:
+    kegerator.core()
+    kegerator.device.symlink_to("/dev/null")
+    kegerator.bar.daemon(kegerator.address).line("not a serial device")
+    found = kegerator.doctor()
+    assert found.cut == "device", found.answer
+    assert "is no serial device (it leads to /dev/null)" in found.of("device", "trouble")[0]
+    assert found.cure.startswith("name the board's device with --kegboard_device")
+    assert "kill" not in str(found.answer)
+
+
 def test_a_device_that_another_program_holds(kegerator: Kegerator) -> None:
     kegerator.board()
     kegerator.core()

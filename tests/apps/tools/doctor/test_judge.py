@@ -38,8 +38,8 @@ def process(pid: int, program: str, parent: int = 1) -> Process:
 
 CORE, DAEMON = process(10, "kegbot_core"), process(11, "kegboard_daemon")
 DEVICE = DeviceFacts(
-    path=TTY, exists=True, real_path=TTY, is_character_device=True, owner="root", group="dialout", mode=0o660,
-    user="ann", may_use=True, in_group=True, holders=(Holder(pid=11, name="kegboard_daemon"),),
+    path=TTY, exists=True, real_path=TTY, is_character_device=True, is_terminal=True, owner="root",
+    group="dialout", mode=0o660,    user="ann", may_use=True, in_group=True, holders=(Holder(pid=11, name="kegboard_daemon"),),
 )  # fmt: skip
 BOARD: dict[str, Any] = {
     "board_name": "kegboard", "state": "online", "detail": "", "firmware_version": 18, "serial_number": "KB-1",
@@ -115,6 +115,16 @@ def test_with_healthy_facts_every_link_is_told_of_once_and_is_well() -> None:
             {"state": "absent", "detail": "the daemon that told of it has gone"},
             "has gone",
             "kegboard_daemon's log",
+        ),
+        (
+            {"state": "absent", "detail": "in use by another program"},
+            "cannot be opened (in use by another program)",
+            "end the program that has it open",
+        ),
+        (
+            {"state": "absent", "detail": "permission denied; add the user to the group"},
+            "cannot be opened (permission denied",
+            "master.py restart",
         ),
         (
             {"state": "refused", "detail": "two boards are called kegboard"},
@@ -205,6 +215,33 @@ def test_a_line_that_somebody_unseen_may_have_open_is_left_alone() -> None:
     settings = replace(SETTINGS, boards=(replace(SETTINGS.boards[0], process=None),))
     facts = replace(HEALTHY, devices={TTY: replace(DEVICE, holders=(), holders_complete=False)})
     assert "run the doctor with sudo to have it asked" in cut(facts, settings).text
+
+
+ANN = {"user": "ann"}
+
+
+@pytest.mark.parametrize(
+    ("holders", "text", "cure"),
+    [
+        ((Holder(pid=70, name="gpsd", **ANN),), "by gpsd (process 70), not", "end it: kill 70"),
+        ((Holder(pid=70, name="gpsd", user="bob"),), "gpsd", "stop gpsd (process 70), which is user bob's"),
+        ((Holder(pid=70, name="bash", **ANN),), "bash", "stop bash (process 70)"),
+        ((Holder(pid=70, name="kegbot_core", **ANN),), "kegbot_core", "stop kegbot_core (process 70)"),
+        ((Holder(pid=70, name="", user=""),), "process 70", "stop process 70"),
+        (
+            tuple(Holder(pid=70 + n, name="cat", **ANN) for n in range(60)),
+            "and 58 more",
+            "stop those programs",
+        ),
+    ],
+)
+def test_only_a_single_program_of_the_same_user_that_nothing_hangs_on_is_to_be_killed(
+    holders: tuple[Holder, ...], text: str, cure: str
+) -> None:
+    found = cut(replace(HEALTHY, devices={TTY: replace(DEVICE, holders=holders)}))
+    assert text in found.text
+    assert found.cure.startswith(cure)
+    assert ("kill" in found.cure) is cure.startswith("end it: kill")
 
 
 USB = UsbFacts(vendor_id="0403", product_id="6001", vendor="FTDI", product="FT232R", serial_number="A6")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kegapps.tools.doctor.look_device import is_ignored, is_known, paths, usb_of
+from kegapps.tools.doctor.look_device import is_ignored, is_known, is_tty, paths, usb_of
 
 NUMBERS = os.makedev(188, 0)
 
@@ -55,6 +55,19 @@ def test_udev_may_have_told_modem_manager_to_leave_the_port_or_its_usb_device_al
     assert not is_ignored(NUMBERS, "/dev/ttyUSB0", str(udev), str(sys))
     (udev / note).write_text("I:1\nE:ID_MM_DEVICE_IGNORE=1\n")
     assert is_ignored(NUMBERS, "/dev/ttyUSB0", str(udev), str(sys))
+
+
+def test_a_terminal_is_known_by_the_kernels_list_without_being_opened(tmp_path: Path) -> None:
+    drivers = tmp_path / "drivers"
+    drivers.write_text(
+        "/dev/ptmx  /dev/ptmx  5  2 system\nusbserial  /dev/ttyUSB  188 0-511 serial\nrubbish\n\n"
+    )
+    assert is_tty(NUMBERS, str(drivers))
+    assert is_tty(os.makedev(5, 2), str(drivers))
+    assert not is_tty(os.makedev(188, 512), str(drivers))
+    assert not is_tty(os.stat("/dev/null").st_rdev, str(drivers))
+    assert not is_tty(os.stat("/dev/null").st_rdev)
+    assert is_tty(NUMBERS, f"{tmp_path}/none"), "what cannot be told is no trouble"
 
 
 def test_patterns_mean_what_is_there_and_each_device_once(tmp_path: Path) -> None:
