@@ -24,6 +24,10 @@ DAMAGED: Final = (
 )
 
 
+BESIDE: Final = ("-wal", "-shm", ".lock")
+"""What the names of the files beside the store have more: SQLite's two, and the lock of the core that uses it."""
+
+
 class StoreError(Exception):
     """The store cannot be used; `str(error)` is one line: what is wrong and what to do."""
 
@@ -44,6 +48,11 @@ def default_path() -> str:
             raise StoreError("no home directory to keep the store in: name a file with --store")
         state = os.path.join(home, ".local", "state")
     return os.path.join(state, "kegbot", "kegbot.sqlite")
+
+
+def store_files(path: str) -> list[str]:
+    """The files that belong to the store at `path`, whether they are there or not."""
+    return [path, *(f"{path}{suffix}" for suffix in BESIDE)]
 
 
 def connect(path: str, *, create: bool, busy_timeout_s: float) -> sqlite3.Connection:

@@ -42,7 +42,7 @@ from kegapps.kegnet.events import DrinkCreatedEvent, Event
 from kegapps.kegnet.flags import core_address, kegnet_token
 from kegapps.tools.admin_edits import EDITS, Edit, since_by_flag
 from kegapps.tools.admin_export import backup, export
-from kegapps.tools.admin_outbox import OUTBOX_EDITS, outbox_rows
+from kegapps.tools.admin_outbox import OUTBOX_EDITS, outbox_export, outbox_rows
 from kegapps.tools.admin_tables import as_json, table
 from kegapps.tools.admin_watch import JsonLines, Lines, LiveLines
 
@@ -72,7 +72,9 @@ LISTS: dict[str, Callable[[Ledger], Sequence[object]]] = {
     "outbox": lambda ledger: outbox_rows(ledger, limit=FLAGS.limit),
 }
 
-TAKING: dict[str, Callable[[Service, Ledger, list[str]], str]] = {"export": export, "backup": backup}
+Taking = Callable[[Service, Ledger, list[str]], str]
+TAKING: dict[str, Taking] = {"export": export, "backup": backup}
+"""What takes something out of the store, into a file."""
 
 
 def serve(service: Service) -> int:
@@ -85,11 +87,14 @@ def serve(service: Service) -> int:
     if noun not in LISTS and noun not in TAKING:
         expected = ", ".join([*LISTS, *TAKING])
         raise UsageError(f"{noun or 'nothing to do'}: expected {expected} or watch")
-    action = _action(noun, words) if noun in LISTS else None
+    taking = TAKING.get(noun)
+    if noun == "outbox" and words[:1] == ["export"]:
+        taking, words = outbox_export, words[1:]
+    action = _action(noun, words) if taking is None else None
     try:
         ledger = Ledger(service.path(FLAGS.store) if FLAGS.store else default_path())
-        if noun in TAKING:
-            _print_done(TAKING[noun](service, ledger, words))
+        if taking is not None:
+            _print_done(taking(service, ledger, words))
         elif action is not None:
             _print_done(action(ledger, words[1:], time.time()))
         else:
@@ -106,7 +111,8 @@ def _action(noun: str, words: list[str]) -> Edit | None:
         return None
     edits = OUTBOX_EDITS if noun == "outbox" else EDITS.get(noun, {})
     if words[0] not in edits:
-        raise UsageError(f"{noun} {words[0]}: expected {', '.join(['list', *edits])}")
+        verbs = ["list", *edits, *(["export"] if noun == "outbox" else [])]
+        raise UsageError(f"{noun} {words[0]}: expected {', '.join(verbs)}")
     wanted, edit = edits[words[0]]
     if len(words) - 1 != len(wanted.split()) and "..." not in wanted:
         raise UsageError(f"{noun} {words[0]}: expected {wanted}")

@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import BinaryIO, Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 from absl import flags
 
+from kegapps.core.database import store_files
 from kegapps.core.ledger import Ledger
 from kegapps.daemon.errors import StartError, UsageError
 from kegapps.daemon.loop import Loop
 from kegapps.daemon.service import Service
 from kegapps.tools.admin_edits import since_by_flag
-from kegapps.tools.admin_tables import parse_since
+from kegapps.tools.admin_tables import counted_noun, parse_since
 from kegapps.tools.export_formats import FORMATS
 from kegapps.tools.new_file import new_file
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("format", "csv", sorted(FORMATS), "export: as CSV, or as JSON Lines.")
 flags.DEFINE_string("until", None, "export: only what was before that time; it is given as with --since.")
-flags.DEFINE_boolean("force", False, "export, backup: replace the file if there is one.")
+flags.DEFINE_boolean("force", False, "export, backup, outbox export: replace the file if there is one.")
 
 NOUNS: Final = ("drinks", "temperatures")
 LOOK_EVERY_ROWS: Final = 500
@@ -56,10 +57,9 @@ def export(service: Service, ledger: Ledger, words: list[str]) -> str:
         progress.end()
         return ""
     path = service.path(target)
-    with new_file(path, force=FLAGS.force) as temporary, open(temporary, "wb") as file:
-        _write(file, lines)
+    write_new(path, ledger, lines)
     progress.end()
-    return f"{progress.done} {noun} written to {path}"
+    return f"{counted_noun(progress.done, noun)} written to {path}"
 
 
 def backup(service: Service, ledger: Ledger, words: list[str]) -> str:
@@ -68,7 +68,7 @@ def backup(service: Service, ledger: Ledger, words: list[str]) -> str:
         raise UsageError("backup: expected a file")
     path = service.path(words[0])
     progress = _Progress(service.loop, to_file=True)
-    with new_file(path, force=FLAGS.force) as temporary:
+    with new_file(path, force=FLAGS.force, spare=store_files(ledger.path)) as temporary:
         ledger.archive.copy_to(
             temporary,
             on_progress=lambda left, pages: progress.show(
@@ -79,9 +79,12 @@ def backup(service: Service, ledger: Ledger, words: list[str]) -> str:
     return f"{ledger.path} is copied to {path}, and the copy checked"
 
 
-def _write(file: BinaryIO, lines: Iterator[str]) -> None:
-    for line in lines:
-        file.write(line.encode())
+def write_new(path: str, ledger: Ledger, lines: Iterable[str]) -> None:
+    """Make a file of `lines`, which come out of `ledger`; with --force also in place of another. Raises StartError."""
+    spare = store_files(ledger.path)
+    with new_file(path, force=FLAGS.force, spare=spare) as temporary, open(temporary, "wb") as file:
+        for line in lines:
+            file.write(line.encode())
 
 
 def _until() -> float | None:

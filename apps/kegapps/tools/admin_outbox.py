@@ -8,17 +8,20 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 from typing import Final
 
 from absl import flags
 
 from kegapps.core.ledger import Ledger
-from kegapps.daemon.errors import StartError, UsageError
+from kegapps.daemon.errors import UsageError
+from kegapps.daemon.service import Service
 from kegapps.kegnet.codec import encode
 from kegapps.kegnet.events import Credentials, Ping
 from kegapps.kegnet.flags import core_address, kegnet_token
 from kegapps.tools.admin_edits import Edit, since_by_flag
-from kegapps.tools.admin_tables import plain
+from kegapps.tools.admin_export import write_new
+from kegapps.tools.admin_tables import counted_noun, plain
 
 FLAGS = flags.FLAGS
 WAKE_TIMEOUT_S: Final = 1.0
@@ -39,7 +42,7 @@ def _retry(ledger: Ledger, words: list[str], _now: float) -> str:
     if bool(words) == FLAGS.all:
         raise UsageError("outbox retry: expected numbers of drinks, or --all")
     count = ledger.outbox.retry(None if FLAGS.all else _numbers(words))
-    return f"{_drinks(count)} to be sent as soon as the server takes them"
+    return f"{counted_noun(count, 'drinks')} to be sent as soon as the server takes {'it' if count == 1 else 'them'}"
 
 
 def _edit(ledger: Ledger, words: list[str], _now: float) -> str:
@@ -61,19 +64,21 @@ def _add(ledger: Ledger, words: list[str], now: float) -> str:
     if not words and since_unix_s is None:
         raise UsageError("outbox add: expected numbers of drinks, or --since")
     count = ledger.outbox.add(_numbers(words), since_unix_s=since_unix_s)
-    return f"{_drinks(count)} put into the outbox"
+    return f"{counted_noun(count, 'drinks')} put into the outbox"
 
 
-def _export(ledger: Ledger, words: list[str], _now: float) -> str:
+def outbox_export(service: Service, ledger: Ledger, words: list[str]) -> str:
+    """`outbox export FILE|-`; returns what was done, for a person; "" if that is on standard output."""
+    if len(words) != 1:
+        raise UsageError("outbox export: expected FILE")
     rows = outbox_rows(ledger, limit=-1)
-    text = "".join(f"{json.dumps(plain(row), ensure_ascii=False)}\n" for row in rows)
-    try:
-        fd = os.open(words[0], os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise StartError(f"{words[0]}: {error.strerror}") from None
-    return f"{_drinks(len(rows))} written to {words[0]}"
+    lines = [f"{json.dumps(plain(row), ensure_ascii=False)}\n" for row in rows]
+    if words == ["-"]:
+        sys.stdout.write("".join(lines))
+        return ""
+    path = service.path(words[0])
+    write_new(path, ledger, lines)
+    return f"{counted_noun(len(rows), 'drinks')} written to {path}"
 
 
 def _numbers(words: list[str]) -> list[int]:
@@ -81,10 +86,6 @@ def _numbers(words: list[str]) -> list[int]:
         if not (word.isascii() and word.isdecimal() and len(word) < 19):
             raise UsageError(f"{word}: expected the number of a drink, as in: outbox")
     return list(dict.fromkeys(map(int, words)))
-
-
-def _drinks(count: int) -> str:
-    return f"{count} drink{'' if count == 1 else 's'}"
 
 
 def _and_wake(edit: Edit) -> Edit:
@@ -110,5 +111,4 @@ OUTBOX_EDITS: Final[dict[str, tuple[str, Edit]]] = {
     "edit": ("DRINK", _and_wake(_edit)),
     "done": ("DRINK", _and_wake(_done)),
     "add": ("DRINK ...", _and_wake(_add)),
-    "export": ("FILE", _export),
 }

@@ -155,6 +155,11 @@ def plain(row: Any) -> dict[str, Any]:
     return fields
 
 
+def counted_noun(count: int, plural: str) -> str:
+    """`count` and its noun, whose plural ends in s."""
+    return f"{count} {plural.removesuffix('s') if count == 1 else plural}"
+
+
 def _safe(text: str) -> str:
     """A cell must neither break its line nor drive the terminal, whatever somebody wrote into the file."""
     return "".join(c if c.isprintable() else "?" for c in text)

@@ -8,22 +8,22 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from kegapps.daemon.errors import StartError
 
 
 @contextlib.contextmanager
-def new_file(path: str, *, force: bool) -> Iterator[str]:
+def new_file(path: str, *, force: bool, spare: Iterable[str] = ()) -> Iterator[str]:
     """The path of an empty file, mode 0600, that becomes `path`, on the disk, when the body is left without an error.
 
     Otherwise nothing is left of it. Raises StartError: if there is a `path` already and not `force`, if it is something
-    else than a file, or if the system refuses.
+    else than a file, if it is one of `spare`, by whatever name, or if the system refuses.
     """
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.{os.getpid()}.new")
     try:
-        _check(path, force=force)
+        _check(path, force=force, spare=spare)
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         try:
             yield temporary
@@ -42,7 +42,10 @@ def new_file(path: str, *, force: bool) -> Iterator[str]:
         raise StartError(f"{path}: {error.strerror or error}") from None
 
 
-def _check(path: str, *, force: bool) -> None:
+def _check(path: str, *, force: bool, spare: Iterable[str]) -> None:
+    for name in spare:
+        if _is_same(path, name):
+            raise StartError(f"{path}: is {name}, which is in use; name another file")
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
@@ -51,6 +54,14 @@ def _check(path: str, *, force: bool) -> None:
         raise StartError(f"{path}: exists and is no file; name another one")
     if not force:
         raise StartError(_exists(path))
+
+
+def _is_same(path: str, name: str) -> bool:
+    """They lead to one file, or would if there were one."""
+    with contextlib.suppress(OSError):
+        if os.path.samefile(path, name):
+            return True
+    return os.path.realpath(path) == os.path.realpath(name)
 
 
 def _exists(path: str) -> str:

@@ -155,6 +155,31 @@ def test_what_is_no_file_is_not_replaced_even_by_force(store: Path, tmp_path: Pa
     assert "exists and is no file" in refused.stderr
 
 
+@pytest.mark.parametrize("verb", ["export drinks", "outbox export", "backup"])
+def test_the_store_itself_is_never_replaced_by_whatever_name(verb: str, store: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder").symlink_to(tmp_path)
+    (tmp_path / "link").symlink_to(store)
+    Path(f"{store}.lock").unlink()
+    before = store.read_bytes()
+    for name in (f"{store}", "folder/kegbot.sqlite", f"{store}-wal", f"{store}-shm", f"{store}.lock", "link"):
+        refused = run(f"--store={store}", *verb.split(), str(tmp_path / name), "--force")
+        assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+        assert f"{store}" in refused.stderr
+        assert "; name another file\n" in refused.stderr
+    assert (store.read_bytes(), Path(f"{store}.lock").exists()) == (before, False)
+
+
+def test_the_outbox_is_exported_as_carefully_as_drinks(store: Path, tmp_path: Path) -> None:
+    target = tmp_path / "outbox.jsonl"
+    assert told(store, "outbox", "export", str(target)) == f"0 drinks written to {target}\n"
+    assert told(store, "outbox", "export", "-") == ""
+    refused = run(f"--store={store}", "outbox", "export", str(target))
+    assert (refused.returncode, "exists already" in refused.stderr) == (1, True)
+    os.mkfifo(tmp_path / "pipe")
+    refused = run(f"--store={store}", "outbox", "export", str(tmp_path / "pipe"), "--force")
+    assert (refused.returncode, "exists and is no file" in refused.stderr) == (1, True)
+
+
 def test_an_export_that_cannot_be_finished_leaves_nothing(store: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
