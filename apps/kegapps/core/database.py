@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sqlite3
 import stat
 import urllib.parse
@@ -128,11 +129,18 @@ def _prepare_file(path: str, *, create: bool) -> None:
         os.makedirs(os.path.dirname(path) or ".", mode=0o755, exist_ok=True)
     elif not os.path.lexists(path):
         raise StoreError(f"no store at {path}: start kegbot_core once, or name another file with --store")
-    if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
-        raise StoreError(f"store {path}: not a file; name a file with --store")
     # By path only: closing a descriptor of the file would drop the locks that SQLite holds on it.
     if os.path.exists(path):
-        if stat.S_IMODE(os.stat(path).st_mode) & 0o077:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise StoreError(f"store {path}: not a file; name a file with --store")
+        if status.st_nlink > 1:
+            # Whoever opens it by the other name has another -wal and another lock: each would overwrite the other's.
+            raise StoreError(
+                f"store {path}: has another name (a hard link), by which a second core could use it and destroy it; "
+                f"find that with: find / -xdev -samefile {shlex.quote(path)}, and remove it, or make it a copy"
+            )
+        if stat.S_IMODE(status.st_mode) & 0o077:
             _make_private(path)
         return
     # Here nobody has it open yet. SQLite itself would create it readable for everybody.

@@ -160,6 +160,33 @@ def test_a_second_core_on_the_same_store_is_told_who_has_it(path: str) -> None:
     Store(path, boot_id="").close()
 
 
+def test_a_link_is_no_way_around_the_lock(path: str, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.symlink_to(Path(path).parent)
+    link = tmp_path / "link.sqlite"
+    link.symlink_to(path)
+    store = Store(str(link), boot_id="")
+    for name in (path, str(folder / Path(path).name), str(link)):
+        with pytest.raises(StoreError, match=rf"store {path}: another kegbot_core"):
+            Store(name, boot_id="")
+    store.close()
+
+
+def test_a_store_with_a_second_name_is_refused(path: str, tmp_path: Path) -> None:
+    Store(path, boot_id="").close()
+    other = str(tmp_path / "other store.sqlite")
+    os.link(path, other)
+    for name in (path, other):
+        with pytest.raises(
+            StoreError, match=rf"has another name.* find / -xdev -samefile '{name}', and remove"
+        ):
+            Store(name, boot_id="")
+        with pytest.raises(StoreError, match="has another name"):
+            Ledger(name)
+    os.unlink(other)
+    Store(path, boot_id="").close()
+
+
 # Files that cannot be used: one line each, and they stay as they are
 
 

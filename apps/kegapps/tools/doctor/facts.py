@@ -141,6 +141,8 @@ class StoreFacts:
     owner: str = ""
     mode: int = 0
     size_bytes: int = 0
+    names: int = 1
+    """Under how many names the file system has it: hard links."""
     user: str = ""
     """Whose rights were looked at."""
     may_read: bool | None = None

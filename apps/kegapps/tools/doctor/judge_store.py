@@ -5,6 +5,7 @@ Knows what the file system and SQLite tell of it, and what the core complains of
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -46,6 +47,14 @@ def _file(store: StoreFacts, told: Mapping[str, Any], *, is_meant: bool) -> list
         return [_missing(store, is_meant=is_meant)]
     if not store.is_file:
         return [trouble(_LINK, f"{store.path} is not a file", "name a file with --store")]
+    if store.names > 1:
+        return [
+            trouble(
+                _LINK,
+                f"{store.path} has another name (a hard link), by which a second core could use it and destroy it",
+                f"find that (find / -xdev -samefile {shlex.quote(store.path)}), and remove it, or make it a copy",
+            )
+        ]
     if damage := _damage(store):
         return [damage]
     troubles = [finding for finding in (_rights(store), _room(store)) if finding is not None]

@@ -22,7 +22,7 @@ import urllib.parse
 from collections.abc import Iterator
 from typing import Any, Final
 
-from kegapps.core.database import explain
+from kegapps.core.database import BESIDE, explain
 from kegapps.core.schema import SCHEMA_VERSION
 from kegapps.tools.doctor import checked, rights
 from kegapps.tools.doctor.facts import StoreFacts
@@ -30,12 +30,12 @@ from kegapps.tools.doctor.look_processes import holder, user_name
 
 CHECK_S: Final = 3.0
 MAX_COPY_BYTES: Final = 64 << 20
-BESIDE: Final = ("-wal", "-shm", ".lock")
 _STEPS: Final = 20_000  # between two looks at the clock
 
 
 def look_at(path: str, user: rights.User) -> StoreFacts:
     """Everything about the store at `path`. In a child only: it may become `user`."""
+    path = os.path.realpath(path)  # beside which SQLite and the core have their files
     folder = os.path.dirname(path) or "."
     try:
         status = os.stat(path)
@@ -46,7 +46,7 @@ def look_at(path: str, user: rights.User) -> StoreFacts:
     facts: dict[str, Any] = {
         "exists": True, "is_file": stat.S_ISREG(status.st_mode), "owner": user_name(status.st_uid),
         "mode": stat.S_IMODE(status.st_mode), "size_bytes": status.st_size + _size(f"{path}-wal"), "user": user.name,
-        "known_schema_version": SCHEMA_VERSION, "holder_pid": _holder(path), **_room(folder),
+        "names": status.st_nlink, "known_schema_version": SCHEMA_VERSION, "holder_pid": _holder(path), **_room(folder),
     }  # fmt: skip
     if facts["is_file"]:
         facts |= _content(path)
