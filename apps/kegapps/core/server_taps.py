@@ -27,10 +27,12 @@ def believed(
     good: dict[str, ServerTap] = {}
     says: list[Say] = []
     for tap in taps:
-        if not tap.has_meter:
+        if not tap.has_meter and not tap.fault:
             continue
         reason = ""
-        if not TAP_NAME.fullmatch(tap.meter_name):
+        if tap.fault:
+            reason = f"{tap.fault}; mend it on the server"
+        elif not TAP_NAME.fullmatch(tap.meter_name):
             reason = "that is no name of a meter"
         elif not usual_ml_per_tick / ABSURD <= tap.ml_per_tick <= usual_ml_per_tick * ABSURD:
             reason = (

@@ -63,19 +63,19 @@ Command = Authorize | Deny | Deauthorize | Unsupported
 
 
 def read_commands(data: Data) -> tuple[Command, ...]:
-    """The commands in an answer, oldest first. Raises AnswerError."""
-    if "commands" not in data:
-        return ()
-    commands = answers.objects_in(data, "commands")
+    """The commands in an answer, oldest first. One without an id cannot be acknowledged, and is none."""
+    commands = answers.if_sane(answers.objects_in, data, "commands") or []
     # What is left out comes again, after the first ones are acknowledged.
-    return tuple(_command(command) for command in commands[:_MAX_COMMANDS])
+    read = [_command(command) for command in commands[:_MAX_COMMANDS]]
+    return tuple(command for command in read if command is not None)
 
 
-def _command(command: Data) -> Command:
-    command_id, kind = answers.id_in(command, "id"), answers.text_in(command, "type")
+def _command(command: Data) -> Command | None:
+    command_id = answers.if_sane(answers.id_in, command, "id")
     if command_id is None:
-        raise AnswerError("a command in the answer has no id")
+        return None
     try:
+        kind = answers.text_in(command, "type")
         data = answers.object_in(command, "data")
         match kind:
             case "authorize":
@@ -85,7 +85,7 @@ def _command(command: Data) -> Command:
                     id=command_id,
                     auth_device=answers.text_in(data, "auth_device"),
                     token=answers.text_in(data, "token"),
-                    reason=answers.text_in(data, "reason"),
+                    reason=answers.label_in(data, "reason"),
                 )
             case "deauthorize":
                 grants = data.get("grant_ids")

@@ -230,7 +230,8 @@ def _milliseconds(seconds: float) -> int:
 
 
 def _paired(pairing: Data) -> Reception:
-    state, token = answers.text_in(pairing, "state"), answers.text_in(pairing, "token")
+    state = answers.text_in(pairing, "state")
+    token = answers.if_sane(answers.text_in, pairing, "token") or ""
     if state == "allowed" and token.isascii() and token and " " not in token:
         reason = "the server gave this device its token"
         return Reception(

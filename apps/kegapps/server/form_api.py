@@ -1,7 +1,8 @@
 """The form API: 2012, 0.9.18 to 1.3, and today's /api/v1/. Builds its calls and reads its answers.
 
 Knows the endpoints, parameters and shapes of section 3. Must not know sockets, clocks, or what is to be done
-about a failure (`verdicts`). What a server says is checked; what it says beyond what is needed here is ignored.
+about a failure (`verdicts`). What a server says is checked field by field, and one that makes no sense is as if it were
+not there; what it says beyond what is needed here is ignored.
 Source: shared/kegbot-server-api.md, sections 1 to 3.
 """
 
@@ -18,6 +19,7 @@ from kegapps.server.answers import AnswerError, Data
 from kegapps.server.calls import Call, Pour
 
 GUEST: Final = "guest"  # today's username of nobody in particular
+UNBOUND: Final = "unknown."  # and the tap's id: in place of a meter's name, if none is bound to it
 LAST_EVENTS, LAST_DRINKS = 10, 100  # how much of each list the server gives, newest id first
 
 
@@ -26,8 +28,9 @@ class ServerTap:
     """A tap as the server has it."""
 
     id: str
+    """Empty where the server did not say."""
     name: str
-    """What people call it."""
+    """What people call it; fit to show."""
     meter_name: str
     """`kegboard.flow0`; `unknown.<id>` if no meter is bound to it."""
     ml_per_tick: float
@@ -36,11 +39,13 @@ class ServerTap:
     """`<board>.<relay>`, or empty."""
     keg_id: str | None
     """None: no keg is on."""
+    fault: str = ""
+    """Why it is not to be used, for people: what the server says of its meter or relay makes no sense."""
 
     @property
     def has_meter(self) -> bool:
         """A meter is bound to it."""
-        return self.ml_per_tick > 0 and not self.meter_name.startswith("unknown.")
+        return not self.fault and self.ml_per_tick > 0 and not self.meter_name.startswith(UNBOUND)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,17 +67,16 @@ class ServerToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerDrink:
-    """A drink as the server has it."""
+    """A drink as the server has it; None, and no id, where it did not say."""
 
     id: str
     ticks: int | None
-    """None where the server did not say."""
     volume_ml: float | None
     time_unix_s: float | None
     """End of the pour, by the server's clock."""
     keg_id: str | None
     username: str | None
-    """None: a guest."""
+    """None: a guest, or the server did not say."""
 
 
 def get_taps() -> Call:
@@ -168,8 +172,11 @@ def read_token(body: bytes) -> ServerToken:
 
 
 def read_drink(body: bytes) -> ServerDrink:
-    """The drink in an answer to `post_drink`. Raises AnswerError."""
-    return _drink(answers.object_in(answers.parse(body), "object"))
+    """The drink in an answer to `post_drink`. That it has an id is all there is to be sure of. Raises AnswerError."""
+    drink = _drink(answers.object_in(answers.parse(body), "object"))
+    if not drink.id:
+        raise AnswerError("the drink in the answer has no id")
+    return drink
 
 
 def read_drinks(body: bytes) -> tuple[tuple[ServerDrink, ...], bool]:
@@ -190,13 +197,16 @@ def read_drinks(body: bytes) -> tuple[tuple[ServerDrink, ...], bool]:
 
 
 def read_status_drinks(body: bytes) -> tuple[ServerDrink, ...]:
-    """Five drinks in an answer to `get_status`: those poured last, whenever they were recorded. Raises AnswerError."""
-    return tuple(_drink(entry) for entry in _in_status(answers.parse(body), "drinks"))
+    """Five drinks in an answer to `get_status`: those poured last, whenever they were recorded; none if it has none."""
+    try:
+        return tuple(_drink(entry) for entry in _in_status(answers.parse(body), "drinks"))
+    except AnswerError:
+        return ()
 
 
 def newest_id(drinks: Iterable[ServerDrink]) -> str | None:
     """The id that was given last: the highest if they are numbers, else the first; None if there are no drinks."""
-    ids = [drink.id for drink in drinks]
+    ids = [drink.id for drink in drinks if drink.id]
     numbers = [int(one) for one in ids if one.isascii() and one.isdecimal()]
     return str(max(numbers)) if numbers else ids[0] if ids else None
 
@@ -204,11 +214,7 @@ def newest_id(drinks: Iterable[ServerDrink]) -> str | None:
 def read_version(body: bytes) -> str:
     """The server's version in an answer to `get_status`; empty if it does not say. Raises AnswerError."""
     status = answers.object_in(answers.parse(body), "object")
-    return (
-        answers.text_in(answers.object_in(status, "site_info"), "server_version")
-        if "site_info" in status
-        else ""
-    )
+    return answers.label_in(answers.nested_in(status, "site_info"), "server_version")
 
 
 def _in_status(data: Data, field: str) -> list[Data]:
@@ -216,45 +222,48 @@ def _in_status(data: Data, field: str) -> list[Data]:
 
 
 def _tap(tap: Data) -> ServerTap:
-    tap_id = _required_id(tap, "tap")
-    ml_per_tick = answers.number_in(tap, "ml_per_tick") or 0.0
+    tap_id = answers.if_sane(answers.id_in, tap, "id") or ""
+    meter_name, ml_per_tick, relay_name, fault = "", 0.0, "", "" if tap else "it is no object"
+    keg_id = answers.if_sane(answers.id_in, tap, "current_keg_id")
+    try:
+        meter_name = answers.text_in(tap, "meter_name")
+        if meter_name and not meter_name.startswith(UNBOUND):
+            ml_per_tick = answers.number_in(tap, "ml_per_tick") or 0.0
+            relay_name = answers.text_in(tap, "relay_name")
+    except AnswerError as error:
+        fault = str(error)
     return ServerTap(
         id=tap_id,
-        name=answers.text_in(tap, "name"),
-        meter_name=answers.text_in(tap, "meter_name") or f"unknown.{tap_id}",
+        name=answers.label_in(tap, "name"),
+        meter_name=meter_name or f"{UNBOUND}{tap_id}",
         ml_per_tick=max(0.0, ml_per_tick),
-        relay_name=answers.text_in(tap, "relay_name"),
-        keg_id=answers.id_in(tap, "current_keg_id"),
+        relay_name=relay_name,
+        keg_id=None if fault and not meter_name else keg_id,  # whose keg it is, is not known
+        fault=fault,
     )
 
 
 def _drink(drink: Data) -> ServerDrink:
-    username = answers.text_in(drink, "user_id")
+    username = answers.if_sane(answers.text_in, drink, "user_id")
     return ServerDrink(
-        id=_required_id(drink, "drink"),
-        ticks=answers.whole_in(drink, "ticks"),
-        volume_ml=answers.number_in(drink, "volume_ml"),
+        id=answers.if_sane(answers.id_in, drink, "id") or "",
+        ticks=answers.if_sane(answers.whole_in, drink, "ticks"),
+        volume_ml=answers.if_sane(answers.number_in, drink, "volume_ml"),
         # `pour_time` in the oldest answers.
-        time_unix_s=answers.time_in(drink, "time" if "time" in drink else "pour_time"),
-        keg_id=answers.id_in(drink, "keg_id"),
+        time_unix_s=answers.if_sane(answers.time_in, drink, "time" if "time" in drink else "pour_time"),
+        keg_id=answers.if_sane(answers.id_in, drink, "keg_id"),
         username=None if username in ("", GUEST) else username,
     )
 
 
 def _drink_of_today(drink: Data) -> ServerDrink:
-    nested = {name: answers.object_in(drink, name) for name in ("user", "keg") if drink.get(name) is not None}
-    return _drink(
-        drink | {"user_id": nested.get("user", {}).get("username"), "keg_id": nested.get("keg", {}).get("id")}
-    )
+    user, keg = answers.nested_in(drink, "user"), answers.nested_in(drink, "keg")
+    return _drink(drink | {"user_id": user.get("username"), "keg_id": keg.get("id")})
 
 
 def _poured(event: Data) -> Data | None:
-    # Every event of a session names a drink; only those of this kind tell of a new one.
-    return answers.object_in(event, "drink") if answers.text_in(event, "kind") == "drink_poured" else None
-
-
-def _required_id(data: Data, what: str) -> str:
-    found = answers.id_in(data, "id")
-    if found is None:
-        raise AnswerError(f"a {what} in the answer has no id")
-    return found
+    # Every event of a session names a drink; only those of this kind tell of a new one. In doubt it may be one.
+    if answers.if_sane(answers.text_in, event, "kind") not in ("drink_poured", "", None):
+        return None
+    drink = event.get("drink")
+    return drink if type(drink) is dict else {"id": event.get("drink_id")}

@@ -6,6 +6,7 @@ Source: shared/kegbot-server-api.md, sections 3 and 7 (the form API takes the sa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -52,6 +53,8 @@ class Look:
     """The server's id of the drink, if FOUND."""
     newest_drink_id: str | None = None
     """The newest drink the server told of, whosever it is: `after_drink_id` of the next attempt."""
+    numbering_fell_back: bool = False
+    """That is older than `after_drink_id`: a backup was restored, or the newest drinks were cancelled."""
     reason: str = ""
     """Why UNKNOWN, for people, one line."""
 
@@ -85,17 +88,43 @@ def find_drink(
         drinks, cut = form_api.read_drinks(answer.body)
     except AnswerError as error:
         return Look(found=Found.UNKNOWN, reason=str(error))
-    newer = list(_newer(drinks, attempt.after_drink_id))
     newest = form_api.newest_id(drinks)
+    fell_back = _is_older(newest or "", attempt.after_drink_id)
+    # Numbers that are given anew say neither what is newer nor whose a drink is.
+    after_id = None if fell_back else attempt.after_drink_id
+    newer = list(_newer(drinks, after_id))
     skew_s = None if answer.date_unix_s is None else answer.date_unix_s - now_unix_s
+    in_doubt = False
     # The oldest of those that fit: what was posted later by others stays theirs.
     for drink in reversed(newer):
-        if drink.id not in taken and _fits(drink, attempt, now_unix_s, skew_s, taps):
-            return Look(found=Found.FOUND, drink_id=drink.id, newest_drink_id=newest)
-    if cut and len(newer) == len(drinks):
+        if drink.id and drink.id in taken and not fell_back:
+            continue
+        match _compare(drink, attempt, now_unix_s, skew_s, taps, is_newer=after_id is not None):
+            case Found.FOUND:
+                return Look(
+                    found=Found.FOUND,
+                    drink_id=drink.id,
+                    newest_drink_id=newest,
+                    numbering_fell_back=fell_back,
+                )
+            case Found.UNKNOWN:
+                in_doubt = True
+    reason = ""
+    if in_doubt:
+        reason = "the server has a drink that may be this one, but does not say enough of it"
+    elif cut and fell_back:
+        reason = (
+            f"the server's newest drink is {newest}, older than {attempt.after_drink_id}, which was known: "
+            "was a backup restored?"
+        )
+    elif cut and len(newer) == len(drinks):
         reason = "the server tells only of its latest drinks, all of them newer than the attempt"
-        return Look(found=Found.UNKNOWN, newest_drink_id=newest, reason=reason)
-    return Look(found=Found.ABSENT, newest_drink_id=newest)
+    return Look(
+        found=Found.UNKNOWN if reason else Found.ABSENT,
+        newest_drink_id=newest,
+        numbering_fell_back=fell_back,
+        reason=reason,
+    )
 
 
 def _newer(drinks: Iterable[ServerDrink], after_id: str | None) -> Iterable[ServerDrink]:
@@ -104,31 +133,60 @@ def _newer(drinks: Iterable[ServerDrink], after_id: str | None) -> Iterable[Serv
         if after_id is not None:
             if drink.id == after_id:
                 return
-            if drink.id.isdecimal() and after_id.isdecimal() and int(drink.id) < int(after_id):
+            if _is_older(drink.id, after_id):
                 continue
         yield drink
 
 
-def _fits(
-    drink: ServerDrink, attempt: Attempt, now_unix_s: float, skew_s: float | None, taps: Sequence[ServerTap]
-) -> bool:
+def _is_older(drink_id: str, than_id: str | None) -> bool:
+    return (
+        than_id is not None and drink_id.isdecimal() and than_id.isdecimal() and int(drink_id) < int(than_id)
+    )
+
+
+def _compare(
+    drink: ServerDrink,
+    attempt: Attempt,
+    now_unix_s: float,
+    skew_s: float | None,
+    taps: Sequence[ServerTap],
+    *,
+    is_newer: bool,
+) -> Found:
+    """Whether `drink` is the one attempted; UNKNOWN: nothing that is told of it says that it is not.
+
+    `is_newer`: by its number it was recorded since.
+    """
     pour = attempt.pour
-    if drink.ticks != pour.ticks:
-        return False
+    is_sure = bool(drink.id)
+    if drink.ticks is not None:
+        if drink.ticks != pour.ticks:
+            return Found.ABSENT
+    elif drink.volume_ml is not None:
+        rates = [pour.volume_ml / pour.ticks] if pour.ticks else [0.0]
+        rates += [tap.ml_per_tick for tap in taps if tap.meter_name == pour.meter_name]
+        if not any(
+            math.isclose(drink.volume_ml, pour.ticks * rate, rel_tol=1e-4, abs_tol=0.1) for rate in rates
+        ):
+            return Found.ABSENT
+    else:
+        is_sure = False
     # A user the server does not know is a guest to that of 2012; so is one left out after repeated refusals.
     if drink.username is not None and drink.username.casefold() != (pour.username or "").casefold():
-        return False
+        return Found.ABSENT
     kegs_of_others = {tap.keg_id for tap in taps if tap.meter_name != pour.meter_name}
     kegs_of_ours = {tap.keg_id for tap in taps if tap.meter_name == pour.meter_name}
     if drink.keg_id is not None and drink.keg_id in kegs_of_others - kegs_of_ours:
-        return False
+        return Found.ABSENT
     if drink.time_unix_s is None or now_unix_s < attempt.sent_unix_s - _ROUNDING_S:
         # No time to compare with, or our clock was set back since: then that it is newer has to do.
-        return attempt.after_drink_id is not None
+        return Found.FOUND if is_sure and is_newer else Found.UNKNOWN
     # The server dates a drink from the moment it handles the call, which it may have done any time until now.
     clock_s = _CLOCK_S if skew_s is None else _ROUNDING_S
     late_s = drink.time_unix_s - (_dated_unix_s(attempt) + (skew_s or 0.0))
-    return -clock_s <= late_s <= now_unix_s - attempt.sent_unix_s + clock_s
+    if not -clock_s <= late_s <= now_unix_s - attempt.sent_unix_s + clock_s:
+        return Found.ABSENT
+    return Found.FOUND if is_sure else Found.UNKNOWN
 
 
 def _dated_unix_s(attempt: Attempt) -> float:

@@ -160,7 +160,7 @@ def test_a_lost_answer_is_simply_repeated(fault: Fault) -> None:
     [
         (Answer(status=200, body=b'{"commands": []}', sent=True), Kind.DONE),
         (Answer(status=200, body=b"{}", sent=True), Kind.DONE),
-        (Answer(status=200, body=b'{"commands": 5}', sent=True), Kind.RETRY),
+        (Answer(status=200, body=b'{"commands": 5}', sent=True), Kind.DONE),
         (Answer(status=200, body=b'{"commands": []}', error="cut off", sent=True), Kind.RETRY),
         (Answer(status=400, body=b'{"error": "invalid", "detail": {"v": ["x"]}}', sent=True), Kind.DEAD),
         (Answer(status=400, body=b'{"error": "unsupported_version"}', sent=True), Kind.DEAD),
@@ -291,7 +291,16 @@ def test_other_and_broken_commands_are_answered_rather_than_obeyed() -> None:
     assert commands_in({"id": "d", "type": "deauthorize", "data": {"grant_ids": ["a", "b"]}}).commands == (
         Deauthorize(id="d", grant_ids=("a", "b")),
     )
-    assert commands_in({"type": "deny"}).verdict.kind is Kind.RETRY  # without an id it cannot be acknowledged
+    for useless in (
+        {"type": "deny"},
+        {"id": [], "type": "deny"},
+        5,
+    ):  # without an id none can be acknowledged
+        reception = commands_in(useless, DENY)
+        assert reception.verdict.kind is Kind.DONE
+        assert [command.id for command in reception.commands] == ["cmd_2"]
+    (odd,) = commands_in({"id": "c", "type": 5}).commands
+    assert isinstance(odd, Unsupported)
 
 
 def test_a_batch_holds_what_fits_and_the_server_takes_all_of_it() -> None:

@@ -63,18 +63,18 @@ def test_the_drink_itself_is_found() -> None:
         drink(7),
         drink(ticks=999),
         drink(ticks=1001),
-        drink(ticks=None),
+        drink(ticks=None, volume_ml=400.0),
         drink(user_id="bob"),
         drink(keg_id=2),  # the keg of the other tap
         drink(at_unix_s=SENT - 60.0 - 6.0),
         drink(at_unix_s=NOW - 60.0 + 6.0),
         drink(at_unix_s=NOW),
     ],
-    ids=["the one before", "an old one", "fewer ticks", "more ticks", "no ticks", "another user", "another tap's keg",
+    ids=["the one before", "an old one", "fewer ticks", "more ticks", "no ticks, less volume", "another user", "another tap's keg",
          "poured before", "poured after", "poured just now"],
 )  # fmt: skip
 def test_a_drink_that_is_nearly_the_same_is_another(other: Entry) -> None:
-    assert look(events(other)).found is Found.ABSENT
+    assert look(events(drink(60, ticks=5), other)).found is Found.ABSENT
 
 
 @pytest.mark.parametrize(
@@ -89,6 +89,14 @@ def test_a_drink_that_is_nearly_the_same_is_another(other: Entry) -> None:
         drink(at_unix_s=SENT - 60.0 - 2.0),
         drink(time="2026-11-20T23:26:38"),  # of some time zone: the id is newer
         drink(time=None),
+        drink(time="garbage"),
+        drink(ticks=None),
+        drink(ticks=1000.0),
+        drink(ticks="1000", volume_ml={}),
+        drink(ticks=[], volume_ml="454.5"),
+        drink(user_id=5),
+        drink(user_id="al\aice"),
+        drink(keg_id={}),
         drink("2fab", id="2fab"),  # type: ignore[arg-type]
     ],
     ids=[
@@ -101,6 +109,14 @@ def test_a_drink_that_is_nearly_the_same_is_another(other: Entry) -> None:
         "rounded",
         "no zone",
         "no time",
+        "a time that is none",
+        "no ticks",
+        "ticks as a fraction",
+        "ticks as text",
+        "volume as text",
+        "a user that is none",
+        "a user nobody can write",
+        "a keg that is none",
         "text id",
     ],
 )
@@ -163,6 +179,53 @@ def test_without_a_known_drink_before_it_only_a_whole_list_proves_absence() -> N
     assert look(events(), blank).found is Found.ABSENT
     assert look(events(*[drink(9 - n, ticks=5) for n in range(9)]), blank).found is Found.ABSENT
     assert look(events(*[drink(10 - n, ticks=5) for n in range(10)]), blank).found is Found.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("odd", "found"),
+    [
+        ({"id": {}}, Found.UNKNOWN),
+        ({"ticks": {}, "volume_ml": {}}, Found.UNKNOWN),
+        ({"id": {}, "ticks": 5}, Found.ABSENT),
+        ({"ticks": -5, "volume_ml": 7.0}, Found.ABSENT),
+        ({"ticks": {}, "volume_ml": {}, "user_id": "bob"}, Found.ABSENT),
+        ({"ticks": {}, "volume_ml": {}, "time": moment("today", SENT - 6000.0)}, Found.ABSENT),
+    ],
+)
+def test_an_odd_drink_is_ours_only_as_long_as_nothing_that_is_told_of_it_says_otherwise(
+    odd: Entry, found: Found
+) -> None:
+    assert look(events(drink(**odd), drink(41))).found is found  # type: ignore[arg-type]
+    assert look(events(drink(43), drink(**odd), drink(41))).drink_id == "43"  # type: ignore[arg-type]
+
+
+def test_an_event_that_says_nothing_of_its_drink_leaves_it_open_unless_that_is_an_old_one() -> None:
+    def told(**event: object) -> Found:
+        entries = [{"id": 9, "kind": "drink_poured"} | event, {"kind": "drink_poured", "drink": drink(41)}]
+        return look(
+            Answer(status=200, body=reply({"objects": entries}).body, sent=True, date_unix_s=NOW)
+        ).found
+
+    assert told(drink=5) is Found.UNKNOWN
+    assert told(drink=5, drink_id=40) is Found.ABSENT
+    assert told(drink=5, kind="keg_ended") is Found.ABSENT
+    assert told(drink=drink(), kind=5) is Found.FOUND
+
+
+def test_a_server_whose_numbers_fell_back_is_compared_by_all_but_them_and_says_so() -> None:
+    # A backup of drink 31 was restored; 41 was known, and ours got the number of one we had delivered before.
+    restored = [drink(n, ticks=5) for n in range(31, 22, -1)]
+    found = look(events(drink(32), *restored), taken={"32"})
+    assert (found.found, found.drink_id, found.numbering_fell_back) == (Found.FOUND, "32", True)
+    missing = look(events(*restored[:8]))
+    assert (missing.found, missing.newest_drink_id, missing.numbering_fell_back) == (Found.ABSENT, "31", True)
+    cut = look(events(drink(33, ticks=5), drink(32, ticks=5), *restored))
+    assert (cut.found, cut.numbering_fell_back) == (Found.UNKNOWN, True)
+    assert cut.reason == (
+        "the server's newest drink is 33, older than 41, which was known: was a backup restored?"
+    )
+    assert look(events(drink(32, time=None), *restored)).found is Found.UNKNOWN
+    assert not look(events(drink(42))).numbering_fell_back
 
 
 @pytest.mark.parametrize(
