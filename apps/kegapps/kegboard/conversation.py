@@ -66,6 +66,7 @@ class Conversation:
         self._required_firmware = required_firmware
         self._opened_s = 0.0
         self._heard_s = 0.0
+        self._listening_since_s = 0.0
         self._absent_since_s = 0.0
         self._pings = 0
         self._uptime_s: float | None = None
@@ -89,7 +90,7 @@ class Conversation:
             self._first_opened_s = now_s
         elif self._blind_since_s is None:
             self._blind_since_s = self._heard_s
-        self._opened_s = self._heard_s = now_s
+        self._opened_s = self._heard_s = self._listening_since_s = now_s
         self._pings = 0
         self.hello = None
         self._celsius.clear()  # a thermometer that was without power shows 85.0, however warm it was before
@@ -162,7 +163,11 @@ class Conversation:
         """When the line is to be given up unless something is heard; None for firmware that may keep silent."""
         if self.hello is not None and self.hello.firmware_version < HEARTBEAT_FIRMWARE:
             return None
-        return self._heard_s + SILENCE_S
+        return max(self._heard_s, self._listening_since_s) + SILENCE_S
+
+    def listen_anew(self, now_s: float) -> None:
+        """Nobody listened until now: it cannot be said that the board was silent."""
+        self._listening_since_s = now_s
 
     def output(self, event: SetRelayOutputEvent) -> tuple[int, bool] | None:
         """(output 0..5, on or off) if the event is for this board; None if it is not.

@@ -10,49 +10,29 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 from kegapps.daemon.loop import Loop, Timer
 from kegapps.kbsp.codec import Decoder
 from kegapps.kbsp.messages import Hello, Message, OutputStatus
 from kegapps.kegboard.conversation import Conversation, Remark
+from kegapps.kegboard.crew import Crew
 from kegapps.kegboard.pacing import Pacer
 from kegapps.kegboard.port import Port, PortError
 from kegapps.kegboard.roster import Board, Refusal
 from kegapps.kegboard.wording import introduce
-from kegapps.kegnet.events import AppEvent, BoardState
+from kegapps.kegnet.events import BoardState
 
 RETRY_S: Final = 0.5
 LONGEST_RETRY_S: Final = 5.0  # for a device that is there and cannot be opened: nobody tells when it can be
 RETRY_OLD_FIRMWARE_S: Final = 5.0
 RETRY_STRANGER_S: Final = 600.0
 SETTLE_S: Final = 0.2  # a frame takes 11 ms on the wire; one that is unfinished after this was cut short
+LATE_S: Final = 3.0  # a loop that comes so late to an appointment was stopped, and the board with it perhaps
 MAX_UNCLAIMED: Final = 256  # messages of a board that has not said yet which it is: some seconds of them
 NO_DEVICE: Final = "no such device"
 
 log = logging.getLogger("kegboard")
-
-
-class Crew(Protocol):
-    """What a line belongs to."""
-
-    def claim(self, line: Line, hello: Hello) -> Board | Refusal:
-        """Whose line it is from now on."""
-
-    def released(self, line: Line) -> None:
-        """The board of the line is on none now."""
-
-    def vanished(self, line: Line) -> None:
-        """There is nothing to open at the path of the line."""
-
-    def tell(self, event: AppEvent) -> None:
-        """Something for the core."""
-
-    def complain(self, text: str) -> None:
-        """Something for the log, not too often."""
-
-    def changed(self, line: Line) -> None:
-        """`state` or `text` of the line is another one."""
 
 
 class Line:
@@ -101,6 +81,7 @@ class Line:
         self._unplugged = False
         # It is tried again and again, and the status goes on to say why until there is something better.
         self._hopeless = False
+        self._was_silent = False
 
     @property
     def is_open(self) -> bool:
@@ -176,7 +157,7 @@ class Line:
 
     def _lost(self, reason: str) -> None:
         self._port = None
-        self._hopeless = False
+        self._hopeless = self._was_silent = False
         self._unplugged = True
         self._set("absent", f"{reason}, waiting for {self.path}", reason)
         self._forget_board()
@@ -220,11 +201,14 @@ class Line:
     # -- listening -----------------------------------------------------------------------------------------
 
     def _read(self, data: bytes) -> None:
+        self._feed(data)
+        self._tend()
+
+    def _feed(self, data: bytes) -> None:
         self._take_in(self._decoder.feed(data))
         now_s = self._loop.now_s()
         self._settle_s = now_s + SETTLE_S if self._decoder.pending_bytes else None
         self._report_damage()
-        self._tend()
 
     def _take_in(self, messages: Iterable[Message]) -> None:
         now_s = self._loop.now_s()
@@ -282,7 +266,7 @@ class Line:
         if self._talk.too_old:
             self._too_old(hello)
             return
-        self._hopeless = False
+        self._hopeless = self._was_silent = False
         detail = introduce(hello, now=datetime.now(), before=self.detail)
         for output in sorted(board.to_switch_off):
             self._pacer.set_output(output, enabled=False)
@@ -305,8 +289,7 @@ class Line:
         if self._settle_s is not None and self._settle_s <= now_s:
             self._settle_s = None
             self._take_in(self._decoder.settle())
-        silent_s = self._talk.silent_s
-        if self._port is not None and silent_s is not None and silent_s <= now_s:
+        if self._port is not None and self._is_silent(self._port, now_s):
             self._fell_silent()
         if self._port is None:
             return
@@ -315,6 +298,19 @@ class Line:
         self._port.write(self._pacer.take(now_s))
         due_s = [self._settle_s, self._talk.silent_s, self._talk.next_ping_s, self._pacer.next_s]
         self._come_back(min((due for due in due_s if due is not None), default=None))
+
+    def _is_silent(self, port: Port, now_s: float) -> bool:
+        """True if the board should have said something, and it was not we who did not listen."""
+        silent_s = self._talk.silent_s
+        if silent_s is None or now_s < silent_s:
+            return False
+        # A process that goes on after it was stopped gets its timers first and what was said meanwhile later.
+        if data := port.waiting():
+            self._feed(data)
+        if now_s - silent_s > LATE_S:
+            self._talk.listen_anew(now_s)
+        silent_s = self._talk.silent_s
+        return self._port is not None and silent_s is not None and silent_s <= now_s
 
     def _fell_silent(self) -> None:
         known = self._talk.hello is not None
@@ -325,8 +321,9 @@ class Line:
             self._give_up("silent", text, "it never said hello", retry_s=RETRY_STRANGER_S, reboot=True)
             return
         text = f"{self._who()}: no word from it on {self.path}" + ("" if known else "; is it a Kegboard?")
-        # Opening it again does what can be done for a board that hangs: it reboots.
-        self._give_up("silent", text, "no word from it; opened again", retry_s=0.0, reboot=True)
+        # At first it is only asked again: it may count all the same. If that is in vain it hangs, and it reboots.
+        reboot, self._was_silent = self._was_silent, True
+        self._give_up("silent", text, "no word from it; opened again", retry_s=0.0, reboot=reboot)
 
     def _come_back(self, due_s: float | None) -> None:
         if due_s is None:

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import re
+import select
 import termios
 from collections.abc import Callable
 from typing import Final
@@ -76,6 +77,15 @@ class Port:
         if self.is_open and data:
             self._unsent += data
             self._flush()
+
+    def waiting(self) -> bytes:
+        """What has come and the loop has not come round to yet; it is taken by this. Of a lost device nothing."""
+        if self.is_open:
+            poll = select.poll()
+            poll.register(self._fd, select.POLLIN)
+            with contextlib.suppress(OSError):  # the loop finds out, too, and says so
+                return os.read(self._fd, READ_BYTES) if poll.poll(0) else b""
+        return b""
 
     def close(self, *, reboot: bool = False) -> None:
         """Close the port; harmless if it is closed. With `reboot` whoever opens it next reboots the board."""

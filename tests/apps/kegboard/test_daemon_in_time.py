@@ -17,6 +17,7 @@ from kegapps.kbsp.codec import encode
 from kegapps.kbsp.messages import Hello, MeterStatus, Ping, SetOutput
 from kegapps.kegboard.bridge import Bridge
 from kegapps.kegboard.devices import Wanted
+from kegapps.kegboard.port import Port
 from kegapps.kegboard.roster import Naming
 from kegapps.kegnet.events import BoardStatus, Event, MeterUpdate, SetRelayOutputEvent
 from kegapps.kegnet.hub import Hub
@@ -136,6 +137,55 @@ def test_a_board_with_a_heartbeat_that_falls_silent_is_opened_again(stage: Stage
     assert stage.heard() == PING
     stage.say(HELLO)
     stage.until_now("firmware 18")
+
+
+def test_a_board_is_rebooted_only_if_it_keeps_silent_when_it_is_asked_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[bool] = []
+    close = Port.close
+
+    def close_and_tell(port: Port, *, reboot: bool = False) -> None:
+        closed.append(reboot)
+        close(port, reboot=reboot)
+
+    monkeypatch.setattr(Port, "close", close_and_tell)
+    for then in ([False], [False, True], [False, True, True]):
+        stage.ahead_s += 26
+        while closed != then:
+            stage.loop.run_once(0.02)
+        stage.serve()
+    stage.say(HELLO)
+    stage.until_now("firmware 18")
+    stage.ahead_s += 26
+    stage.until_now("no word from it")
+    assert closed[-1] is False
+
+
+def test_what_came_while_the_daemon_was_stopped_is_read_before_the_board_is_taken_for_silent(
+    stage: Stage,
+) -> None:
+    stage.say(HELLO)
+    stage.until("firmware 18")
+    stage.say(MeterStatus(meter_name="flow0", reading_ticks=7))
+    line = stage.daemon._lines[stage.path]
+    stage.ahead_s += 26
+    line._tend()  # the loop gives a program that goes on its timers first
+    stage.serve()
+    assert stage.readings() == [7]
+    assert not any("no word" in state for state in stage.states)
+
+
+def test_a_daemon_that_was_stopped_gives_the_board_a_full_new_period(stage: Stage) -> None:
+    stage.say(HELLO)
+    stage.until("firmware 18")
+    stage.ahead_s += 45
+    stage.serve()
+    stage.ahead_s += 24
+    stage.serve()
+    assert not any("no word" in state for state in stage.states)
+    stage.ahead_s += 2
+    stage.until("no word from it")
 
 
 def test_a_board_without_a_heartbeat_may_be_silent(stage: Stage) -> None:
