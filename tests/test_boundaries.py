@@ -86,6 +86,7 @@ DECIDING = {
         "tools/doctor/judge_master",
         "tools/doctor/judge_server",
         "tools/doctor/judge_store",
+        "tools/doctor/kegerators",
         "tools/doctor/settings",
         "tools/doctor/show",
         "tools/doctor/wording",

@@ -117,7 +117,8 @@ class CoreFacts:
     """What answered at the core's address.
 
     answer   "report": a core that tells how it is; "refused": nobody listens; "unreachable": no connection for
-             another reason; "silent": takes the question and says nothing; "closed": hangs up; "turned_away": a core
+             another reason; "silent": takes the question and says nothing; "closed": hangs up; "foreign":
+             the core of another kegerator, `listener`; "turned_away": a core
              that does not serve us, `said` is why; "strange": says what is no kegnet, `said` is how it begins
     """
 

@@ -16,9 +16,19 @@ from kegapps.core.database import StoreError, default_path
 from kegapps.daemon.loop import Loop
 from kegapps.tools.doctor import look_core, look_device, look_master, look_store, rights
 from kegapps.tools.doctor.errands import Errands
-from kegapps.tools.doctor.facts import DeviceFacts, Facts, MasterFacts, ProbeFacts, Process, ServerFacts
+from kegapps.tools.doctor.facts import (
+    CoreFacts,
+    DeviceFacts,
+    Facts,
+    Holder,
+    MasterFacts,
+    ProbeFacts,
+    Process,
+    ServerFacts,
+)
+from kegapps.tools.doctor.kegerators import configuration_of, masters, meant_master, own_processes
 from kegapps.tools.doctor.look_processes import flagfile, processes
-from kegapps.tools.doctor.settings import App, Settings, choose
+from kegapps.tools.doctor.settings import CORE, App, Settings, choose
 
 PROCESSES_S: Final = 2.5
 MASTER_S: Final = look_master.PATIENCE_S + 1.0
@@ -72,6 +82,14 @@ def _probe(path: str) -> ProbeFacts:
     from kegapps.tools.doctor import look_board
 
     return look_board.probe(path)
+
+
+def of_another(core: CoreFacts, settings: Settings) -> CoreFacts:
+    """What answered, without its report if it is the core of another kegerator."""
+    pid = core.report["pid"] if core.report else 0
+    if not any(pid == other.process.pid and other.is_at(core.address) for other in settings.other_cores):
+        return core
+    return replace(core, answer="foreign", report=None, listener=Holder(pid=pid, name=CORE))
 
 
 class Gathering:
@@ -145,6 +163,7 @@ class Gathering:
             )
 
     def _after_core(self, core: Any) -> None:
+        core = of_another(core, self._settings) if core else None
         self._facts = replace(self._facts, core=core)
         told = core.report.get("store", {}).get("path") if core and core.report else None
         path = told if isinstance(told, str) and told else self._store_path()
@@ -207,20 +226,52 @@ class Gathering:
     def _look_at_master(self) -> MasterFacts:
         if not self._wish.master:
             return MasterFacts()
-        flags = list(self._wish.master_flags)
-        if not flags:
-            first = self._choose(self._facts.processes, MasterFacts(), flagfile)
+        flags, found = list(self._wish.master_flags), self._facts.processes
+        if not flags and self._is_named:
+            first = self._choose(found, MasterFacts(), flagfile)
             stack = [first.core_process, *(board.process for board in first.boards)]
-            flags = look_master.flags_for(self._facts.processes, [process for process in stack if process])
+            flags = look_master.flags_for(found, [process for process in stack if process])
+        elif not flags and (master := self._meant_master(found)):
+            flags = look_master.flags_of(master, [app for app in found if app.parent_pid == master.pid])
         return look_master.ask(self._wish.master, flags)
+
+    @property
+    def _is_named(self) -> bool:
+        """The person has said which core is meant, whosever it is."""
+        return "kb_core_addr" in self._wish.own
+
+    def _meant_master(self, found: tuple[Process, ...]) -> Process | None:
+        uid = os.geteuid()
+        return meant_master(found, uid, has_configuration=bool(look_master.default_config(uid)))
+
+    def _own(self, found: tuple[Process, ...], master: MasterFacts) -> tuple[list[Process], list[Process]]:
+        """Processes of the kegerator that is meant, and those of others."""
+        if self._is_named:
+            return list(found), []
+        told = (master.status or {}).get("master", {})
+        pid = told.get("pid") if told.get("state") != "stopped" else None
+        if pid is None and not self._wish.master_flags and (running := self._meant_master(found)):
+            pid = running.pid  # it does not tell, perhaps because it is another user's
+        if pid is None and master.config:  # or because it is not where it was looked for
+            pid = next((m.pid for m in masters(found) if configuration_of(m) == master.config), None)
+        rows = (master.status or {}).get("apps", ())
+        return own_processes(
+            found,
+            os.geteuid(),
+            master_pid=pid,
+            app_pids={row["pid"] for row in rows if isinstance(row.get("pid"), int)},
+            has_configuration=bool(self._wish.master_flags) or master.config_exists,
+        )
 
     def _choose(
         self, found: tuple[Process, ...], master: MasterFacts, read: Callable[[str, str], str | None]
     ) -> Settings:
         apps = [App(name=str(app.get("name")), argv=tuple(map(str, app["argv"]))) for app in master.apps]
+        ours, others = self._own(found, master)
         return choose(
             own=self._wish.own,
-            processes=found,
+            processes=ours,
+            others=others,
             apps=apps,
             config=master.config,
             flagfile=read,

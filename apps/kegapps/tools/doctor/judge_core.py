@@ -5,16 +5,19 @@ Knows the core's report (core/report.py) and what else may be at its address. Pu
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from kegapps.tools.doctor.facts import CoreFacts, Facts, Holder
 from kegapps.tools.doctor.finding import Finding, Link, hint, ok, trouble, unknown
 from kegapps.tools.doctor.judge_master import command
-from kegapps.tools.doctor.settings import CORE, DAEMON, Settings, leads_to
+from kegapps.tools.doctor.kegerators import master_flags
+from kegapps.tools.doctor.settings import CORE, DAEMON, OWN, Settings, leads_to
 from kegapps.tools.doctor.wording import listed, plain, process
 
 _LINK: Final = Link.CORE
+MOST_OTHERS: Final = 3
 PLAUSIBLE_ML_PER_TICK: Final = (0.02, 10.0)
 """From the finest turbine meters (50,000 ticks a litre) to the coarsest paddle wheels (100 a litre)."""
 
@@ -25,8 +28,11 @@ def findings(facts: Facts, settings: Settings, *, master_cut: bool, store_cut: b
     if core is None:
         return [unknown(_LINK, f"{address} did not answer in time")]
     if core.report is None:
-        return [_no_report(facts, core, settings, master_cut=master_cut, store_cut=store_cut)]
-    return [_answers(core), *_astray(settings), *_taps(core.report)]
+        return [
+            _no_report(facts, core, settings, master_cut=master_cut, store_cut=store_cut),
+            *_others(settings),
+        ]
+    return [_answers(core), *_others(settings), *_astray(settings), *_taps(core.report)]
 
 
 def _no_report(
@@ -36,6 +42,8 @@ def _no_report(
     who = process(core.listener.name, core.listener.pid) if core.listener else ""
     elsewhere = "; choose another --kb_core_bind_addr for the core, and the same --kb_core_addr for the apps, or end it"
     match core.answer:
+        case "foreign":
+            return _foreign(facts, core, settings)
         case "refused" if store_cut:
             return unknown(_LINK, f"nobody listens on {at}: no core can run with this store")
         case "refused" if master_cut:
@@ -90,9 +98,47 @@ def _nobody(facts: Facts, settings: Settings) -> Finding:
             f"{who} runs but does not listen on {at}",
             f"if that lasts: see its log; {command(facts.master, 'restart', CORE)}",
         )
-    others = [process(CORE, core.pid) for core in settings.other_cores]
+    named = settings.core.origin == OWN  # else they are told of one by one
+    others = [process(CORE, other.process.pid) for other in settings.other_cores if named]
     more = f"; {listed(others)} listens elsewhere" if others else ""
     return trouble(_LINK, f"no core runs: nobody listens on {at}{more}", command(facts.master, "start", CORE))
+
+
+def _foreign(facts: Facts, core: CoreFacts, settings: Settings) -> Finding:
+    """Another kegerator's core has the address of this one."""
+    other = next(o for o in settings.other_cores if core.listener and o.process.pid == core.listener.pid)
+    end, keeper = f"kill {other.process.pid}", ""
+    if master := next((p for p in facts.processes if p.pid == other.process.parent_pid), None):
+        end = shlex.join(["master.py", "stop", *master_flags(master.argv)])
+        keeper = f", kept running by {process('the master', master.pid)}"
+    if other.process.uid != facts.uid:
+        end, keeper = (
+            f"ask user {other.process.user} to stop that one",
+            f"{keeper}, of user {other.process.user}",
+        )
+    return trouble(
+        _LINK,
+        f"on {core.address} listens the core of another kegerator, {process(CORE, other.process.pid)}{keeper}; "
+        "so that of this one cannot",
+        f"{end}; or choose another --kb_core_bind_addr for this core, and the same --kb_core_addr for its apps",
+    )
+
+
+def _others(settings: Settings) -> list[Finding]:
+    """Other kegerators on this machine, unless the person has said which one is meant."""
+    if settings.core.origin == OWN:
+        return []
+    at = settings.core.value
+    return [
+        hint(
+            _LINK,
+            f"another kegerator runs on {other.address} ({process(CORE, other.process.pid)}, "
+            f"user {other.process.user}); it was not looked at",
+            f"to look at it instead: kegbot_doctor.py --kb_core_addr={other.address}",
+        )
+        for other in settings.other_cores[:MOST_OTHERS]
+        if not other.is_at(at)
+    ]
 
 
 def _is_core(listener: Holder | None) -> bool:

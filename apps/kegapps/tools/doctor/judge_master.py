@@ -30,12 +30,13 @@ def findings(facts: Facts, settings: Settings, *, store_cut: bool = False) -> li
     if master.status is None:
         why = master.problem or "there is no master.py beside this program"
         return [_alone(facts, settings, why, store_cut=store_cut)]
+    is_foreign = facts.core is not None and facts.core.answer == "foreign"
     state, pid = master.status["master"].get("state"), master.status["master"].get("pid")
     apps = master.status["apps"]
     if state == "running":
         return [
             ok(_LINK, f"runs (process {pid}): {_running(apps)}"),
-            *(_down(master, app, store_cut=store_cut) for app in _troubled(apps)),
+            *(_down(master, app, store_cut=store_cut, is_foreign=is_foreign) for app in _troubled(apps)),
             *_problems(facts),
         ]
     unwatched = [plain(app["name"], 40) for app in apps if app.get("state") in RUNS]
@@ -163,8 +164,11 @@ def _troubled(apps: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [app for app in down if app.get("state") not in DONE or _program(app) in (CORE, DAEMON)]
 
 
-def _down(master: MasterFacts, app: Mapping[str, Any], *, store_cut: bool) -> Finding:
-    """An app that does not run: the core and the board daemon are links of the chain, others are not."""
+def _down(master: MasterFacts, app: Mapping[str, Any], *, store_cut: bool, is_foreign: bool) -> Finding:
+    """An app that does not run: the core and the board daemon are links of the chain, others are not.
+
+    `is_foreign`: another kegerator's core has the address of this one's.
+    """
     name, state = plain(app["name"], 40), plain(app.get("state"), 20)
     text = f"{name} is {'in backoff' if state == 'backoff' else state}: {plain(app.get('reason'))}"
     if isinstance(next_s := app.get("next_try_s"), int | float):
@@ -176,6 +180,8 @@ def _down(master: MasterFacts, app: Mapping[str, Any], *, store_cut: bool) -> Fi
     program = _program(app)
     if program == CORE and store_cut:
         return hint(_LINK, text, "see the store, below")
+    if program == CORE and is_foreign:
+        return hint(_LINK, text, "see the core, below")
     return trouble(_LINK, text, cure) if program in (CORE, DAEMON) else hint(_LINK, text, cure)
 
 

@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from kegapps.tools.doctor.facts import MasterFacts, Process
+from kegapps.tools.doctor.kegerators import MASTER, master_flags, masters
 from kegapps.tools.doctor.words import read_flags
 
 PATIENCE_S: Final = 3.0
 MAX_ANSWER_CHARS: Final = 4 << 20
-_FLAGS: Final = ("--master_config", "--config", "--pidfile_dir", "--logfile_dir", "--state_dir")
 
 
 def beside(script: str) -> str:
@@ -33,21 +33,26 @@ def flags_for(processes: Sequence[Process], stack: Sequence[Process]) -> list[st
 
     Who made its apps is their parent.
     """
-    masters = {process.pid: process for process in processes if process.program == "master"}
-    # A master has a keeper, which is called the same and is its parent.
-    own = [process for process in masters.values() if process.parent_pid in masters]
-    parents = [masters[process.parent_pid] for process in stack if process.parent_pid in masters]
+    numbered = {process.pid: process for process in processes if process.program == MASTER}
+    own = masters(processes)
+    parents = [numbered[process.parent_pid] for process in stack if process.parent_pid in numbered]
     if not parents and len(own) != 1:
         return []
-    master = (parents or own)[0]
-    flags = _flags_of(master)
-    # The places that are another user's defaults are not ours: its apps tell the one, its home has the other.
+    return flags_of((parents or own)[0], stack)
+
+
+def flags_of(master: Process, stack: Sequence[Process]) -> list[str]:
+    """The flags of a master, one of whose apps is in `stack`.
+
+    The places that are another user's defaults are not ours: its apps tell the one, its home has the other.
+    """
+    flags = master_flags(master.argv)
     given = " ".join(flags)
     if master.uid != os.geteuid():
         if "--pidfile_dir" not in given:
             flags += [f"--pidfile_dir={folder}" for folder in _pidfile_folders(stack)[:1]]
         if "config" not in given:
-            flags += [f"--master_config={file}" for file in _default_config(master.uid)]
+            flags += [f"--master_config={file}" for file in default_config(master.uid)]
     return flags
 
 
@@ -56,23 +61,14 @@ def _pidfile_folders(stack: Sequence[Process]) -> list[str]:
     return [os.path.dirname(path) for path in found if path and os.path.isabs(path)]
 
 
-def _default_config(uid: int) -> list[str]:
+def default_config(uid: int) -> list[str]:
+    """The default configuration of a user's master, if it is there."""
     try:
         home = pwd.getpwuid(uid).pw_dir
     except KeyError:
         return []
     path = "/etc/kegbot/kegbot_master.cfg" if uid == 0 else f"{home}/.config/kegbot/kegbot_master.cfg"
     return [path] if os.path.exists(path) else []
-
-
-def _flags_of(process: Process) -> list[str]:
-    words, flags = list(process.argv), []
-    while words:
-        word = words.pop(0)
-        name, given, _ = word.partition("=")
-        if name in _FLAGS:
-            flags += [word] if given else [word, *words[:1]]
-    return flags
 
 
 def ask(program: str, flags: Sequence[str]) -> MasterFacts:

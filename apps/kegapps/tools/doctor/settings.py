@@ -52,6 +52,18 @@ class BoardSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OtherCore:
+    """A core that runs and is not meant, and where it listens."""
+
+    process: Process
+    address: str
+
+    def is_at(self, address: str) -> bool:
+        """Whether it is the one who may be reached there."""
+        return leads_to(address, self.address)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """One kegerator."""
 
@@ -66,7 +78,7 @@ class Settings:
     key_is_public: bool = False
     """The key is on a command line, where every user of the machine can read it."""
     core_process: Process | None = None
-    other_cores: tuple[Process, ...] = ()
+    other_cores: tuple[OtherCore, ...] = ()
     """Cores that run and are not meant."""
 
 
@@ -99,6 +111,7 @@ def choose(
     *,
     own: Mapping[str, str],
     processes: Sequence[Process],
+    others: Sequence[Process] = (),
     apps: Sequence[App],
     config: str,
     flagfile: Callable[[str, str], str | None],
@@ -106,10 +119,11 @@ def choose(
 ) -> Settings:
     """The kegerator that is meant: by the doctor's flags, else the one that runs, else the configured one.
 
-    `own` holds only flags that were given. `flagfile(path, folder)` reads a flagfile. `config_is_meant`: the person has
-    named the configuration, so of what runs only its core is meant.
+    `own` holds only flags that were given. `others` are processes of other kegerators. `flagfile(path, folder)` reads a
+    flagfile. `config_is_meant`: the person has named the configuration, so of what runs only its core is meant.
     """
     cores = [_Source.of_process(p, _CORE_FLAGS, flagfile) for p in processes if p.program == CORE]
+    strange = [_Source.of_process(p, _CORE_FLAGS, flagfile) for p in others if p.program == CORE]
     configured = [_Source.of_app(app, config, _CORE_FLAGS, flagfile) for app in _apps(apps, CORE)]
     address = own.get("kb_core_addr")
     if address is None and config_is_meant and configured:
@@ -130,7 +144,13 @@ def choose(
         token_file=_pick("kegnet_token_file", sources),
         key_is_public=core is not None and core.process is not None and _has_key(core.process.argv),
         core_process=core.process if core else None,
-        other_cores=tuple(c.process for c in cores if c is not core and c.process is not None),
+        other_cores=tuple(
+            OtherCore(
+                process=c.process, address=address_of(c.values.get("kb_core_bind_addr", DEFAULT_ADDRESS))
+            )
+            for c in (*cores, *strange)
+            if c is not core and c.process is not None
+        ),
     )
 
 

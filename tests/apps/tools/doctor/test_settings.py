@@ -83,7 +83,7 @@ def test_of_several_cores_the_one_at_the_usual_address_is_meant_and_the_others_a
     )
     assert settings.core_process is not None
     assert settings.core_process.pid == 9
-    assert [other.pid for other in settings.other_cores] == [5]
+    assert [(other.process.pid, other.address) for other in settings.other_cores] == [(5, "localhost:7000")]
     assert [board.process.pid for board in settings.boards if board.process] == [8]
 
 
