@@ -21,7 +21,7 @@ from kegapps.core.outbox import Entry, Route
 from kegapps.server import form_api, verdicts
 from kegapps.server.answers import AnswerError
 from kegapps.server.calls import Answer
-from kegapps.server.form_api import ServerTap
+from kegapps.server.form_api import ServerTap, is_older
 from kegapps.server.probe import Finding, Probe
 from kegapps.server.probe import State as ProbeState
 from kegapps.server.url import ApiUrl
@@ -181,11 +181,11 @@ class Dispatch:
         self._taps_due_mono_s = now.mono_s + TAPS_EVERY_S
         if self._events is not None:
             self._events.begin(is_there=finding.kegboard_event)
-        self._learn_newest(finding.newest_drink_id)
-        says: tuple[Say, ...] = ()
+        says = self._learn_newest(finding.newest_drink_id)
         if trouble is not None:
             away_s = max(0.0, now.unix_s - trouble.since_unix_s)
-            says = (Say(level=logging.INFO, text=f"The Kegbot Server is back, after {_spoken(away_s)}"),)
+            back = Say(level=logging.INFO, text=f"The Kegbot Server is back, after {_spoken(away_s)}")
+            says = (back, *says)
         if before is None:
             says += (Say(level=logging.INFO, text=f"{finding.reason}; taps: {len(finding.taps)}"),)
         return Outcome(taps=finding.taps, says=says)
@@ -193,8 +193,7 @@ class Dispatch:
     def _posted(self, job: Job, answer: Answer, now: Now, jitter: float) -> tuple[Outcome, Verdict]:
         assert job.entry is not None
         result, verdict = delivery.posted(job.entry, answer, now_unix_s=now.unix_s, jitter=jitter)
-        self._learn_newest(result.newest_drink_id)
-        return Outcome(result=result), verdict
+        return Outcome(result=result, says=self._learn_newest(result.newest_drink_id)), verdict
 
     def _received(self, job: Job, answer: Answer, now: Now, jitter: float) -> tuple[Outcome, Verdict]:
         assert self._events is not None
@@ -228,8 +227,7 @@ class Dispatch:
             too_many = job.too_many or bool(delivery.ids_told(answer))
             self._look = look_for(job.entry, job.look + 1, again=job.again, too_many=too_many)
             return Outcome()
-        self._learn_newest(result.newest_drink_id)
-        return Outcome(result=result)
+        return Outcome(result=result, says=self._learn_newest(result.newest_drink_id))
 
     def _read(self, job: Job, answer: Answer, now: Now, verdict: Verdict) -> Outcome:
         try:
@@ -318,12 +316,15 @@ class Dispatch:
             verdict = replace(verdict, kind=Kind.RETRY)
         return delivery.is_servers_fault(answer, verdict)
 
-    def _learn_newest(self, drink_id: str | None) -> None:
+    def _learn_newest(self, drink_id: str | None) -> tuple[Say, ...]:
+        """It counts also if it is older than the one known: then the server gives its numbers anew."""
         if drink_id is None:
-            return
-        known = self.newest_drink_id
-        if known is None or not (drink_id.isdecimal() and known.isdecimal()) or int(drink_id) > int(known):
-            self.newest_drink_id = drink_id
+            return ()
+        known, self.newest_drink_id = self.newest_drink_id, drink_id
+        if known is None or not is_older(drink_id, known):
+            return ()
+        text = f"Kegbot Server: its newest drink is {drink_id}, and {known} was known: drinks were cancelled there, or "
+        return (Say(level=logging.INFO, text=f"{text}a backup was restored"),)
 
 
 def _spoken(seconds: float) -> str:

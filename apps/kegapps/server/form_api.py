@@ -190,7 +190,7 @@ def read_drinks(body: bytes) -> tuple[tuple[ServerDrink, ...], bool]:
             data.get("next")
         )
     entries = answers.objects_in(data, "objects")
-    if any("kind" in entry for entry in entries):
+    if any("kind" in entry or "drink" in entry for entry in entries):
         drinks = [_drink(drink) for entry in entries if (drink := _poured(entry)) is not None]
         return tuple(drinks), len(entries) >= LAST_EVENTS
     return tuple(_drink(entry) for entry in entries), len(entries) >= LAST_DRINKS
@@ -209,6 +209,13 @@ def newest_id(drinks: Iterable[ServerDrink]) -> str | None:
     ids = [drink.id for drink in drinks if drink.id]
     numbers = [int(one) for one in ids if one.isascii() and one.isdecimal()]
     return str(max(numbers)) if numbers else ids[0] if ids else None
+
+
+def is_older(drink_id: str, than_id: str | None) -> bool:
+    """It was given before `than_id`, as far as numbers tell; False for other ids, and for None."""
+    if than_id is None or not (drink_id.isdecimal() and than_id.isdecimal()):
+        return False
+    return int(drink_id) < int(than_id)
 
 
 def read_version(body: bytes) -> str:

@@ -15,7 +15,7 @@ from typing import Final
 from kegapps.server import form_api
 from kegapps.server.answers import AnswerError
 from kegapps.server.calls import Answer, Call, Pour
-from kegapps.server.form_api import ServerDrink, ServerTap
+from kegapps.server.form_api import ServerDrink, ServerTap, is_older
 
 # Whole seconds in `now`, `pour_time`, the server's `Date` and 2012's drinks, each cut off.
 _ROUNDING_S: Final = 4.0
@@ -89,7 +89,7 @@ def find_drink(
     except AnswerError as error:
         return Look(found=Found.UNKNOWN, reason=str(error))
     newest = form_api.newest_id(drinks)
-    fell_back = _is_older(newest or "", attempt.after_drink_id)
+    fell_back = newest is not None and is_older(newest, attempt.after_drink_id)
     # Numbers that are given anew say neither what is newer nor whose a drink is.
     after_id = None if fell_back else attempt.after_drink_id
     newer = list(_newer(drinks, after_id))
@@ -133,15 +133,9 @@ def _newer(drinks: Iterable[ServerDrink], after_id: str | None) -> Iterable[Serv
         if after_id is not None:
             if drink.id == after_id:
                 return
-            if _is_older(drink.id, after_id):
+            if is_older(drink.id, after_id):
                 continue
         yield drink
-
-
-def _is_older(drink_id: str, than_id: str | None) -> bool:
-    return (
-        than_id is not None and drink_id.isdecimal() and than_id.isdecimal() and int(drink_id) < int(than_id)
-    )
 
 
 def _compare(

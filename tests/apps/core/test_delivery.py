@@ -349,6 +349,27 @@ def test_a_key_that_may_not_ask_all_does_not_keep_a_drink_waiting_for_ever() -> 
     assert "is sent again, though the server may have it" in desk.said[-1]
 
 
+def test_a_server_that_was_restored_from_a_backup_is_believed_and_doubles_nothing() -> None:
+    desk = Desk()
+    desk.begin()
+    desk.do(told(200, object={**DRINK, "id": 1000}), ENTRY)
+    lost = delivery.about_to_send(
+        replace(ENTRY, drink_id=8), Route.FORM, now_unix_s=NOW.unix_s, known_id=desk.dispatch.newest_drink_id
+    )
+    # The server has it as 991, a number that it had given before.
+    others = [{**OURS, "id": 990 - n, "ticks": 5} for n in range(9)]
+    outcome = desk.do(drinks_page({**OURS, "id": 991}, *others), lost)
+    assert outcome.result is not None
+    assert outcome.result.record == Delivered(
+        drink_id=8, server_drink_id="991", remark="it was there already: the answer had been lost"
+    )
+    assert desk.said[-1].startswith("Kegbot Server: its newest drink is 991, and 1000 was known")
+    job = desk.job(replace(ENTRY, drink_id=9))
+    assert job is not None
+    assert job.entry is not None
+    assert job.entry.known_id == "991"
+
+
 def test_a_lost_token_answer_says_nothing_of_the_token() -> None:
     desk = Desk()
     desk.begin()
