@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from kegapps.core.boards import Boards
+from kegapps.core.boards import Boards, board_of
 from kegapps.core.effects import AskToken, Effect, EndFlow, Keep, Say
 from kegapps.core.flows import Flows
 from kegapps.core.model import Flow, Memory, Meter, Now, Presence, Setup, Tap, TokenAnswer
@@ -72,7 +72,9 @@ class Engine:
         self._questions = Questions()
         self._sensors = Sensors(rules, memory.sensor_minutes)
         self._boards = Boards()
+        self._boards.use(_boards_of(setup))
         self._lost_boards: frozenset[str] = frozenset()
+        self._said_too_many_boards = False
 
     @property
     def taps(self) -> tuple[Tap, ...]:
@@ -96,6 +98,7 @@ class Engine:
     def use(self, setup: Setup) -> None:
         """Go by this setup from now on."""
         self._setup = setup
+        self._boards.use(_boards_of(setup))
         self._flows.use(setup.taps)
 
     def handle(self, event: Event, now: Now, *, peer: str) -> list[Effect]:
@@ -143,7 +146,10 @@ class Engine:
                     age_s = now.unix_s - earlier(now, event.age_s).unix_s
                     yield from self._sensors.read(event.sensor_name, event.sensor_value, age_s=age_s, now=now)
             case BoardStatus():
-                self._boards.tell(event, peer, now)
+                if not self._boards.tell(event, peer, now) and not self._said_too_many_boards:
+                    self._said_too_many_boards = True
+                    text = f"Board {event.board_name} is not remembered: apps tell of too many boards"
+                    yield Say(level=logging.WARNING, text=text)
                 yield from self._look_after_boards(now)
 
     def _look_after_boards(self, now: Now) -> Iterator[Effect]:
@@ -178,6 +184,8 @@ class Engine:
         if tap is None:
             return
         at = self._at(event, name, now)
+        if at == now and self._boards.read(board_of(name)):
+            yield from self._look_after_boards(now)
         before = self._odometers.counted_ticks(name)
         yield from self._odometers.read(
             tap,
@@ -314,6 +322,11 @@ class Engine:
             yield effect
             if isinstance(effect, EndFlow) and effect.drink is None and effect.flow.ticks:
                 yield from self._odometers.too_few(effect.flow.tap_name, effect.flow.ticks)
+
+
+def _boards_of(setup: Setup) -> set[str]:
+    """The names of the boards that have a meter or a relay of a tap."""
+    return {board_of(name) for tap in setup.taps.values() for name in (tap.name, tap.relay_name) if name}
 
 
 def earlier(now: Now, age_s: float) -> Now:

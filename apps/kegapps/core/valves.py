@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from kegapps.core.boards import board_of
 from kegapps.core.effects import Announce
 from kegapps.core.model import Now
 from kegapps.core.rules import Rules
@@ -77,7 +78,7 @@ class Valves:
             yield from self.open(tap_name)
 
     def _is_lost(self, tap_name: str) -> bool:
-        return self._relay_name(tap_name).rpartition(".")[0] in self._lost_boards
+        return board_of(self._relay_name(tap_name)) in self._lost_boards
 
     def _order(self, tap_name: str, mode: OutputMode) -> Iterator[Announce]:
         output_name = self._relay_name(tap_name)
