@@ -156,6 +156,10 @@ class StoreFacts:
     """None where the file system does not count them."""
     holder_pid: int | None = None
     """The core that holds it."""
+    held_path: str = ""
+    """The file that the core has open instead, with " (deleted)" behind it if it has no name any more."""
+    held_by: int = 0
+    """That core."""
     application_id: int | None = None
     schema_version: int | None = None
     known_schema_version: int = 0

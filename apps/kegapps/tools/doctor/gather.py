@@ -168,7 +168,9 @@ class Gathering:
         told = core.report.get("store", {}).get("path") if core and core.report else None
         path = told if isinstance(told, str) and told else self._store_path()
         user = self._user(self._settings.core_process)
-        self._send("store", partial(look_store.look_at, path, user), STORE_S, self._keep("store"))
+        running = self._settings.core_process
+        pid = core.report["pid"] if core and core.report else running.pid if running else 0
+        self._send("store", partial(look_store.look_at, path, user, pid), STORE_S, self._keep("store"))
 
     def _after_device(self, has_daemon: bool, device: DeviceFacts) -> None:
         self._facts = replace(self._facts, devices={**self._facts.devices, device.path: device})

@@ -41,7 +41,7 @@ def judge(facts: Facts, settings: Settings, paths: Mapping[str, tuple[str, ...]]
     tick = judge_board.tick_findings(facts, taps, cut_at=before.link if before else None)
     server = judge_server.server_findings(facts, settings, taps)
     server_cut = is_cut(server, Link.SERVER)
-    outbox = judge_server.outbox_findings(facts, settings, server_cut=server_cut)
+    outbox = judge_server.outbox_findings(facts, settings, server_cut=server_cut, store_cut=store_cut)
     found = [*master, *boards, *tick, *core, *store, *server, *outbox]
     order = list(Link)
     return sorted(found, key=lambda finding: order.index(finding.link))

@@ -131,12 +131,19 @@ def _shown(tap: Mapping[str, Any]) -> str:
     return f"{plain(tap['name'], 64)} ({'no meter' if meter.startswith('unknown.') else meter})"
 
 
-def outbox_findings(facts: Facts, settings: Settings, *, server_cut: bool) -> list[Finding]:
-    """What is to be said of the outbox. `server_cut`: there is trouble with the server, for which drinks wait."""
+def outbox_findings(
+    facts: Facts, settings: Settings, *, server_cut: bool, store_cut: bool = False
+) -> list[Finding]:
+    """What is to be said of the outbox.
+
+    `server_cut`: there is trouble with the server, for which drinks wait. `store_cut`: with the store, in which it is.
+    """
     link = Link.OUTBOX
     told = facts.core.report.get("outbox") if facts.core and facts.core.report else None
     stored = facts.store.outbox if facts.store else None
     counts = _counts(told, stored)
+    if store_cut and told is None and not (counts and any(counts)):
+        return [unknown(link, f"unknown because the chain is cut at: {Link.STORE}")]
     if counts is None:
         if settings.api_url is None:
             return [ok(link, "nothing is to be delivered")]

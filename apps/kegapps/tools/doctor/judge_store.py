@@ -19,6 +19,7 @@ APPLICATION_ID: Final = 0x4B65_6773
 NEEDED_BYTES: Final = 1 << 20
 SCARCE_BYTES: Final = 100 << 20
 SCARCE_INODES: Final = 100
+GONE: Final = " (deleted)"
 OTHER_STORE: Final = "restore a backup, or name another file with --store (it is left as it is)"
 
 
@@ -43,6 +44,8 @@ def findings(facts: Facts, settings: Settings) -> list[Finding]:
 
 
 def _file(store: StoreFacts, told: Mapping[str, Any], *, is_meant: bool) -> list[Finding]:
+    if store.held_path:
+        return [_astray(store)]
     if not store.exists:
         return [_missing(store, is_meant=is_meant)]
     if not store.is_file:
@@ -65,6 +68,28 @@ def _file(store: StoreFacts, told: Mapping[str, Any], *, is_meant: bool) -> list
             unknown(_LINK, f"{store.path} cannot be looked at: {store.unread}", "run the doctor with sudo")
         ]
     return [_well(store, told), *_hints(store)]
+
+
+def _astray(store: StoreFacts) -> Finding:
+    """Somebody took the file away, or put another in its place, while the core used it."""
+    core, held = process("kegbot_core", store.held_by), plain(store.held_path)
+    gone = store.held_path.endswith(GONE)
+    where = "was removed" if gone else f"is at {held} now"
+    text = f"{core} holds a file that is no longer at {store.path}: it {where}"
+    if store.exists:
+        return trouble(
+            _LINK,
+            f"{text}, and another is in its place",
+            f"put the other aside, then stop kegbot_core, which saves what it holds; have that there",
+        )
+    if gone:
+        return trouble(
+            _LINK,
+            text,
+            "do not kill kegbot_core, which alone has what was in it: it writes the file anew when it next stores "
+            "something, or ends; pour something, and see its log",
+        )
+    return trouble(_LINK, text, f"move it back: {shlex.join(['mv', held, store.path])}")
 
 
 def _missing(store: StoreFacts, *, is_meant: bool) -> Finding:

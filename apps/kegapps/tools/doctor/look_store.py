@@ -33,20 +33,22 @@ MAX_COPY_BYTES: Final = 64 << 20
 _STEPS: Final = 20_000  # between two looks at the clock
 
 
-def look_at(path: str, user: rights.User) -> StoreFacts:
-    """Everything about the store at `path`. In a child only: it may become `user`."""
+def look_at(path: str, user: rights.User, core_pid: int = 0) -> StoreFacts:
+    """Everything about the store at `path`, which the core `core_pid` uses. In a child only: it may become `user`."""
     path = os.path.realpath(path)  # beside which SQLite and the core have their files
+    held = _held_instead(path, core_pid) if core_pid else {}
     folder = os.path.dirname(path) or "."
     try:
         status = os.stat(path)
     except PermissionError as error:
         return StoreFacts(path=path, exists=True, user=user.name, unread=f"{error.strerror}: {folder}")
     except OSError:
-        return StoreFacts(path=path, user=user.name, **_room(folder), **_may_make(folder, user))
+        return StoreFacts(path=path, user=user.name, **held, **_room(folder), **_may_make(folder, user))
     facts: dict[str, Any] = {
         "exists": True, "is_file": stat.S_ISREG(status.st_mode), "owner": user_name(status.st_uid),
         "mode": stat.S_IMODE(status.st_mode), "size_bytes": status.st_size + _size(f"{path}-wal"), "user": user.name,
-        "names": status.st_nlink, "known_schema_version": SCHEMA_VERSION, "holder_pid": _holder(path), **_room(folder),
+        "names": status.st_nlink, "known_schema_version": SCHEMA_VERSION, "holder_pid": _holder(path),
+        **held, **_room(folder),
     }  # fmt: skip
     if facts["is_file"]:
         facts |= _content(path)
@@ -100,6 +102,29 @@ def _holder(path: str) -> int | None:
     }
     # Devices are not compared, for layered file systems report others than they lock; the name is.
     return next((pid for pid in sorted(locked) if holder(pid).name == "kegbot_core"), None)
+
+
+def _held_instead(path: str, core_pid: int) -> dict[str, Any]:
+    """The database that the core has open, if it is another than that at `path`; nothing if that is not ours to see."""
+    folder, found = f"/proc/{core_pid}/fd", ""
+    if holder(core_pid).name != "kegbot_core":
+        return {}  # the core is on another machine, or has ended
+    try:
+        for name in os.listdir(folder):
+            with contextlib.suppress(OSError):
+                status = os.stat(f"{folder}/{name}")
+                if os.path.exists(path) and os.path.samestat(status, os.stat(path)):
+                    return {}
+                if stat.S_ISREG(status.st_mode) and _is_database(f"{folder}/{name}"):
+                    found = os.readlink(f"{folder}/{name}")
+    except OSError:
+        return {}
+    return {"held_path": found, "held_by": core_pid} if found else {}
+
+
+def _is_database(path: str) -> bool:
+    with open(path, "rb") as file:
+        return file.read(16) == b"SQLite format 3\0"
 
 
 def _content(path: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from kegapps.core.store import Store
 from tests.apps.core.programs import CoreProgram
 from tests.apps.kegboard.programs import free_port
 from tests.apps.server.emulators import Emulator, Site, Tap
-from tests.apps.tools.doctor.kegerator import Kegerator
+from tests.apps.tools.doctor.kegerator import Diagnosis, Kegerator
 from tests.master.conftest import Box, eventually
 
 needs_root = pytest.mark.skipif(
@@ -257,6 +257,23 @@ def test_a_store_of_a_newer_version(coreless: Kegerator, store: Path) -> None:
         db.execute("pragma user_version = 99")
     found = coreless.doctor(f"--store={store}")
     found.must_be_cut_at("store", saying="newer version (schema 99", cure="update kegmaster")
+
+
+def taken_away(kegerator: Kegerator, tmp_path: Path) -> Diagnosis:
+    """What the doctor says once the folder of a core's store has another name."""
+    folder = tmp_path / "store"
+    folder.mkdir()
+    kegerator.store = folder / "kegbot.sqlite"
+    kegerator.core()
+    folder.rename(tmp_path / "elsewhere")
+    return kegerator.doctor("--noprobe")
+
+
+def test_a_store_that_was_moved_away_from_under_the_core(kegerator: Kegerator, tmp_path: Path) -> None:
+    found = taken_away(kegerator, tmp_path)
+    (text,) = found.of("store", "trouble")
+    assert f"holds a file that is no longer at {kegerator.store}" in text, found.answer
+    assert "the chain is cut at: store" in found.of("outbox", "unknown")[0]
 
 
 def test_a_database_of_another_program(coreless: Kegerator, tmp_path: Path) -> None:

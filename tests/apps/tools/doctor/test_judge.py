@@ -378,6 +378,26 @@ def test_the_object_for_programs_names_the_cut() -> None:
 
 
 @pytest.mark.parametrize(
+    ("changes", "text", "cure"),
+    [
+        ({"exists": False, "held_path": "/other/k.sqlite"}, "is at /other/k", "mv /other/k.sqlite /kegbot.sqlite"),
+        ({"exists": False, "held_path": "/kegbot.sqlite (deleted)"}, "was removed", "do not kill kegbot_core"),
+        ({"held_path": "/kegbot.sqlite (deleted)"}, "another is in its place", "put the other aside"),
+    ],
+)  # fmt: skip
+def test_a_store_that_was_taken_from_the_core_is_named_and_the_outbox_is_unknown(
+    changes: dict[str, Any], text: str, cure: str
+) -> None:
+    facts = replace(HEALTHY, store=replace(STORE, held_by=10, outbox={"counts": {}}, **changes))
+    found = cut(facts)
+    assert found.link is Link.STORE
+    assert text in found.text
+    assert "kegbot_core (process 10)" in found.text
+    assert cure in found.cure
+    assert [f.level for f in judged(facts) if f.link is Link.OUTBOX] == [Level.UNKNOWN]
+
+
+@pytest.mark.parametrize(
     ("shown", "expected"),
     [
         (duration(59.9), "59 s"), (duration(-3), "0 s"), (duration(185), "3 min 5 s"), (duration(90000), "1 d 1 h"),
