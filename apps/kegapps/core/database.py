@@ -20,6 +20,10 @@ APPLICATION_ID: Final = 0x4B65_6773  # "Kegs": tells our files from other SQLite
 CHECK_UP_TO_BYTES: Final = 16 << 20
 """A store up to this size is checked page by page at start; a larger one would delay the first pour."""
 
+MIN_WAL_PAGES: Final = 16
+MAX_WAL_PAGES: Final = 1000
+"""About so large may the -wal grow before its content is moved into the store: SQLite's own default, 4 MB."""
+
 DAMAGED: Final = (
     "damaged, or no store at all; it is left as it is: restore a backup, or name another file with --store"
 )
@@ -184,7 +188,7 @@ def _set_up(db: sqlite3.Connection, path: str, *, create: bool) -> None:
     db.execute("pragma synchronous = full")
     db.execute("pragma foreign_keys = on")
     db.execute("pragma cell_size_check = on")
-    db.execute("pragma journal_size_limit = 4194304")
+    _bound_wal(db, path)
     if create and os.path.getsize(path) <= CHECK_UP_TO_BYTES:
         (verdict,) = db.execute("pragma quick_check(1)").fetchone()
         if verdict != "ok":
@@ -192,6 +196,16 @@ def _set_up(db: sqlite3.Connection, path: str, *, create: bool) -> None:
     if create:
         with transaction(db):  # even if there is nothing to do: it tells whether the store can be written
             _migrate(db)
+        db.execute("pragma wal_checkpoint(truncate)").fetchone()
+
+
+def _bound_wal(db: sqlite3.Connection, path: str) -> None:
+    """Keep the -wal small where there is little room: what it takes is missing when its content is to be moved over."""
+    room = os.statvfs(path)
+    pages = room.f_bavail * room.f_frsize // 4 // _pragma(db, "page_size")
+    pages = max(MIN_WAL_PAGES, min(pages, MAX_WAL_PAGES))
+    db.execute(f"pragma wal_autocheckpoint = {pages}")
+    db.execute(f"pragma journal_size_limit = {pages * _pragma(db, 'page_size')}")
 
 
 def _migrate(db: sqlite3.Connection) -> None:

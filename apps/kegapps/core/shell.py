@@ -108,6 +108,7 @@ class Core:
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
+        self._look_last()
         self._turn()
         orders = self._engine.close_valves()
         self._pending.add(orders)
@@ -250,11 +251,25 @@ class Core:
         self._retry = None
         if not error.locked:
             try:
-                self._store.reopen()
+                self._reopen()
             except StoreError as again:
                 self._stall(again)
                 return
         self._turn()
+
+    def _reopen(self) -> None:
+        if mended := self._store.reopen():
+            log.warning("%s", mended)
+
+    def _look_last(self) -> None:
+        """What somebody took away can be saved only as long as we live."""
+        try:
+            self._store.check()
+        except StoreError:
+            try:
+                self._reopen()
+            except StoreError as error:
+                log.error("%s", error)
 
     def _recover(self) -> None:
         self._stalled_s = None

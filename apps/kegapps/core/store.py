@@ -5,6 +5,7 @@ Knows the tables and the core's nouns. Must not know events, sockets or the log.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 
 from kegapps.core.database import StoreError, connect, explained, transaction
 from kegapps.core.flows import resumed_mono_s
+from kegapps.core.held_files import HeldFiles, bring_back, save_beside
 from kegapps.core.model import Drink, Flow, Memory, Meter, Now, Presence, Setup, Tap, TokenAnswer
 from kegapps.core.pending import Changes
 from kegapps.core.server_store import ServerStore
@@ -34,10 +36,12 @@ class Store:
         )  # so that it has one lock, through whatever links somebody names it
         self._boot_id = boot_id
         self._data_version = 0
+        self._saved_as = ""
         self._db = connect(self.path, create=True, busy_timeout_s=5.0)
         try:
             self._lock_fd = _lock(f"{self.path}.lock")
             self._use(self._db)
+            self._files = HeldFiles(self.path)
         except BaseException:
             self._db.close()
             raise
@@ -49,18 +53,34 @@ class Store:
 
     def server_store(self) -> ServerStore:
         """The part of it that is about the Kegbot Server."""
-        return ServerStore(lambda: self._db, self.path, self._server_url)
+        return ServerStore(self._database, self.path, self._server_url)
 
-    def reopen(self) -> None:
-        """Open it again after an error that a fresh look may cure."""
+    def check(self) -> None:
+        """Raises StoreError if somebody took the files away: what is stored then would be gone with the process."""
+        self._database()
+
+    def reopen(self) -> str:
+        """Open it again after an error that a fresh look may cure; what had to be mended, "" if nothing.
+
+        If its file was removed, it is written anew from what is open. Another file in its place is never touched.
+        """
+        mended = ""
+        if changed := self._files.changed():
+            mended = self._mend(changed)
+        with contextlib.suppress(sqlite3.Error):
+            # Room for the next commits: on a full disk it may be the -wal that has taken the rest.
+            self._db.execute("pragma wal_checkpoint(truncate)").fetchone()
         self._db.close()
         self._db = connect(self.path, create=False, busy_timeout_s=BUSY_TIMEOUT_S)
         self._use(self._db)
+        self._files = HeldFiles(self.path)
+        self._saved_as = ""
+        return mended
 
     def changed_elsewhere(self) -> bool:
         """True if another program has written since the last call. Costs no disk access."""
         with explained(self.path):
-            (version,) = self._db.execute("pragma data_version").fetchone()
+            (version,) = self._database().execute("pragma data_version").fetchone()
         before, self._data_version = self._data_version, version
         return bool(version != before)
 
@@ -149,10 +169,36 @@ class Store:
 
     def commit(self, changes: Changes) -> Mapping[str, int]:
         """Write all of `changes` or nothing; on return they are on the disk. The drinks' numbers, by uuid."""
-        with explained(self.path), transaction(self._db):
+        with explained(self.path), transaction(self._database()):
             self._write_state(changes)
             self._write_flows(changes)
             return self._write_drinks([drink for drink in changes.ended.values() if drink is not None])
+
+    def _database(self) -> sqlite3.Connection:
+        """What is open, if it is still the store and not only its remains."""
+        if changed := self._files.changed():
+            raise StoreError(
+                f"store {self.path}: {changed} was taken away while the core used it; "
+                "it is written anew, unless there is another"
+            )
+        return self._db
+
+    def _mend(self, changed: str) -> str:
+        """Have every file in its place again, or raise StoreError; what was done, for a person."""
+        fd = _lock(f"{self.path}.lock", held_fd=self._lock_fd)
+        if fd != self._lock_fd:
+            os.close(self._lock_fd)
+            self._lock_fd = fd
+        if changed != self.path:
+            return f"store {self.path}: {changed} was taken away while the core used it, and is made anew"
+        if os.path.lexists(self.path):
+            self._saved_as = self._saved_as or save_beside(self._db, self.path)
+            raise StoreError(
+                f"store {self.path}: another file was put in its place while the core used it; all that was in it is "
+                f"in {self._saved_as}: stop kegbot_core, have the right one of the two at {self.path}, and start it"
+            )
+        bring_back(self._db, self.path)
+        return f"store {self.path}: its file was taken away while the core used it, and is written anew; all is in it"
 
     def _use(self, db: sqlite3.Connection) -> None:
         with explained(self.path):
@@ -279,9 +325,14 @@ def boot_id() -> str:
         return ""
 
 
-def _lock(path: str) -> int:
-    """Hold `path` as long as the process lives or until it is closed; raises StoreError if another core does."""
+def _lock(path: str, *, held_fd: int = -1) -> int:
+    """Hold `path` as long as the process lives or until it is closed; raises StoreError if another core does.
+
+    Returns `held_fd` if that is what holds it.
+    """
     with explained(path):
+        if held_fd >= 0 and os.path.exists(path) and os.path.samestat(os.stat(path), os.fstat(held_fd)):
+            return held_fd
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -301,6 +301,19 @@ def test_what_the_core_complains_of_is_told_with_its_cure() -> None:
     assert (found.link, found.cure) == (Link.STORE, "look at dmesg")
 
 
+def test_a_store_that_was_taken_away_is_told_in_the_words_of_the_core_that_has_it_open() -> None:
+    gone = "nothing can be stored: store /k: /k was taken away while the core used it; it is written anew"
+    core = with_report(store={**REPORT["store"], "trouble": gone}).core
+    facts = replace(HEALTHY, core=core, store=StoreFacts(path="/k", user="ann", may_write=True))
+    assert [f.level for f in judged(facts) if f.link is Link.STORE] == [Level.TROUBLE]
+    assert "was taken away" in cut(facts).text
+
+
+def test_a_store_with_a_second_name_is_a_cut() -> None:
+    found = cut(replace(HEALTHY, store=replace(STORE, names=2)))
+    assert (found.link, "find / -xdev -samefile /kegbot.sqlite" in found.cure) == (Link.STORE, True)
+
+
 def test_what_took_too_long_is_unknown_and_named() -> None:
     late = Facts(master=MasterFacts(), timeouts=frozenset({"master", "core", "store"}), now_unix_s=NOW)
     found = judge(late, replace(SETTINGS, core_process=None), {})
