@@ -26,6 +26,8 @@ class Process:
     """Not shown: may hold a key."""
     folder: str = ""
     """What its relative paths mean; empty if unknown."""
+    is_stopped: bool = False
+    """It was stopped (SIGSTOP, Ctrl-Z, a debugger) and does nothing until it is told to go on."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 

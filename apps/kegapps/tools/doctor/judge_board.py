@@ -19,7 +19,7 @@ _LINK: Final = Link.BOARD
 OLDEST_FIRMWARE: Final = 7  # relays and their watchdog came with it; what kegboard_daemon wants by default
 BUSY: Final = "in use by another program"  # these are kegboard_daemon's words
 DENIED: Final = "permission denied"
-STALE_S: Final = 35.0  # a daemon tells of its boards every 10 s
+STALE_S: Final = 25.0  # a daemon tells of its boards every 10 s
 
 
 def findings(
@@ -35,12 +35,21 @@ def findings(
     `told`: what the core says of its boards. `master_cut`: it was said already that the daemon does not run.
     """
     name = board.name.value
+    if board.process is not None and board.process.is_stopped:
+        daemon, pid = process(board.process.program, board.process.pid), board.process.pid
+        return [
+            trouble(
+                _LINK,
+                f"{name}: {daemon} is stopped: somebody has sent it SIGSTOP, or Ctrl-Z",
+                f"kill -CONT {pid} lets it go on",
+            )
+        ]
     usable = [path for path in paths if is_usable(facts.devices.get(path))]
     if not usable:
         return [unknown(_LINK, f"{name}: unknown because of its device")]
     rows = [row for row in told if _is_of(row, name, usable, facts)]
     if board.process is not None:
-        return [_told(row) for row in rows] or [_untold(facts, board)]
+        return [_told(facts, row) for row in rows] or [_untold(facts, board)]
     found = []
     for path in usable:
         device = facts.devices[path]
@@ -63,7 +72,7 @@ def _is_of(row: Mapping[str, Any], name: str, paths: Sequence[str], facts: Facts
     return device in known or told_name == name or told_name.startswith(f"{name}-")
 
 
-def _told(row: Mapping[str, Any]) -> Finding:
+def _told(facts: Facts, row: Mapping[str, Any]) -> Finding:
     name, state, detail = plain(row.get("board_name"), 64), row.get("state"), plain(row.get("detail", ""))
     about = ", ".join(_about(row))
     more = f" ({detail})" if detail else ""
@@ -71,10 +80,10 @@ def _told(row: Mapping[str, Any]) -> Finding:
     if state == "online":
         heard = f", told {duration(age_s)} ago" if isinstance(age_s, int | float) else ""
         if isinstance(age_s, int | float) and age_s > STALE_S:
-            return hint(
+            return trouble(
                 _LINK,
-                f"{name}: its daemon has told nothing for {duration(age_s)}",
-                "see kegboard_daemon's log",
+                f"{name}: its daemon has told nothing for {duration(age_s)}, though it should every 10 s",
+                f"see kegboard_daemon's log; if it hangs: {command(facts.master, 'restart', DAEMON)}",
             )
         return ok(_LINK, f"{name} answers: {about or 'its version is not told'}{heard}")
     if state == "too_old":

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from kegapps.tools.doctor.facts import CoreFacts, Facts, Holder
+from kegapps.tools.doctor.facts import CoreFacts, Facts, Holder, Process
 from kegapps.tools.doctor.finding import Finding, Link, hint, ok, trouble, unknown
 from kegapps.tools.doctor.judge_master import command
 from kegapps.tools.doctor.kegerators import master_flags
@@ -65,6 +65,12 @@ def _no_report(
                 f"the core on {at} does not serve the doctor: {plain(core.said)}{why}",
                 "run the doctor as the core's user (sudo), or name its token with --kegnet_token_file",
             )
+        case "silent" | "unreachable" | "closed" if stopped := _stopped(facts, core, settings):
+            return trouble(
+                _LINK,
+                f"{process(CORE, stopped.pid)} is stopped: somebody has sent it SIGSTOP, or Ctrl-Z",
+                f"kill -CONT {stopped.pid} lets it go on",
+            )
         case "silent" if _is_core(core.listener):
             return trouble(
                 _LINK,
@@ -102,6 +108,12 @@ def _nobody(facts: Facts, settings: Settings) -> Finding:
     others = [process(CORE, other.process.pid) for other in settings.other_cores if named]
     more = f"; {listed(others)} listens elsewhere" if others else ""
     return trouble(_LINK, f"no core runs: nobody listens on {at}{more}", command(facts.master, "start", CORE))
+
+
+def _stopped(facts: Facts, core: CoreFacts, settings: Settings) -> Process | None:
+    """The core that should answer, if it was stopped."""
+    meant = {p.pid for p in (settings.core_process, core.listener) if p is not None}
+    return next((p for p in facts.processes if p.pid in meant and p.program == CORE and p.is_stopped), None)
 
 
 def _foreign(facts: Facts, core: CoreFacts, settings: Settings) -> Finding:

@@ -82,7 +82,7 @@ def _astray(store: StoreFacts) -> Finding:
         return trouble(
             _LINK,
             f"{text}, and another is in its place",
-            f"put the other aside, then stop kegbot_core, which saves what it holds; have that there",
+            "put the other aside, then stop kegbot_core, which saves what it holds, and have that in its place",
         )
     if gone:
         return trouble(

@@ -70,7 +70,7 @@ def _process(pid: int) -> Process | None:
     environment = _environment(pid)
     return Process(
         pid=pid, parent_pid=parent, uid=uid, gid=gid, groups=groups, user=user_name(uid), program=program, argv=argv,
-        folder=_folder(pid, environment), environment=environment,
+        folder=_folder(pid, environment), environment=environment, is_stopped=status["State"][:1] in ("T", "t"),
     )  # fmt: skip
 
 

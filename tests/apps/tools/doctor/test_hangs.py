@@ -14,19 +14,24 @@ from tests.apps.tools.doctor.kegerator import DOCTOR, Kegerator
 from tests.master.conftest import Box, eventually, living
 
 
-def test_a_core_that_was_stopped_is_named_with_its_number(kegerator: Kegerator) -> None:
+def test_what_was_stopped_is_named_with_its_number(kegerator: Kegerator) -> None:
     kegerator.board()
     core = kegerator.core()
-    kegerator.daemon()
+    daemon = kegerator.bar.daemon(kegerator.address)
     core.wait_for("connected")
-    core.process.send_signal(signal.SIGSTOP)
-    found = kegerator.doctor()
-    core.process.send_signal(signal.SIGCONT)
-    name = f"kegbot_core (process {core.process.pid})"
-    found.must_be_cut_at(
-        "core", saying=f"{name} listens on {kegerator.address}, but does not", cure="restart"
-    )
-    assert found.of("last tick", "unknown")
+    numbers = {"board": daemon.process.pid, "core": core.process.pid}
+    names = {"board": "kegboard_daemon", "core": "kegbot_core"}
+    for links in (("board",), ("core",), ("board", "core")):
+        for link in links:
+            os.kill(numbers[link], signal.SIGSTOP)
+        found = kegerator.doctor()
+        for link in links:
+            os.kill(numbers[link], signal.SIGCONT)
+        assert found.cut == links[0], found.answer
+        assert found.troubled() == set(links)
+        assert found.cure.startswith(f"kill -CONT {numbers[links[0]]} ")
+        for link in links:
+            assert f"{names[link]} (process {numbers[link]}) is stopped" in found.of(link, "trouble")[0]
 
 
 def test_a_master_that_was_stopped_is_named_with_its_number(tmp_path: Path) -> None:

@@ -140,9 +140,12 @@ def test_what_the_daemon_tells_of_its_board_is_believed(state: dict[str, Any], t
     assert cure in found.cure
 
 
-def test_a_daemon_that_tells_nothing_any_more_is_hinted_at() -> None:
-    found = judged(with_report(boards=[{**BOARD, "heard_age_s": 50.0}]))
-    assert any(f.link is Link.BOARD and f.level is Level.HINT and "50 s" in f.text for f in found)
+def test_a_daemon_that_tells_nothing_any_more_is_a_cut() -> None:
+    found = cut(with_report(boards=[{**BOARD, "heard_age_s": 26.0}]))
+    assert found.link is Link.BOARD
+    assert "nothing for 26 s" in found.text
+    assert "master.py restart kegboard_daemon" in found.cure
+    assert first_cut(judged(with_report(boards=[{**BOARD, "heard_age_s": 19.0}]))) is None
 
 
 def test_a_board_without_a_daemon_is_what_it_says_itself() -> None:
