@@ -116,7 +116,7 @@ def id_in(data: Data, field: str) -> str | None:
     value = data.get(field)
     if type(value) is float and value.is_integer():
         value = int(value)
-    if type(value) is int and abs(value) <= _MAX_WHOLE:
+    if type(value) is int and 0 <= value <= _MAX_WHOLE:
         return str(value)
     return text_in(data, field) or None
 

@@ -234,7 +234,9 @@ def _tap(tap: Data) -> ServerTap:
     keg_id = answers.if_sane(answers.id_in, tap, "current_keg_id")
     try:
         meter_name = answers.text_in(tap, "meter_name")
-        if meter_name and not meter_name.startswith(UNBOUND):
+        if not meter_name and tap.get("ml_per_tick"):
+            fault = "the server says no meter_name"
+        elif not meter_name.startswith(UNBOUND):
             ml_per_tick = answers.number_in(tap, "ml_per_tick") or 0.0
             relay_name = answers.text_in(tap, "relay_name")
     except AnswerError as error:
@@ -245,7 +247,7 @@ def _tap(tap: Data) -> ServerTap:
         meter_name=meter_name or f"{UNBOUND}{tap_id}",
         ml_per_tick=max(0.0, ml_per_tick),
         relay_name=relay_name,
-        keg_id=None if fault and not meter_name else keg_id,  # whose keg it is, is not known
+        keg_id=keg_id if meter_name else None,  # else it is not known whose keg it is
         fault=fault,
     )
 
