@@ -67,6 +67,8 @@ class Engine:
         )
         # What lay on the reader of a tap without a flow may have been taken away while the core was away.
         self._readers = Readers(p for p in memory.presences if self._flows.on(p.tap_name))
+        # By which token the owners of flows were let in, by tap.
+        self._let_in_by = {p.tap_name: (p.device, p.token) for p in memory.presences if p.accepted}
         self._asks_server = asks_server
         self._book = TokenBook(memory.token_answers, keep_s=rules.token_cache_s)
         self._questions = Questions()
@@ -95,11 +97,9 @@ class Engine:
         """What there is to say of each board that a daemon told of in this run."""
         return self._boards.heard(now)
 
-    def use(self, setup: Setup) -> None:
-        """Go by this setup from now on."""
-        self._setup = setup
-        self._boards.use(_boards_of(setup))
-        self._flows.use(setup.taps)
+    def use(self, setup: Setup, now: Now) -> list[Effect]:
+        """Go by this setup from now on; who may not pour any more has their flow ended."""
+        return list(self._account(self._use(setup, now)))
 
     def handle(self, event: Event, now: Now, *, peer: str) -> list[Effect]:
         """Take an event from the connection `peer` (any text, another one for each connection).
@@ -129,6 +129,28 @@ class Engine:
     def close_valves(self) -> list[Effect]:
         """What to announce before the core ends: nobody would keep watch over an open valve."""
         return list(self._flows.close_valves())
+
+    def _use(self, setup: Setup, now: Now) -> Iterator[Effect]:
+        before, self._setup = self._setup, setup
+        self._boards.use(_boards_of(setup))
+        yield from self._flows.use(setup.taps, now)
+        for flow in self._flows.open_flows():
+            if flow.username is not None and self._is_shut_out(flow, before):
+                tap_name = flow.tap_name
+                yield Say(level=logging.INFO, text=f"{tap_name}: {flow.username} may not pour any more")
+                present = self._readers.present(tap_name)
+                if present is not None and (present.device, present.token) == self._let_in_by.get(tap_name):
+                    yield from self._readers.take(present)
+                yield from self._flows.end(tap_name)
+
+    def _is_shut_out(self, flow: Flow, before: Setup) -> bool:
+        """The token that let the owner of this flow in is not theirs any more, which it was `before`."""
+        users, key = self._setup.users, self._let_in_by.get(flow.tap_name)
+        if key is None:  # in an earlier run, and it does not lie on the reader any more
+            return flow.username in before.users.values() and flow.username not in users.values()
+        if key in before.users:
+            return users.get(key) != before.users[key]
+        return key in self._setup.refused
 
     def _handle(self, event: Event, now: Now, peer: str) -> Iterator[Effect]:
         match event:
@@ -179,7 +201,7 @@ class Engine:
     def _read(self, event: MeterUpdate, now: Now, peer: str) -> Iterator[Effect]:
         name = event.tap_name
         if name not in self._setup.taps:
-            yield from self._meet(name)
+            yield from self._meet(name, now)
         tap = self._setup.taps.get(name)
         if tap is None:
             return
@@ -207,7 +229,7 @@ class Engine:
             self._flows.expect_more(tap_name, now)
         return at
 
-    def _meet(self, name: str) -> Iterator[Effect]:
+    def _meet(self, name: str, now: Now) -> Iterator[Effect]:
         """Make a tap of a meter that is heard for the first time, unless that would be silly."""
         if not NAME.fullmatch(name) or len(self._setup.taps) >= self._rules.max_taps:
             if name not in self._refused and len(self._refused) < self._rules.max_taps:
@@ -220,7 +242,7 @@ class Engine:
                 yield Say(level=logging.WARNING, text=f"Refused meter {name[:64]!r}: {reason}")
             return
         tap = Tap(name=name, ml_per_tick=self._rules.default_ml_per_tick)
-        self.use(replace(self._setup, taps={**self._setup.taps, name: tap}))
+        yield from self._use(replace(self._setup, taps={**self._setup.taps, name: tap}), now)
         yield Say(
             level=logging.INFO, text=f"New tap: {name}, {tap.ml_per_tick:.4g} mL per tick until it is set"
         )
@@ -247,11 +269,14 @@ class Engine:
                 Presence(tap_name=tap_name, device=device, token=token, accepted=username is not None)
             )
             if username is not None:
-                yield from self._let_in(tap_name, username, device, at, now)
+                yield from self._let_in(tap_name, username, (device, token), at, now)
 
-    def _let_in(self, tap_name: str, username: str, device: str, at: Now, now: Now) -> Iterator[Effect]:
+    def _let_in(
+        self, tap_name: str, username: str, key: tuple[str, str], at: Now, now: Now
+    ) -> Iterator[Effect]:
         self._questions.drop(tap_name)  # whoever was let in last has the tap
-        yield from self._flows.arrive(tap_name, username, idle_limit_s(device, self._rules), at, now)
+        self._let_in_by[tap_name] = key
+        yield from self._flows.arrive(tap_name, username, idle_limit_s(key[0], self._rules), at, now)
 
     def _ask_server(
         self, tap_name: str, device: str, token: str, at: Now, now: Now
@@ -305,7 +330,7 @@ class Engine:
             yield from self._readers.put(
                 Presence(tap_name=tap_name, device=device, token=token, accepted=True)
             )
-        yield from self._let_in(tap_name, username, device, at, now)
+        yield from self._let_in(tap_name, username, (device, token), at, now)
 
     def _removed(self, presence: Presence) -> Iterator[Effect]:
         yield from self._readers.take(presence)

@@ -52,10 +52,19 @@ class Flows:
                 self._valves.own(flow.tap_name, now)
         # Until when idleness is not judged by the clock, by tap: ticks of before may still be told.
         self._held_until_mono_s = dict.fromkeys(self._open, now.mono_s + RETURN_S)
-        self.use(taps)
+        self._know(taps)
 
-    def use(self, taps: Mapping[str, Tap]) -> None:
-        """Go by these taps from now on; a tap that is gone is kept until its flow is over."""
+    def use(self, taps: Mapping[str, Tap], now: Now) -> Iterator[Effect]:
+        """Go by these taps from now on; a tap that is gone is kept until its flow is over, but its valve is closed."""
+        before = self._taps
+        self._know(taps)
+        for tap_name in (flow.tap_name for flow in self._open.values() if flow.username):
+            if tap_name in taps:
+                yield from self._valves.connect(tap_name, before[tap_name].relay_name, now)
+            else:
+                yield from self._valves.disconnect(tap_name)
+
+    def _know(self, taps: Mapping[str, Tap]) -> None:
         default = self._rules.default_ml_per_tick
         kept = {
             name: self._taps.get(name) or Tap(name=name, ml_per_tick=default)

@@ -206,7 +206,8 @@ class Core:
             edited = self._store.changed_elsewhere()
             if edited or self._setup_is_old:
                 setup = self._store.load_setup()
-                self._engine.use(replace(setup, taps={**self._pending.changes.taps, **setup.taps}))
+                setup = replace(setup, taps={**self._pending.changes.taps, **setup.taps})
+                self._take(self._engine.use(setup, self._now()))
                 self._setup_is_old = False
             if edited:
                 log.info("taps and tokens read again: the store was edited")

@@ -42,6 +42,20 @@ class Valves:
         self._fed_mono_s.pop(tap_name, None)
         yield from self._order(tap_name, "disabled")
 
+    def connect(self, tap_name: str, relay_before: str, now: Now) -> Iterator[Announce]:
+        """The tap of an owned flow may have another relay now: close the one before, feed the new one in a second."""
+        relay_name = self._relay_name(tap_name)
+        if tap_name in self._fed_mono_s and relay_name == relay_before:
+            return
+        if relay_before and relay_before != relay_name:
+            yield Announce(event=SetRelayOutputEvent(output_name=relay_before, output_mode="disabled"))
+        self.own(tap_name, now)
+
+    def disconnect(self, tap_name: str) -> Iterator[Announce]:
+        """The tap of an owned flow is no more: close its valve, and feed it no more."""
+        if tap_name in self._fed_mono_s:
+            yield from self.close(tap_name)
+
     def close_all(self) -> Iterator[Announce]:
         """Close those of owned flows, which stay owned."""
         for tap_name in self._fed_mono_s:

@@ -12,7 +12,7 @@
   backup FILE   a copy of the whole store, checked (--force)
   watch         what happens, live, until Ctrl-C (--until_drink, --timeout_s)
 
-Works while the core runs; the core takes up a change with the next event that reaches it.
+Works while the core runs, which takes a change up at once if it is at --kb_core_addr, else with the next event.
 Examples: kegbot_admin.py drinks --limit=5
           kegbot_admin.py taps set kegboard.flow0 --ml_per_tick=0.4545 --relay=kegboard.relay0
           kegbot_admin.py tokens add core.rfid 0415ab96c3 alice
@@ -44,6 +44,7 @@ from kegapps.tools.admin_edits import EDITS, Edit, since_by_flag
 from kegapps.tools.admin_export import backup, export
 from kegapps.tools.admin_outbox import OUTBOX_EDITS, outbox_export, outbox_rows
 from kegapps.tools.admin_tables import as_json, table
+from kegapps.tools.admin_wake import and_wake
 from kegapps.tools.admin_watch import JsonLines, Lines, LiveLines
 
 FLAGS = flags.FLAGS
@@ -116,7 +117,7 @@ def _action(noun: str, words: list[str]) -> Edit | None:
     wanted, edit = edits[words[0]]
     if len(words) - 1 != len(wanted.split()) and "..." not in wanted:
         raise UsageError(f"{noun} {words[0]}: expected {wanted}")
-    return edit
+    return edit if noun == "outbox" else and_wake(edit)
 
 
 def _print_done(done: str) -> None:

@@ -74,7 +74,7 @@ def _enable_user(ledger: Ledger, words: list[str], _now: float) -> str:
 
 def _disable_user(ledger: Ledger, words: list[str], _now: float) -> str:
     ledger.enable_user(words[0], enabled=False)
-    return f"user {words[0]} may pour no more; a flow under way goes on"
+    return f"user {words[0]} may pour no more; a flow under way ends"
 
 
 def _add_token(ledger: Ledger, words: list[str], now: float) -> str:

@@ -1,13 +1,11 @@
 """What kegbot_admin shows of the outbox, and can change in it, word by word.
 
-Knows the ledger, the flags of these verbs, and how to wake the core. Must not know tables on the screen.
+Knows the ledger and the flags of these verbs. Must not know tables on the screen.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import socket
 import sys
 from typing import Final
 
@@ -16,15 +14,12 @@ from absl import flags
 from kegapps.core.ledger import Ledger
 from kegapps.daemon.errors import UsageError
 from kegapps.daemon.service import Service
-from kegapps.kegnet.codec import encode
-from kegapps.kegnet.events import Credentials, Ping
-from kegapps.kegnet.flags import core_address, kegnet_token
 from kegapps.tools.admin_edits import Edit, since_by_flag
 from kegapps.tools.admin_export import write_new
 from kegapps.tools.admin_tables import counted_noun, plain
+from kegapps.tools.admin_wake import and_wake
 
 FLAGS = flags.FLAGS
-WAKE_TIMEOUT_S: Final = 1.0
 
 flags.DEFINE_boolean("all", False, "outbox: also what is delivered; outbox retry: everything.")
 flags.DEFINE_string("username", None, "outbox edit: send it as this user's; empty: as a guest's.")
@@ -88,27 +83,10 @@ def _numbers(words: list[str]) -> list[int]:
     return list(dict.fromkeys(map(int, words)))
 
 
-def _and_wake(edit: Edit) -> Edit:
-    """The core looks into the store when something reaches it: so that it does so at once, greet it."""
-
-    def edit_and_wake(ledger: Ledger, words: list[str], now: float) -> str:
-        done = edit(ledger, words, now)
-        token = kegnet_token(os.path.abspath)
-        greeting = (encode(Credentials(token=token)) if token else b"") + encode(Ping())
-        try:
-            with socket.create_connection(core_address(), WAKE_TIMEOUT_S) as core:
-                core.sendall(greeting)
-        except OSError:
-            pass  # it is not there, or elsewhere: then it finds the edit when it next looks
-        return done
-
-    return edit_and_wake
-
-
 # By verb: the words it wants, and what does it.
 OUTBOX_EDITS: Final[dict[str, tuple[str, Edit]]] = {
-    "retry": ("DRINK ...", _and_wake(_retry)),
-    "edit": ("DRINK", _and_wake(_edit)),
-    "done": ("DRINK", _and_wake(_done)),
-    "add": ("DRINK ...", _and_wake(_add)),
+    "retry": ("DRINK ...", and_wake(_retry)),
+    "edit": ("DRINK", and_wake(_edit)),
+    "done": ("DRINK", and_wake(_done)),
+    "add": ("DRINK ...", and_wake(_add)),
 }

@@ -81,6 +81,11 @@ class Bar:
         self.effects += self.engine.leave(peer, self.now)
         return self.new_lines()
 
+    def use(self, setup: Setup) -> list[str]:
+        """People have edited taps, users or tokens; what the engine put on the wire for it."""
+        self.effects += self.engine.use(setup, self.now)
+        return self.new_lines()
+
     def wait(self, seconds: float, *, step_s: float = 0.125) -> list[str]:
         """Let time pass, waking the engine when it asked for it; what it put on the wire."""
         end_s = self.now.mono_s + seconds

@@ -68,7 +68,7 @@ def test_no_client_can_fill_the_store_with_taps() -> None:
 def test_a_new_calibration_holds_at_once_also_for_the_open_flow() -> None:
     bar = Bar()
     bar.send(reading(0), reading(100))
-    bar.engine.use(Setup(taps={FLOW0: Tap(name=FLOW0, ml_per_tick=1.0, keg_id=7)}))
+    bar.use(Setup(taps={FLOW0: Tap(name=FLOW0, ml_per_tick=1.0, keg_id=7)}))
     bar.send(reading(200), request("stop_flow"))
     (drink,) = bar.drinks()
     assert (drink.volume_ml, drink.ml_per_tick, drink.keg_id) == (200.0, 1.0, 7)
@@ -77,7 +77,7 @@ def test_a_new_calibration_holds_at_once_also_for_the_open_flow() -> None:
 def test_a_tap_that_is_removed_during_a_flow_keeps_its_calibration_until_the_end() -> None:
     bar = Bar()
     bar.send(reading(0), reading(100))
-    bar.engine.use(Setup())
+    bar.use(Setup())
     assert bar.wait(11.0) == ["FU idle None 100", "relay0 disabled", "FU completed None 100", "drink guest"]
     assert bar.drinks()[0].ml_per_tick == ML_PER_TICK
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from kegapps.core.model import Setup
+from kegapps.core.model import Flow, Memory, Setup
 from kegapps.core.rules import Rules
 from kegapps.core.tokens import idle_limit_s, is_captive
 from tests.apps.core.bar import (
@@ -15,6 +15,8 @@ from tests.apps.core.bar import (
     BOB,
     BOB_RFID,
     CAROL,
+    FLOW0,
+    START_UNIX_S,
     Bar,
     added,
     reading,
@@ -123,16 +125,46 @@ def test_a_token_counts_from_the_moment_its_user_is_let_in() -> None:
     bar = Bar()
     assert bar.send(added(STRANGER_RFID), removed(STRANGER_RFID)) == []
     users = {**bar.setup.users, STRANGER_RFID: "dora"}
-    bar.engine.use(replace(bar.setup, users=users))
+    bar.use(replace(bar.setup, users=users))
     assert bar.send(added(STRANGER_RFID)) == ["FU initial dora 0", "relay0 enabled"]
 
 
-def test_a_token_counts_no_more_when_its_user_is_shut_out_but_the_flow_goes_on() -> None:
+@pytest.mark.parametrize("owner", [BOB, BOB_RFID])
+def test_who_is_shut_out_pours_no_more_from_then_on(owner: tuple[str, str]) -> None:
     bar = Bar()
-    bar.send(added(BOB_RFID), removed(BOB_RFID), reading(0))
-    bar.engine.use(Setup(taps=bar.setup.taps))
-    assert bar.send(reading(50)) == ["FU active bob 50"]
-    assert bar.send(request("stop_flow"), added(BOB_RFID))[-1] == "drink bob"
+    bar.send(added(owner), reading(0), reading(50))
+    assert bar.use(Setup(taps=bar.setup.taps)) == ["relay0 disabled", "FU completed bob 50", "drink bob"]
+    assert bar.send(removed(owner), added(owner), reading(60)) == ["FU initial None 0", "FU active None 10"]
+    assert bar.wait(2) == []
+
+
+def test_who_is_let_in_again_has_to_show_the_token_again() -> None:
+    bar = Bar()
+    bar.send(added(BOB))
+    bar.use(Setup(taps=bar.setup.taps))
+    assert bar.use(bar.setup) == []
+    assert bar.send(added(BOB)) == ["FU initial bob 0", "relay0 enabled"]
+
+
+def test_a_flow_ends_with_the_token_by_which_it_began_and_not_with_another_of_its_owner() -> None:
+    bar = Bar()
+    bar.send(added(ALICE_RFID), removed(ALICE_RFID))
+    users = {key: user for key, user in bar.setup.users.items() if key != ALICE}
+    assert bar.use(replace(bar.setup, users=users, refused=frozenset([ALICE]))) == []
+    assert bar.use(replace(bar.setup, users={BOB: "bob"})) == ["relay0 disabled", "FU completed alice 0"]
+
+
+FLOW_OF_ALICE = Flow(
+    uuid="from-before", flow_id=17, tap_name=FLOW0, username="alice", idle_limit_s=20.0, start_unix_s=START_UNIX_S,
+    last_unix_s=START_UNIX_S, last_mono_s=1000.0,
+)  # fmt: skip
+
+
+def test_a_flow_of_before_a_restart_ends_when_its_owner_has_no_token_any_more() -> None:
+    bar = Bar(memory=Memory(flows=(FLOW_OF_ALICE,)))
+    users = {key: user for key, user in bar.setup.users.items() if key != ALICE}
+    assert bar.use(replace(bar.setup, users=users)) == []
+    assert bar.use(replace(bar.setup, users={})) == ["relay0 disabled", "FU completed alice 0"]
 
 
 def test_another_rule_for_captive_devices_can_be_given() -> None:

@@ -94,6 +94,23 @@ def test_edits_take_effect_in_the_running_core(store: Path) -> None:
         assert told(store, "tokens", "list") == "no tokens\n"
 
 
+def test_an_edit_reaches_a_running_core_at_once_and_its_valves(store: Path) -> None:
+    with CoreProgram(store) as core:
+        app, here = App(core.port), f"--kb_core_addr=localhost:{core.port}"
+        app.send(reading(0))
+        core.wait_for("New tap: kegboard.flow0")
+        told(store, "taps", "set", "kegboard.flow0", "--relay=kegboard.relay0", here)
+        told(store, "users", "add", "alice", here)
+        told(store, "tokens", "add", *ALICE_RFID, "alice", here)
+        app.send(added(ALICE_RFID))
+        app.listen_until(lambda: "relay0 enabled" in app.lines())
+        told(store, "taps", "set", "kegboard.flow0", "--relay=kegboard.relay1", here)
+        app.listen_until(lambda: "relay1 enabled" in app.lines())
+        assert "relay0 disabled" in app.lines()
+        told(store, "users", "disable", "alice", here)
+        app.listen_until(lambda: "relay1 disabled" in app.lines())
+
+
 def test_the_store_can_be_edited_while_the_core_does_not_run(store: Path) -> None:
     with CoreProgram(store) as core:
         assert core.end() == 0
