@@ -200,6 +200,8 @@ class Facts:
     master: MasterFacts
     uid: int = 0
     """Who looks."""
+    default_store: str = ""
+    """The store that this user's programs take without --store."""
     processes: tuple[Process, ...] = ()
     devices: Mapping[str, DeviceFacts] = field(default_factory=dict)
     probes: Mapping[str, ProbeFacts] = field(default_factory=dict)

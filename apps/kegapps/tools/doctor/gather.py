@@ -92,6 +92,13 @@ def of_another(core: CoreFacts, settings: Settings) -> CoreFacts:
     return replace(core, answer="foreign", report=None, listener=Holder(pid=pid, name=CORE))
 
 
+def _default_store() -> str:
+    try:
+        return default_path()
+    except StoreError:
+        return ""
+
+
 class Gathering:
     """One round of looks; `result` is there once `done`."""
 
@@ -99,7 +106,9 @@ class Gathering:
         self._wish = wish
         self._on_done = on_done
         self._errands = Errands(loop)
-        self._facts = Facts(master=MasterFacts(program=wish.master), uid=os.geteuid())
+        self._facts = Facts(
+            master=MasterFacts(program=wish.master), uid=os.geteuid(), default_store=_default_store()
+        )
         self._settings = self._choose(self._facts.processes, self._facts.master, lambda *_: None)
         self._paths: dict[str, tuple[str, ...]] = {}
         self.done = False
@@ -243,8 +252,10 @@ class Gathering:
         return "kb_core_addr" in self._wish.own
 
     def _meant_master(self, found: tuple[Process, ...]) -> Process | None:
-        uid = os.geteuid()
-        return meant_master(found, uid, has_configuration=bool(look_master.default_config(uid)))
+        config = look_master.default_places(os.geteuid())["master_config"]
+        return meant_master(
+            found, os.geteuid(), default_config=config, has_configuration=os.path.exists(config)
+        )
 
     def _own(self, found: tuple[Process, ...], master: MasterFacts) -> tuple[list[Process], list[Process]]:
         """Processes of the kegerator that is meant, and those of others."""

@@ -12,12 +12,12 @@ from typing import Any, Final
 from kegapps.tools.doctor.facts import CoreFacts, Facts, Holder, Process
 from kegapps.tools.doctor.finding import Finding, Link, hint, ok, trouble, unknown
 from kegapps.tools.doctor.judge_master import command
+from kegapps.tools.doctor.judge_store import admin
 from kegapps.tools.doctor.kegerators import master_flags
 from kegapps.tools.doctor.settings import CORE, DAEMON, OWN, Settings, leads_to
 from kegapps.tools.doctor.wording import listed, plain, process
 
 _LINK: Final = Link.CORE
-MOST_OTHERS: Final = 3
 PLAUSIBLE_ML_PER_TICK: Final = (0.02, 10.0)
 """From the finest turbine meters (50,000 ticks a litre) to the coarsest paddle wheels (100 a litre)."""
 
@@ -32,7 +32,7 @@ def findings(facts: Facts, settings: Settings, *, master_cut: bool, store_cut: b
             _no_report(facts, core, settings, master_cut=master_cut, store_cut=store_cut),
             *_others(settings),
         ]
-    return [_answers(core), *_others(settings), *_astray(settings), *_taps(core.report)]
+    return [_answers(core), *_others(settings), *_astray(settings), *_taps(facts, core.report)]
 
 
 def _no_report(
@@ -121,7 +121,9 @@ def _foreign(facts: Facts, core: CoreFacts, settings: Settings) -> Finding:
     other = next(o for o in settings.other_cores if core.listener and o.process.pid == core.listener.pid)
     end, keeper = f"kill {other.process.pid}", ""
     if master := next((p for p in facts.processes if p.pid == other.process.parent_pid), None):
-        end = shlex.join(["master.py", "stop", *master_flags(master.argv)])
+        end = shlex.join(
+            ["master.py", "stop", *master_flags(master.argv, which=("master_config", "pidfile_dir"))]
+        )
         keeper = f", kept running by {process('the master', master.pid)}"
     if other.process.uid != facts.uid:
         end, keeper = (
@@ -148,7 +150,7 @@ def _others(settings: Settings) -> list[Finding]:
             f"user {other.process.user}); it was not looked at",
             f"to look at it instead: kegbot_doctor.py --kb_core_addr={other.address}",
         )
-        for other in settings.other_cores[:MOST_OTHERS]
+        for other in settings.other_cores
         if not other.is_at(at)
     ]
 
@@ -184,7 +186,7 @@ def _astray(settings: Settings) -> list[Finding]:
     return found
 
 
-def _taps(report: Mapping[str, Any]) -> list[Finding]:
+def _taps(facts: Facts, report: Mapping[str, Any]) -> list[Finding]:
     found = []
     taps: Sequence[Mapping[str, Any]] = report.get("taps", [])
     unset = [plain(tap.get("name"), 64) for tap in taps if tap.get("source") == "default"]
@@ -193,7 +195,7 @@ def _taps(report: Mapping[str, Any]) -> list[Finding]:
             hint(
                 _LINK,
                 f"{listed(unset)}: the calibration was never set, so volumes are a guess",
-                f"measure a litre, then kegbot_admin.py taps set {unset[0]} --ml_per_tick=NUMBER",
+                f"measure a litre, then {admin(facts, f'taps set {unset[0]} --ml_per_tick=NUMBER')}",
             )
         )
     low, high = PLAUSIBLE_ML_PER_TICK
@@ -202,7 +204,7 @@ def _taps(report: Mapping[str, Any]) -> list[Finding]:
         if tap.get("source") != "default" and isinstance(rate, int | float) and not low <= rate <= high:
             name = plain(tap.get("name"), 64)
             text = f"{name}: {rate:g} mL per tick is unusual for a flow meter (0.1 to 2.5 are common)"
-            cure = f"kegbot_admin.py taps set {name} --ml_per_tick=NUMBER"
+            cure = admin(facts, f"taps set {name} --ml_per_tick=NUMBER")
             if tap.get("source") == "server":
                 cure = "set it in the server's admin pages"
             found.append(hint(_LINK, text, f"measure a litre, then {cure}"))

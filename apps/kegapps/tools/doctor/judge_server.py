@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from kegapps.tools.doctor.facts import Facts, ServerFacts
 from kegapps.tools.doctor.finding import Finding, Level, Link, hint, ok, trouble, unknown
+from kegapps.tools.doctor.judge_store import admin
 from kegapps.tools.doctor.settings import Settings
 from kegapps.tools.doctor.wording import duration, listed, plain
 
@@ -33,7 +34,7 @@ def server_findings(
             hint(
                 Link.SERVER,
                 f"the core has not noticed yet; it says: {plain(told.get('reason'))}",
-                "it tries again by itself; kegbot_admin.py outbox retry --all hurries it",
+                f"it tries again by itself; {admin(facts, 'outbox retry --all')} hurries it",
             )
         )
     return [*found, *_key(settings)]
@@ -150,7 +151,7 @@ def outbox_findings(
         return [unknown(link, "unknown because neither core nor store tell")]
     waiting, held, dead = counts
     if dead:
-        return [_dead(dead, (stored or {}).get("dead"))]
+        return [_dead(facts, dead, (stored or {}).get("dead"))]
     if not waiting + held and settings.api_url is None:
         return [ok(link, "nothing is to be delivered")]
     if not waiting + held:
@@ -158,12 +159,12 @@ def outbox_findings(
     text, age_s = _waiting(waiting, held, told, stored, facts.now_unix_s)
     if settings.api_url is None:
         return [
-            hint(link, f"{text}, but no server is configured", "set --api_url, or: kegbot_admin.py outbox")
+            hint(link, f"{text}, but no server is configured", f"set --api_url, or: {admin(facts, 'outbox')}")
         ]
     if server_cut:
         return [unknown(link, f"{text}: they wait because the chain is cut at: {Link.SERVER}")]
     if held or age_s > OLD_S:
-        return [hint(link, text, "kegbot_admin.py outbox tells why; kegbot_admin.py outbox retry --all")]
+        return [hint(link, text, f"{admin(facts, 'outbox')} tells why; {admin(facts, 'outbox retry --all')}")]
     return [ok(link, text)]
 
 
@@ -177,7 +178,7 @@ def _counts(told: Mapping[str, Any] | None, stored: Mapping[str, Any] | None) ->
     return None
 
 
-def _dead(count: int, example: Mapping[str, Any] | None) -> Finding:
+def _dead(facts: Facts, count: int, example: Mapping[str, Any] | None) -> Finding:
     text = f"{count} drink{'' if count == 1 else 's'} that the server will never take as they are"
     number = "DRINK"
     if example:
@@ -186,8 +187,8 @@ def _dead(count: int, example: Mapping[str, Any] | None) -> Finding:
     return trouble(
         Link.OUTBOX,
         text,
-        f"kegbot_admin.py outbox lists them; kegbot_admin.py outbox edit {number} --username=NAME (or --tap), retry "
-        f"{number}, or done {number} --reason=TEXT",
+        f"{admin(facts, 'outbox')} lists them; {admin(facts, f'outbox edit {number} --username=NAME')} (or --tap), "
+        f"retry {number}, or done {number} --reason=TEXT",
     )
 
 

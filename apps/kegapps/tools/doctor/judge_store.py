@@ -214,6 +214,14 @@ def _hints(store: StoreFacts) -> list[Finding]:
     return found
 
 
+def admin(facts: Facts, words: str) -> str:
+    """What to type so that kegbot_admin.py does `words` to this store."""
+    path = facts.store.path if facts.store else ""
+    return f"kegbot_admin.py {words}" + (
+        f" --store={shlex.quote(path)}" if path not in ("", facts.default_store) else ""
+    )
+
+
 def _cure_of(text: str) -> str:
     """The core's complaints say after a semicolon what to do."""
     said = text.split("; ", 1)

@@ -7,7 +7,8 @@ Pure.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from kegapps.tools.doctor.facts import Process
@@ -15,7 +16,7 @@ from kegapps.tools.doctor.words import read_flags
 
 MASTER: Final = "master"
 STACK: Final = ("kegbot_core", "kegboard_daemon")
-_FLAGS: Final = ("--master_config", "--config", "--pidfile_dir", "--logfile_dir", "--state_dir")
+_FLAGS: Final = ("master_config", "pidfile_dir", "logfile_dir", "state_dir")
 
 
 def masters(processes: Sequence[Process]) -> list[Process]:
@@ -24,15 +25,23 @@ def masters(processes: Sequence[Process]) -> list[Process]:
     return [process for process in processes if process.pid in numbers and process.parent_pid in numbers]
 
 
-def master_flags(argv: Sequence[str]) -> list[str]:
-    """The flags on a master's command line that tell it from others."""
-    words, flags = list(argv), []
+def master_flags(
+    argv: Sequence[str], defaults: Mapping[str, str] = MappingProxyType({}), which: Collection[str] = _FLAGS
+) -> list[str]:
+    """The flags on a master's command line that tell it from others, without those that `defaults` says anyway.
+
+    A master that made another of itself gave it all of them.
+    """
+    words, found = list(argv), {}
     while words:
-        word = words.pop(0)
-        name, given, _ = word.partition("=")
-        if name in _FLAGS:
-            flags += [word] if given else [word, *words[:1]]
-    return flags
+        name, given, value = words.pop(0).partition("=")
+        name = "master_config" if name == "--config" else name.removeprefix("--")
+        if name in which and (given or words):
+            found[name] = value if given else words.pop(0)
+    usual = dict(defaults)
+    if usual and found.get("pidfile_dir", usual["pidfile_dir"]) != usual["pidfile_dir"]:
+        usual["state_dir"] = found["pidfile_dir"]  # so does master.py
+    return [f"--{name}={value}" for name, value in found.items() if usual.get(name) != value]
 
 
 def configuration_of(master: Process) -> str:
@@ -42,17 +51,14 @@ def configuration_of(master: Process) -> str:
     return posixpath.normpath(posixpath.join(master.folder, path)) if path else ""
 
 
-def is_of_default_configuration(master: Process) -> bool:
-    """No other configuration was named to it."""
-    return not configuration_of(master)
-
-
-def meant_master(processes: Sequence[Process], uid: int, *, has_configuration: bool) -> Process | None:
+def meant_master(
+    processes: Sequence[Process], uid: int, *, default_config: str = "", has_configuration: bool
+) -> Process | None:
     """The master that user `uid` means without naming one; None if none of theirs runs.
 
-    Their own, and of these that of the default configuration, else the one of the core that was started first. Another
-    user's only if they have nothing: neither a program of the stack nor, by `has_configuration`, a default
-    configuration.
+    Their own, and of these that of `default_config`, which is what one has without a flag for it, else the one of the
+    core that was started first. Another user's only if they have nothing: neither a program of the stack nor, by
+    `has_configuration`, a default configuration.
     """
     own = [process for process in processes if process.uid == uid]
     mine = masters(own)
@@ -63,7 +69,7 @@ def meant_master(processes: Sequence[Process], uid: int, *, has_configuration: b
 
     def rank(master: Process) -> tuple[bool, int, int]:
         first = parents.index(master.pid) if master.pid in parents else len(parents)
-        return not is_of_default_configuration(master), first, master.pid
+        return configuration_of(master) not in ("", default_config), first, master.pid
 
     return min(candidates, key=rank, default=None)
 

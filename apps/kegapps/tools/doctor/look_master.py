@@ -42,17 +42,19 @@ def flags_for(processes: Sequence[Process], stack: Sequence[Process]) -> list[st
 
 
 def flags_of(master: Process, stack: Sequence[Process]) -> list[str]:
-    """The flags of a master, one of whose apps is in `stack`.
+    """The flags of a master, one of whose apps is in `stack`, as far as they are not our defaults.
 
     The places that are another user's defaults are not ours: its apps tell the one, its home has the other.
     """
-    flags = master_flags(master.argv)
-    given = " ".join(flags)
+    ours = default_places(os.geteuid())
+    flags = master_flags(master.argv, ours)
+    given = " ".join(master.argv)
     if master.uid != os.geteuid():
         if "--pidfile_dir" not in given:
             flags += [f"--pidfile_dir={folder}" for folder in _pidfile_folders(stack)[:1]]
-        if "config" not in given:
-            flags += [f"--master_config={file}" for file in default_config(master.uid)]
+        config = default_places(master.uid)["master_config"]
+        if "config" not in given and os.path.exists(config):
+            flags.append(f"--master_config={config}")
     return flags
 
 
@@ -61,14 +63,26 @@ def _pidfile_folders(stack: Sequence[Process]) -> list[str]:
     return [os.path.dirname(path) for path in found if path and os.path.isabs(path)]
 
 
-def default_config(uid: int) -> list[str]:
-    """The default configuration of a user's master, if it is there."""
+def default_places(uid: int) -> dict[str, str]:
+    """What a user's master.py has for its flags, where they are not given; see its --help."""
+    if uid == 0:
+        return {
+            "master_config": "/etc/kegbot/kegbot_master.cfg", "pidfile_dir": "/run/kegbot",
+            "logfile_dir": "/var/log/kegbot", "state_dir": "/var/lib/kegbot",
+        }  # fmt: skip
+    environment = os.environ if uid == os.geteuid() else {}
     try:
-        home = pwd.getpwuid(uid).pw_dir
+        home = environment.get("HOME") or pwd.getpwuid(uid).pw_dir
     except KeyError:
-        return []
-    path = "/etc/kegbot/kegbot_master.cfg" if uid == 0 else f"{home}/.config/kegbot/kegbot_master.cfg"
-    return [path] if os.path.exists(path) else []
+        home = "/nonexistent"
+    state = environment.get("XDG_STATE_HOME") or f"{home}/.local/state"
+    runtime = environment.get("XDG_RUNTIME_DIR")
+    return {
+        "master_config": f"{environment.get('XDG_CONFIG_HOME') or f'{home}/.config'}/kegbot/kegbot_master.cfg",
+        "pidfile_dir": f"{runtime}/kegbot" if runtime else f"{state}/kegbot/run",
+        "logfile_dir": f"{state}/kegbot/log",
+        "state_dir": f"{state}/kegbot",
+    }
 
 
 def ask(program: str, flags: Sequence[str]) -> MasterFacts:

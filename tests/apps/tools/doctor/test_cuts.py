@@ -16,10 +16,12 @@ from pathlib import Path
 import pytest
 
 from kegapps.core.store import Store
+from kegapps.tools.doctor.look_store import look_at
+from kegapps.tools.doctor.rights import me
 from tests.apps.core.programs import CoreProgram
 from tests.apps.kegboard.programs import free_port
 from tests.apps.server.emulators import Emulator, Site, Tap
-from tests.apps.tools.doctor.kegerator import Diagnosis, Kegerator
+from tests.apps.tools.doctor.kegerator import Kegerator
 from tests.master.conftest import Box, eventually
 
 needs_root = pytest.mark.skipif(
@@ -259,20 +261,21 @@ def test_a_store_of_a_newer_version(coreless: Kegerator, store: Path) -> None:
     found.must_be_cut_at("store", saying="newer version (schema 99", cure="update kegmaster")
 
 
-def taken_away(kegerator: Kegerator, tmp_path: Path) -> Diagnosis:
-    """What the doctor says once the folder of a core's store has another name."""
+@pytest.mark.parametrize("how", ["moved", "removed"])
+def test_a_store_that_was_taken_from_under_the_core(kegerator: Kegerator, tmp_path: Path, how: str) -> None:
     folder = tmp_path / "store"
     folder.mkdir()
     kegerator.store = folder / "kegbot.sqlite"
-    kegerator.core()
-    folder.rename(tmp_path / "elsewhere")
-    return kegerator.doctor("--noprobe")
-
-
-def test_a_store_that_was_moved_away_from_under_the_core(kegerator: Kegerator, tmp_path: Path) -> None:
-    found = taken_away(kegerator, tmp_path)
-    (text,) = found.of("store", "trouble")
-    assert f"holds a file that is no longer at {kegerator.store}" in text, found.answer
+    pid = kegerator.core().process.pid
+    moved = kegerator.store.rename(tmp_path / "elsewhere")
+    if how == "removed":
+        moved.unlink()
+    # Before the core has been asked for anything, so that it has not noticed yet.
+    seen = look_at(str(kegerator.store), me(), pid)
+    assert (seen.exists, seen.held_by) == (False, pid)
+    assert seen.held_path == (f"{moved} (deleted)" if how == "removed" else str(moved))
+    found = kegerator.doctor("--noprobe")
+    assert found.of("store", "trouble"), found.answer
     assert "the chain is cut at: store" in found.of("outbox", "unknown")[0]
 
 

@@ -290,6 +290,18 @@ def test_a_calibration_that_no_flow_meter_has_is_hinted_at() -> None:
     assert first_cut(found) is None
 
 
+def test_what_is_to_be_typed_names_the_store_unless_it_is_the_default() -> None:
+    facts = with_report(taps=[{**TAP, "source": "default"}], outbox={"waiting": 0, "held": 1, "dead": 0})
+    settings = replace(SETTINGS, api_url=setting("http://bar/"))
+    facts = replace(facts, server=ServerFacts(url="http://bar/", state="fits", version="2.0", taps=None))
+    cures = [f.cure for f in judged(facts, settings) if "kegbot_admin.py" in f.cure]
+    assert len(cures) == 2
+    assert "taps set kegboard.flow0 --ml_per_tick=NUMBER --store=/kegbot.sqlite" in cures[0]
+    assert cures[1].endswith("kegbot_admin.py outbox retry --all --store=/kegbot.sqlite")
+    usual = judged(replace(facts, default_store="/kegbot.sqlite"), settings)
+    assert not any("--store" in f.cure for f in usual)
+
+
 def test_a_store_that_others_may_read_or_whose_disk_is_nearly_full_is_hinted_at() -> None:
     store = replace(STORE, mode=0o644, free_bytes=50 << 20, free_inodes=5)
     hints = [f.text for f in judged(replace(HEALTHY, store=store)) if f.level is Level.HINT]

@@ -22,7 +22,7 @@ BOB = ME + 5000
 
 def meant(processes: Sequence[Process], *, has_configuration: bool = False) -> int | None:
     """The number of the master that is meant."""
-    found = meant_master(processes, ME, has_configuration=has_configuration)
+    found = meant_master(processes, ME, default_config="/d.cfg", has_configuration=has_configuration)
     return found.pid if found else None
 
 
@@ -40,6 +40,7 @@ def own(processes: Sequence[Process], pid: int | None, *apps: int, configured: b
 def test_of_ones_masters_that_of_the_default_configuration_is_meant() -> None:
     quickstart, default = master(10, "--master_config=/quick.cfg"), master(14)
     assert meant((*quickstart, *default, core(20, 11))) == 15
+    assert meant((*quickstart, *master(14, "--master_config=/d.cfg"), core(20, 11))) == 15
     assert meant((*quickstart, core(20, 11))) == 11
     assert meant((*master(12, "--config=/b.cfg"), *quickstart, core(20, 11))) == 11, "whose core runs"
 
