@@ -31,9 +31,13 @@ from kegapps.kegnet.events import (
     ThermoEvent,
     TokenAuthEvent,
 )
+from kegapps.kegnet.ratelimit import RateLimit
 
 NAME: Final = re.compile(r"(?!__)[A-Za-z0-9_.:-]{1,64}")
 """Names of meters and sensors that may be stored and shown; ALL_TAPS is none."""
+
+MAX_NEW_METERS: Final = (24, 60.0)
+"""Of one connection in so many seconds: four boards with all theirs. Who sends junk leaves room for others."""
 
 MAX_AGE_S: Final = 30 * 86400.0
 """No event is older: who says so has a broken clock."""
@@ -57,6 +61,7 @@ class Engine:
         self._setup = setup
         self._odometers = Odometers(rules, memory.meters)
         self._refused: set[str] = set()
+        self._new_meters: dict[str, RateLimit] = {}  # by connection
         self._flows = Flows(
             rules,
             flows=memory.flows,
@@ -110,6 +115,7 @@ class Engine:
 
     def leave(self, peer: str, now: Now) -> list[Effect]:
         """The connection `peer` has ended."""
+        self._new_meters.pop(peer, None)
         self._boards.leave(peer)
         return list(self._look_after_boards(now))
 
@@ -201,7 +207,7 @@ class Engine:
     def _read(self, event: MeterUpdate, now: Now, peer: str) -> Iterator[Effect]:
         name = event.tap_name
         if name not in self._setup.taps:
-            yield from self._meet(name, now)
+            yield from self._meet(name, now, peer)
         tap = self._setup.taps.get(name)
         if tap is None:
             return
@@ -229,16 +235,12 @@ class Engine:
             self._flows.expect_more(tap_name, now)
         return at
 
-    def _meet(self, name: str, now: Now) -> Iterator[Effect]:
+    def _meet(self, name: str, now: Now, peer: str) -> Iterator[Effect]:
         """Make a tap of a meter that is heard for the first time, unless that would be silly."""
-        if not NAME.fullmatch(name) or len(self._setup.taps) >= self._rules.max_taps:
+        reason = self._why_no_tap(name, now, peer)
+        if reason:
             if name not in self._refused and len(self._refused) < self._rules.max_taps:
                 self._refused.add(name)
-                reason = (
-                    "there are enough taps already (--max_taps)"
-                    if NAME.fullmatch(name)
-                    else "not a meter's name"
-                )
                 yield Say(level=logging.WARNING, text=f"Refused meter {name[:64]!r}: {reason}")
             return
         tap = Tap(name=name, ml_per_tick=self._rules.default_ml_per_tick)
@@ -247,6 +249,15 @@ class Engine:
             level=logging.INFO, text=f"New tap: {name}, {tap.ml_per_tick:.4g} mL per tick until it is set"
         )
         yield Keep(record=tap)
+
+    def _why_no_tap(self, name: str, now: Now, peer: str) -> str:
+        if not NAME.fullmatch(name):
+            return "not a meter's name"
+        if len(self._setup.taps) >= self._rules.max_taps:
+            return "there are enough taps already (--max_taps)"
+        if self._new_meters.setdefault(peer, RateLimit(*MAX_NEW_METERS)).admit(now.mono_s) is None:
+            return "one app tells of too many new ones at once; it is taken in a minute, if it is heard then"
+        return ""
 
     def _token(self, tap_name: str, event: TokenAuthEvent, now: Now) -> Iterator[Effect]:
         device, token = token_key(event.auth_device_name, event.token_value)

@@ -65,6 +65,24 @@ def test_no_client_can_fill_the_store_with_taps() -> None:
     assert len(bar.said()) == 8  # four new ones, four refusals
 
 
+def test_one_client_with_junk_for_names_leaves_room_for_the_meters_of_others() -> None:
+    bar = Bar(taps=())
+    for number in range(100):
+        bar.send(reading(0, tap=f"x.flow{number}"), peer="junk")
+    bar.send(reading(0), peer="daemon")
+    assert {tap.name for tap in bar.engine.taps} == {f"x.flow{number}" for number in range(24)} | {FLOW0}
+    assert "Refused meter 'x.flow24': one app tells of too many new ones at once" in " ".join(bar.said())
+
+
+def test_a_meter_that_was_refused_for_now_is_taken_a_minute_later() -> None:
+    bar = Bar(taps=())
+    for _ in range(2):
+        for number in range(30):
+            bar.send(reading(0, tap=f"x.flow{number}"))
+        bar.wait(61.0)
+    assert len(bar.engine.taps) == 30
+
+
 def test_a_new_calibration_holds_at_once_also_for_the_open_flow() -> None:
     bar = Bar()
     bar.send(reading(0), reading(100))
