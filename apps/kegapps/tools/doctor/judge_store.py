@@ -36,7 +36,7 @@ def findings(facts: Facts, settings: Settings) -> list[Finding]:
         ]
     told = facts.core.report.get("store", {}) if facts.core and facts.core.report else {}
     found = _file(store, told, is_meant=settings.store is not None or settings.core_process is not None)
-    if told.get("trouble") and not store.exists:
+    if told.get("trouble") and not store.exists and not store.held_path:
         found = []  # the core lost it: it will not be made at the next start
     if all(finding.level != "trouble" for finding in found) and told.get("trouble"):
         found.insert(
