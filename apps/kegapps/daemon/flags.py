@@ -9,6 +9,7 @@ import contextlib
 import io
 import itertools
 import logging
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ _CIRCLE = re.compile(r"circular flagfile dependency.*?flagfile: ?(.*)")
 _NO_VALUE = re.compile(
     r"flag --(\w+)=(.*): (invalid literal for int\(\)|could not convert string to float|\('Non-boolean)"
 )
+_MINUS_NUMBER = re.compile(r"Unknown command line flag '([0-9.]+)'")
 _TRUTH_WORDS = frozenset(("true", "false", "t", "f", "1", "0", "yes", "no", "on", "off"))
 
 
@@ -122,6 +124,7 @@ def parse(argv: Sequence[str]) -> list[str]:
         raise UsageError(_in_words(_one_line(str(error)))) from None
     if found := _CIRCLE.search(warnings.getvalue()):
         raise UsageError(f"--flagfile: {found[1]} includes itself, directly or through another file")
+    _check_numbers()
     _check_logformat(FLAGS.logformat)
     return words
 
@@ -173,6 +176,14 @@ def _refuse_separate_truth(argv: Sequence[str]) -> None:
             raise UsageError(f"{word} {following}: write --{name} or --no{name}, or join them: --{name}=true")
 
 
+def _check_numbers() -> None:
+    """NaN passes every bound, and infinity those that are not there."""
+    for name in FLAGS:
+        value = FLAGS[name].value
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"flag --{name}: expected a number, found '{value}'")
+
+
 def _check_logformat(logformat: str) -> None:
     record = logging.LogRecord("name", logging.INFO, "path", 1, "message", (), None)
     try:
@@ -183,6 +194,8 @@ def _check_logformat(logformat: str) -> None:
 
 def _in_words(text: str) -> str:
     """What absl says of a value, without the words of Python."""
+    if found := _MINUS_NUMBER.match(text):
+        return f"-{found[1]}: no such flag; if it is none, write -- before it"
     if not (found := _NO_VALUE.match(text)):
         return text
     name, value, reason = found.groups()

@@ -44,7 +44,7 @@ def main(
     status, and what it prints goes into the log. `max_positional` bounds the words that are no flags; more
     are a usage error. `serve` may raise StartError (status 1) and UsageError (status 2).
     """
-    streams.open_missing()
+    streams.open_missing(needs_stdout=job)
     stop.reset_inherited()
     name = os.path.basename(argv[0] if argv else "") or module
     flags.define()

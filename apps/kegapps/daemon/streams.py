@@ -60,17 +60,22 @@ class LogWriter(io.TextIOBase):
         return len(text)
 
 
-def open_missing() -> None:
+def open_missing(*, needs_stdout: bool = False) -> None:
     """Give closed descriptors of 0 to 2 to the null device: the next file opened would become one of them.
 
     Afterwards `sys.stdin`, `sys.stdout` and `sys.stderr` exist, and the latter two print whatever they are
-    given.
+    given; but with `needs_stdout`, for a program whose output is what it is for, a standard output that was closed
+    raises OutputError.
     """
     fd = os.open(os.devnull, os.O_RDWR)
     while fd <= 2:
         os.set_inheritable(fd, True)
         fd = os.open(os.devnull, os.O_RDWR)
     os.close(fd)
+    if needs_stdout and sys.stdout is None:
+        fd = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(fd, 1)
+        os.close(fd)
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
@@ -96,11 +101,19 @@ def to_log(name: str) -> None:
 
 
 def printable(text: str) -> str:
-    """`text` on one line; what would drive a terminal is written out, ESC as `x1b` behind a backslash."""
+    """`text` on one line; what would drive a terminal, and bytes that are no UTF-8, are written out.
+
+    ESC becomes `x1b` behind a backslash.
+    """
     return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in " ".join(text.split())
+        letter if letter.isprintable() else _written_out(letter) for letter in " ".join(text.split())
     )
+
+
+def _written_out(letter: str) -> str:
+    if "\udc80" <= letter <= "\udcff":  # how Python reads a byte of a file's name that is no UTF-8
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    return letter.encode("unicode_escape").decode()
 
 
 def say(line: str) -> None:

@@ -147,7 +147,7 @@ def test_a_port_that_is_taken_is_named_with_the_cure(store: Path) -> None:
         ("--kb_core_bind_addr=0.0.0.0:0", 2, "other machines could reach that"),
         ("--kb_core_bind_addr=beer", 2, "--kb_core_bind_addr='beer' is no address"),
         ("--idle_timeout_s=soon", 2, "idle_timeout_s"),
-        ("--max_step_ml=nan", 2, "--max_step_ml=nan: expected a number"),
+        ("--max_step_ml=nan", 2, "flag --max_step_ml: expected a number, found 'nan'"),
         ("--min_drink_ml=-1", 2, "min_drink_ml"),
         ("--temperature_min_c=90", 2, "--temperature_min_c is above --temperature_max_c"),
         ("--guest_username=", 2, "--guest_username: expected 1 to 64 printable characters"),

@@ -75,7 +75,7 @@ def test_a_program_whose_output_nobody_reads_ends_all_the_same(tmp_path: Path) -
         (["--behave=leave", "0"], 0, ""),
         (["--behave=leave", "3"], 3, ""),
         (["--behave=leave", "256"], 1, ""),
-        (["--behave=leave", "-1"], 2, "Unknown command line flag '1'"),
+        (["--behave=leave", "-1"], 2, "-1: no such flag; if it is none, write -- before it"),
         (["--behave=leave", "--", "-1"], 1, ""),
         (["--behave=leave_by_exit"], 1, "probe.py: gone on purpose\n"),
         (["--behave=refuse"], 1, "probe.py: no tap here; connect one\n"),
