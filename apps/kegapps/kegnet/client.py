@@ -72,6 +72,7 @@ class Client:
         self.address = ("127.0.0.1", address[1]) if address[0] == "localhost" else address
         self.connected = False
         self.problem = ""  # why it is not connected, once that is known
+        self.refusal = ""  # why the core wants nothing of us, if that is what it said last
         self._loop = loop
         self._on_event = on_event
         self._on_connected = on_connected
@@ -174,7 +175,7 @@ class Client:
 
     def _begin(self, sock: socket.socket) -> None:
         self.connected = True
-        self.problem = ""
+        self.problem = self.refusal = ""
         self._connected_s = self._loop.now_s()
         self._decoder = Decoder(MAX_ANSWER_BYTES)
         log.info("connected to the core at %s%s", shown_address(*self.address), self._told())
@@ -267,7 +268,8 @@ class Client:
                 if not self.drained and not self._wants_room:
                     self._send_out(sock)  # more may be under way now
             elif isinstance(message, Refusal):
-                self._give_up(f"it refused us: {message.reason or 'it does not say why'}")
+                self.refusal = message.reason or "it does not say why"
+                self._give_up(f"it refused us: {self.refusal}")
                 return
             elif isinstance(message, Rejected):
                 unsaid = self._rejections.admit(self._loop.now_s())

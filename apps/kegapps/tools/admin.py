@@ -36,6 +36,7 @@ from kegapps.daemon import flags as common_flags
 from kegapps.daemon import runner
 from kegapps.daemon.errors import StartError, UsageError
 from kegapps.daemon.service import Service
+from kegapps.daemon.streams import printable
 from kegapps.kegnet.address import shown_address
 from kegapps.kegnet.client import Client
 from kegapps.kegnet.events import DrinkCreatedEvent, Event
@@ -122,6 +123,7 @@ def _action(noun: str, words: list[str]) -> Edit | None:
 
 def _print_done(done: str) -> None:
     if done:
+        done = printable(done)  # there may be any bytes in the name of a file
         print(json.dumps({"done": done}, ensure_ascii=False) if FLAGS.json else done)
 
 
@@ -158,7 +160,7 @@ class _Watch:
             core_address(),
             on_event=self._hear,
             on_connected=self._on_connected,
-            on_disconnected=lambda: self._say(f"lost the core at {self._address}; waiting for it"),
+            on_disconnected=self._on_disconnected,
             on_failed=self._on_failed,
             token=kegnet_token(service.path),
         )
@@ -176,6 +178,13 @@ class _Watch:
 
     def _on_connected(self) -> None:
         self._say(f"watching {self._address} (Ctrl-C ends)")
+
+    def _on_disconnected(self) -> None:
+        if self._client.refusal:  # waiting would not change its mind
+            self._problem = f"the core at {self._address} refused us: {self._client.refusal}"
+            self._loop.stop()
+        else:
+            self._say(f"lost the core at {self._address}; waiting for it")
 
     def _on_failed(self, reason: str) -> None:
         self._say(f"no core at {self._address}: {reason}; waiting for it")

@@ -135,6 +135,8 @@ def test_the_store_can_be_edited_while_the_core_does_not_run(store: Path) -> Non
         (("taps", "set", "kegboard.flow0"), 2, "taps set: give --ml_per_tick, --relay or --description"),
         (("drinks", "--since=yesterday"), 2, "--since='yesterday' is no time: expected 90m"),
         (("outbox", "retry"), 2, "outbox retry: expected numbers of drinks, or --all"),
+        (("outbox", "retry", "-1"), 2, "-1: no such flag; if it is none, write -- before it"),
+        (("watch", "--timeout_s=nan"), 2, "flag --timeout_s: expected a number, found 'nan'"),
         (("outbox", "retry", "x"), 2, "x: expected the number of a drink"),
         (("outbox", "edit", "1"), 2, "outbox edit: give --username or --tap"),
         (("outbox", "edit"), 2, "outbox edit: expected DRINK"),
@@ -246,6 +248,54 @@ def test_no_drink_in_time_is_a_failure_with_the_reason() -> None:
     assert (status, out) == (1, "")
     assert err.splitlines()[0] == f"no core at localhost:{port}: Connection refused; waiting for it"
     assert "no drink within 0.3 s (no core at localhost:" in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        ((), "its first message shows no token (--kegnet_token_file)"),
+        (("--kegnet_token_file=wrong",), "it showed another token than the one in --kegnet_token_file"),
+    ],
+)
+def test_a_core_that_refuses_the_watcher_is_quoted_and_ends_it(
+    flags: tuple[str, ...], reason: str, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(store.parent)
+    for name, content in (("right", "0123456789abcdef"), ("wrong", "fedcba9876543210")):
+        Path(name).write_text(content)
+        Path(name).chmod(0o600)
+    with CoreProgram(store, "--kegnet_token_file=right") as core:
+        status, out, err = Watcher(core.port, *flags).end()
+    assert (status, out) == (1, "")
+    assert err.splitlines()[-1] == f"kegbot_admin.py: the core at localhost:{core.port} refused us: {reason}"
+
+
+VERBS = [
+    "taps", "drinks", "users", "tokens", "kegs", "temperatures", "outbox", "export drinks", "--json drinks",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("redirection", "reason"), [(">&-", "Bad file descriptor"), (">/dev/full", "No space left on device")]
+)
+def test_output_that_goes_nowhere_is_a_failure(redirection: str, reason: str, furnished: Path) -> None:
+    for verb in VERBS if redirection == ">/dev/full" else VERBS[1:2]:
+        command = f'exec "$@" {redirection}'
+        done = subprocess.run(
+            ["sh", "-c", command, "sh", *ADMIN, f"--store={furnished}", *verb.split()],
+            capture_output=True, text=True, timeout=DEADLINE_S, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (1, f"kegbot_admin.py: standard output: {reason}\n"), verb
+
+
+def test_a_file_name_that_is_no_utf_8_is_written_out(furnished: Path) -> None:
+    folder = os.fsencode(furnished.parent)
+    done = subprocess.run(
+        [*ADMIN, f"--store={furnished}", "--json", "backup", folder + b"/\xff.sqlite"],
+        capture_output=True, text=True, timeout=DEADLINE_S, check=True,
+    )  # fmt: skip
+    assert json.loads(done.stdout)["done"].endswith("\\xff.sqlite, and the copy checked")
+    assert os.path.exists(folder + b"/\xff.sqlite")
 
 
 def test_watching_for_a_while_only_is_no_failure(store: Path) -> None:
