@@ -9,13 +9,15 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.apps.core.bar import added, reading, removed, request, temperature
 from tests.apps.core.customer import admin, core_for, disturb, drinks, outbox, pour, until
 from tests.apps.core.programs import App, CoreProgram, furnish
-from tests.apps.server.emulators import Emulator, Fault, Site, Tap, Token
+from tests.apps.server.emulators import Emulator, Fault, Recorded, Site, Tap, Token
+from tests.apps.server.emulators.form_api import FormApi
 
 DANA = ("core.onewire", "00000000000000d1")
 
@@ -62,6 +64,42 @@ def test_after_a_failure_a_drink_is_delivered_once(fault: Fault, store: Path, se
         core.wait_for("is on the Kegbot Server as 1")
     assert [drink.ticks for drink in drinks(server)] == [1000]
     assert server.memory.faults[fault.value] == 1
+
+
+def test_a_server_that_says_odd_things_beside_what_is_needed_gets_each_drink_once(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tap_of, drink_of = FormApi._tap, FormApi._drink
+
+    def odd_tap(api: FormApi, tap: Tap) -> dict[str, Any]:
+        odd = {
+            1: {},
+            2: {"name": "Hell\u00a0Lager\n", "ml_per_tick": "0,45"},
+            3: {"name": "Pride \U0001f3f3\u200d IPA"},
+        }
+        return tap_of(api, tap) | odd[tap.id]
+
+    def odd_drink(api: FormApi, drink: Recorded, *, full: bool = False) -> dict[str, Any]:
+        odd = {"user_id": 5, "ticks": float(drink.ticks), "volume_ml": "?", "time": "garbage", "keg_id": {}}
+        return drink_of(api, drink, full=full) | odd
+
+    monkeypatch.setattr(FormApi, "_tap", odd_tap)
+    monkeypatch.setattr(FormApi, "_drink", odd_drink)
+    taps = [
+        Tap(id=n, name="", meter_name=meter)
+        for n, meter in ((1, "kegboard.flow0"), (2, "b.flow0"), (3, None))
+    ]
+    with Emulator(site=Site(taps=taps)) as server, core_for(store, server) as core:
+        app = App(core.port)
+        pour(app)
+        core.wait_for("Drink 1 is on the Kegbot Server as 1")
+        disturb(server, core, Fault.LOST_500)
+        pour(app)
+        core.wait_for("Drink 2 is on the Kegbot Server as 2 (it was there already")
+        assert [drink.ticks for drink in drinks(server)] == [1000, 1000]
+        (said,) = [line for line in core.output.splitlines() if "is not used" in line]
+        assert "Tap 'Hell Lager' of the Kegbot Server, meter 'b.flow0'" in said
+        assert "mend it on the server" in said
 
 
 def test_a_server_that_is_away_gets_all_drinks_when_it_is_back_with_their_times(
