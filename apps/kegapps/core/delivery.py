@@ -25,7 +25,13 @@ from kegapps.server.verdicts import Asked, Kind, Verdict
 
 LOOK_AFTER_S: Final = 5.0
 """A server that was cut off in the middle may still be about to record the drink: it is not asked sooner."""
-_GONE: Final = frozenset({404, 405, 410})
+LOOK_AFTER_SENDING_S: Final = 15.0
+"""Nor, if nothing at all was answered, sooner than this after the request left; the other drinks wait as long."""
+MAX_FAILURES: Final = 2
+"""Of kegboard-event in a row: then a drink that it may have is looked for rather than told once more."""
+MAX_REPEATS: Final = 1
+"""A drink that the server may have and cannot be asked for is not sent again more often, unless a person says so."""
+_NO_LOOK: Final = frozenset({401, 403, 404, 405, 410})  # what the server lacks, or this key may not ask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +42,8 @@ class Result:
     says: tuple[Say, ...] = ()
     newest_drink_id: str | None = None
     """The newest drink that the server told of; None: it told of none."""
+    could_tell: bool = True
+    """False: a look could not tell whether the server has it."""
 
 
 def must_look(entry: Entry) -> bool:
@@ -93,10 +101,13 @@ def told(
     now_unix_s: float,
     jitter: float,
 ) -> Result:
-    """What a failure of `kegboard-event` makes of it; `repeated`: it had been told before, with unknown outcome."""
-    is_refused = answer.status is not None and 400 <= answer.status < 500
+    """What a failure of `kegboard-event` makes of it; `repeated`: it had been told before, with unknown outcome.
+
+    `failures`: of the endpoint, in a row, with this one. After MAX_FAILURES the drink is looked for instead.
+    """
+    is_refused = answer.status is not None and (400 <= answer.status < 500 or answer.status == 503)
     if answer.sent and not is_refused:
-        wait_s = retry_delay_s(failures, jitter)
+        wait_s = retry_delay_s(failures, jitter) if failures < MAX_FAILURES else LOOK_AFTER_S
         after = replace(
             entry, reason=verdict.reason, attempts=entry.attempts + 1, next_unix_s=now_unix_s + wait_s
         )
@@ -109,6 +120,17 @@ def look_at(number: int) -> Call | None:
     """The request that asks whether the server has it: the first, the second ..; None: there is no other."""
     calls = look_calls()
     return calls[number] if number < len(calls) else None
+
+
+def may_tell_later(answer: Answer) -> bool:
+    """A look that could not tell may another time; False: not this one, for this drink."""
+    if answer.error or answer.status != 200:
+        return answer.status not in _NO_LOOK
+    try:
+        form_api.read_drinks(answer.body)
+    except AnswerError:
+        return True
+    return False
 
 
 def ids_told(answer: Answer) -> tuple[str, ...]:
@@ -129,12 +151,12 @@ def looked(
     now_unix_s: float,
     jitter: float,
     acknowledged: bool = False,
-    too_many: bool = False,
+    later: bool = False,
 ) -> Result | None:
     """What the answer to look `number` makes of it; None: ask the next.
 
     `taken`: those of `ids_told` that are known to be other drinks of ours. `acknowledged`: `kegboard-event` has taken
-    it, which the server also says of what it drops. `too_many`: an earlier look gave drinks, but not all since then.
+    it, which the server also says of what it drops. `later`: an earlier look may tell another time.
     """
     attempt = Attempt(
         pour=entry.pour, sent_unix_s=entry.sent_unix_s or now_unix_s, after_drink_id=entry.known_id
@@ -157,30 +179,63 @@ def looked(
         dropped = replace(unsent, sent_by=Route.FORM, next_unix_s=now_unix_s)
         return Result(record=dropped, says=(Say(level=logging.WARNING, text=text),))
     if look.found is Found.ABSENT:
-        return Result(record=unsent, newest_drink_id=look.newest_drink_id)
+        # The server may still be at it. Said once of a drink that the server fails at again and again.
+        text = f"Drink {entry.drink_id} was sent, and is not on the Kegbot Server: it is sent again"
+        says = (Say(level=logging.INFO, text=text),) if entry.errors <= 1 else ()
+        return Result(record=unsent, says=says, newest_drink_id=look.newest_drink_id)
     if look_at(number + 1) is not None:
         return None
-    if acknowledged:
-        return _delivered(entry, "", "by kegboard-event", newest_drink_id=look.newest_drink_id)
-    if too_many or look.newest_drink_id is not None or answer.status in _GONE:
-        # It can never be told. A drink twice is listed for all to see; one that is lost is not.
-        text = f"Drink {entry.drink_id} is sent again, though the server may have it: {look.reason}"
-        return Result(record=unsent, says=(Say(level=logging.WARNING, text=text),))
-    wait_s = verdicts.delay_s(Kind.LOOK, entry.attempts + 1, jitter) or LOOK_AFTER_S
+    if not (later or may_tell_later(answer)):
+        return _untold(entry, unsent, look.reason, acknowledged, now_unix_s, jitter)
+    wait_s = verdicts.delay_s(Kind.LOOK, entry.attempts + 1, jitter, answer.retry_after_s) or LOOK_AFTER_S
     return Result(
         record=replace(
             entry,
             state=State.LOOKING,
             reason=f"the server may have it, and cannot be asked: {look.reason}",
             attempts=entry.attempts + 1,
-            next_unix_s=now_unix_s + wait_s,
-        )
+            next_unix_s=now_unix_s + min(wait_s, LONGEST_WAIT_S),
+        ),
+        could_tell=False,
     )
 
 
 def is_servers_fault(answer: Answer, verdict: Verdict) -> bool:
     """Whatever was asked, no other question would have been answered either."""
     return bool(answer.error) or answer.status in (429, 502, 503, 504) or verdict.kind is Kind.STOP
+
+
+def _untold(
+    entry: Entry, unsent: Entry, reason: str, acknowledged: bool, now_unix_s: float, jitter: float
+) -> Result:
+    """No look can tell whether the server has it."""
+    drink = f"Drink {entry.drink_id}"
+    if entry.sent_by is not Route.EVENT and entry.repeats < MAX_REPEATS:
+        # A drink twice is listed for all to see; one that is lost is not.
+        text = f"{drink} is sent again, though the server may have it: {reason}"
+        again = replace(unsent, sent_by=Route.FORM, repeats=entry.repeats + 1)
+        return Result(record=again, says=(Say(level=logging.WARNING, text=text),), could_tell=False)
+    settle = "look there; if it has it: outbox done"
+    if entry.sent_by is not Route.EVENT:
+        reason = f"the server may have it, even twice, and cannot be asked ({reason}): {settle}, if not: outbox retry"
+        after = replace(entry, state=State.DEAD, reason=reason, attempts=entry.attempts + 1)
+        text = f"{drink} is not sent again: {reason}"
+    else:
+        took = "took" if acknowledged else "may have taken"
+        reason = f"the server {took} it by kegboard-event, but cannot be asked whether it kept it ({reason}): {settle}"
+        wait_s = verdicts.delay_s(Kind.HOLD, entry.attempts + 1, jitter) or 0.0
+        after = replace(
+            entry,
+            state=State.HELD,
+            reason=reason,
+            attempts=entry.attempts + 1,
+            next_unix_s=now_unix_s + wait_s,
+        )
+        text = f"{drink} is held: {reason}"
+    said = (entry.state, entry.reason) == (after.state, after.reason)
+    return Result(
+        record=after, says=() if said else (Say(level=logging.WARNING, text=text),), could_tell=False
+    )
 
 
 def _failed(entry: Entry, answer: Answer, verdict: Verdict, now_unix_s: float, jitter: float) -> Entry:
@@ -190,6 +245,10 @@ def _failed(entry: Entry, answer: Answer, verdict: Verdict, now_unix_s: float, j
         # It is looked for soon, and if it is not there sent again when that is due.
         has_ended = answer.status is not None and answer.status not in (502, 504)
         state, wait_s = State.LOOKING, 0.0 if has_ended else LOOK_AFTER_S
+        if answer.status is None and entry.sent_unix_s is not None:
+            wait_s = max(
+                wait_s, min(LOOK_AFTER_SENDING_S, entry.sent_unix_s + LOOK_AFTER_SENDING_S - now_unix_s)
+            )
     errors = entry.errors + 1 if answer.status == 500 else 0
     without_user = entry.without_user or verdict.kind is Kind.WITHOUT_USER
     if entry.without_user and answer.status == 500:

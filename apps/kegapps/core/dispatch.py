@@ -117,7 +117,7 @@ class Dispatch:
             return self._look
         if entry is None:
             return self._readings_job(now)
-        if self._events is not None and self._events.takes(entry, self.taps):
+        if self._events is not None and self._events.takes(entry, self.taps, now):
             return self._event_job(self._events, entry, now)
         if delivery.must_look(entry):
             return look_for(entry, 0)
@@ -160,7 +160,7 @@ class Dispatch:
             kind = Kind.STOP if verdict.kind is Kind.STOP else Kind.RETRY
             says += self._give_up(kind, verdict.reason, now, jitter, verdict.retry_after_s)
         else:
-            self._go_on(job, now)
+            self._go_on(job, answer, now)
         return replace(outcome, says=says + outcome.says)
 
     def _probed(self, answer: Answer, now: Now, jitter: float) -> Outcome:
@@ -197,17 +197,17 @@ class Dispatch:
 
     def _received(self, job: Job, answer: Answer, now: Now, jitter: float) -> tuple[Outcome, Verdict]:
         assert self._events is not None
-        received = self._events.received(job.key[0], answer, now)
+        received = self._events.received(job.key[0], answer, now, jitter=jitter)
         verdict = received.reception.verdict
         result = None
-        if job.purpose is Purpose.READINGS and not self._is_over(job, answer, verdict):
-            # Also what it refuses or fails at: a temperature is not worth asking about for ever.
+        if job.purpose is Purpose.READINGS and verdict.kind is not Kind.RETRY:
+            # Also what it refuses: a temperature is not worth asking about for ever.
             self._events.told_temperatures()
         if job.entry is not None and verdict.kind is Kind.DONE:
             self._look = look_for(job.entry, 0, again=True)
         elif job.entry is not None:
             result = delivery.told(
-                job.entry, answer, verdict, repeated=job.again, failures=self._failures + 1,
+                job.entry, answer, verdict, repeated=job.again, failures=self._events.failures,
                 now_unix_s=now.unix_s, jitter=jitter,
             )  # fmt: skip
         return Outcome(result=result, board_tokens=received.tokens, says=received.says), verdict
@@ -221,12 +221,14 @@ class Dispatch:
             return Outcome()  # asked again when it is over
         result = delivery.looked(
             job.entry, answer, number=job.look, taken=taken, taps=self.taps, now_unix_s=now.unix_s, jitter=jitter,
-            acknowledged=job.again, too_many=job.too_many,
+            acknowledged=job.again, later=job.later,
         )  # fmt: skip
         if result is None:
-            too_many = job.too_many or bool(delivery.ids_told(answer))
-            self._look = look_for(job.entry, job.look + 1, again=job.again, too_many=too_many)
+            later = job.later or delivery.may_tell_later(answer)
+            self._look = look_for(job.entry, job.look + 1, again=job.again, later=later)
             return Outcome()
+        if self._events is not None:
+            self._events.can_look = result.could_tell
         return Outcome(result=result, says=self._learn_newest(result.newest_drink_id))
 
     def _read(self, job: Job, answer: Answer, now: Now, verdict: Verdict) -> Outcome:
@@ -268,8 +270,9 @@ class Dispatch:
         again = delivery.must_look(entry)
         return Job(purpose=Purpose.EVENT, call=call, entry=marked, again=again, key=(board, ""))
 
-    def _go_on(self, job: Job, now: Now) -> None:
-        self.last_ok_unix_s = now.unix_s
+    def _go_on(self, job: Job, answer: Answer, now: Now) -> None:
+        if not answer.error:
+            self.last_ok_unix_s = now.unix_s
         match job.purpose:
             case Purpose.TAPS:
                 self._failures = 0
@@ -279,7 +282,7 @@ class Dispatch:
                 self._tokens.remove(job.key)
             case Purpose.TEMPERATURE:
                 self._temperatures.pop(job.key[0], None)
-            case Purpose.DRINK | Purpose.EVENT:
+            case Purpose.DRINK:
                 self._failures = 0
 
     def _give_up(
@@ -309,11 +312,9 @@ class Dispatch:
             return verdict.kind is not Kind.DONE
         if job.purpose is not Purpose.DRINK and answer.status in (404, 405, 410):
             return False  # a server that does not have this is not the wrong one for that
-        if job.purpose is Purpose.LOOK and answer.status in (401, 403):
-            return False  # nor is the key that may not ask this: what it may do is asked by the probe
-        if job.purpose in (Purpose.EVENT, Purpose.PAIR, Purpose.READINGS):
-            # A board that may not use it is not the server's fault.
-            verdict = replace(verdict, kind=Kind.RETRY)
+        if job.purpose in (Purpose.EVENT, Purpose.PAIR, Purpose.READINGS, Purpose.LOOK):
+            # What is asked beside the form API may be broken or refused while that is well: then drinks go on by that.
+            return answer.status is None and not answer.sent
         return delivery.is_servers_fault(answer, verdict)
 
     def _learn_newest(self, drink_id: str | None) -> tuple[Say, ...]:

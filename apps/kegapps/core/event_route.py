@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from kegapps.core.delivery import MAX_FAILURES
 from kegapps.core.effects import Say
 from kegapps.core.model import Now
 from kegapps.core.outbox import Entry, Route
@@ -25,6 +26,8 @@ from kegapps.server.url import ApiUrl
 from kegapps.server.verdicts import Kind
 
 MAX_DEVICES: Final = 16
+PAIRING_TIMEOUT_S: Final = 5.0
+"""Drinks that go the other way wait as long when the endpoint hangs."""
 MAX_TEMPERATURES: Final = 1440
 """Kept in memory while the server is away, a day of one sensor; the oldest give way."""
 
@@ -64,6 +67,11 @@ class EventRoute:
         self._devices = {device: _Device(token=token) for device, token in tokens.items()}
         self._temperatures: deque[tuple[str, str, float, float]] = deque(maxlen=MAX_TEMPERATURES)
         self.is_there = False
+        self.can_look = True
+        """The server can be asked what became of a drink that it took; while not, no new one goes this way."""
+        self.failures = 0
+        """In a row, of the endpoint itself. It is left alone for a while after each; the other ways are not."""
+        self._rest_mono_s = float("-inf")
 
     def begin(self, *, is_there: bool) -> None:
         """A probe found the endpoint, or that there is none."""
@@ -79,7 +87,7 @@ class EventRoute:
 
     def pairing(self, taps: Iterable[ServerTap], now: Now) -> tuple[str, Call] | None:
         """The device that has to ask whether it is allowed now, and how; None: none has to."""
-        if not self.is_there:
+        if not self.is_there or now.mono_s < self._rest_mono_s:
             return None
         for tap in taps:
             found = device_of(tap.meter_name) if tap.has_meter else None
@@ -95,7 +103,7 @@ class EventRoute:
                 version=self._version,
                 uptime_s=now.mono_s - self._start_mono_s,
             )
-            return found[0], self._post(found[0], [event], now)
+            return found[0], replace(self._post(found[0], [event], now), timeout_s=PAIRING_TIMEOUT_S)
         return None
 
     def next_poll_mono_s(self) -> float | None:
@@ -103,11 +111,17 @@ class EventRoute:
         if not self.is_there:
             return None
         polls = [d.poll_mono_s for d in self._devices.values() if d.token is None and not d.is_out]
-        return min(polls, default=None)
+        return max(min(polls), self._rest_mono_s) if polls else None
 
-    def takes(self, entry: Entry, taps: Sequence[ServerTap]) -> bool:
+    def takes(self, entry: Entry, taps: Sequence[ServerTap], now: Now) -> bool:
         """The drink may go this way, if the taps are still as they were read."""
-        return self._way(entry, taps, 0.0) is Way.EVENT
+        if entry.sent_unix_s is not None:
+            is_able = (
+                self.failures < MAX_FAILURES
+            )  # it may be there already by this way: told again, it is one
+        else:
+            is_able = self.can_look and now.mono_s >= self._rest_mono_s
+        return is_able and self._way(entry, taps, 0.0) is Way.EVENT
 
     def needs_taps(self, taps_age_s: float) -> bool:
         """The taps are to be read again first: on one without a keg the server would drop the drink in silence."""
@@ -131,7 +145,7 @@ class EventRoute:
 
     def temperatures(self, now: Now) -> tuple[str, Call] | None:
         """The board whose temperatures are to be told, and how; None: there are none."""
-        if not self._temperatures or not self.is_there:
+        if not self._temperatures or not self.is_there or now.mono_s < self._rest_mono_s:
             return None
         board, device = self._temperatures[0][0], self._devices[self._temperatures[0][0]]
         if not self.is_paired(board):
@@ -146,11 +160,12 @@ class EventRoute:
             if self._temperatures and self._temperatures[0][0] == board:
                 self._temperatures.popleft()
 
-    def received(self, device_name: str, answer: Answer, now: Now) -> Received:
-        """Take the answer to `pairing` or `post`."""
+    def received(self, device_name: str, answer: Answer, now: Now, *, jitter: float) -> Received:
+        """Take the answer to `pairing`, `post` or `temperatures`. `jitter` is a random number from 0 to 1."""
         reception = event_api.receive(answer)
         device = self._devices[device_name]
-        had_token, says = device.token is not None, []
+        had_token = device.token is not None
+        says = self._took(reception, now, jitter) if answer.sent else []
         if reception.pairing is Pairing.ALLOWED:
             device.token, device.polls, device.poll_mono_s = reception.token, 0, 0.0
             text = f"Kegbot Server: {device_name} is allowed there; what it can take by kegboard-event goes that way"
@@ -175,6 +190,19 @@ class EventRoute:
                 says.append(Say(level=logging.WARNING, text=text))
         tokens = {device_name: None} if had_token and device.token is None else {}
         return Received(reception=reception, says=tuple(says), tokens=tokens)
+
+    def _took(self, reception: Reception, now: Now, jitter: float) -> list[Say]:
+        """The endpoint does what it should, or is left alone for a while."""
+        if reception.pairing is not None or reception.verdict.kind is not Kind.RETRY:
+            self.failures, self._rest_mono_s = 0, float("-inf")
+            return []
+        self.failures += 1
+        wait_s = event_api.retry_delay_s(self.failures, jitter)
+        self._rest_mono_s = now.mono_s + max(wait_s, reception.verdict.retry_after_s or 0.0)
+        if self.failures > 1:
+            return []
+        text = f"Kegbot Server: kegboard-event fails, the older API is used meanwhile: {reception.verdict.reason}"
+        return [Say(level=logging.WARNING, text=text)]
 
     def _way(self, entry: Entry, taps: Sequence[ServerTap], taps_age_s: float) -> Way:
         pour = _as_sent(entry)

@@ -47,8 +47,8 @@ class Job:
     """LOOK, DRINK and EVENT: the drink; as it has to be on disk before the call is made, if that sends it."""
     look: int = 0
     """LOOK: which of them."""
-    too_many: bool = False
-    """LOOK: an earlier one gave drinks, but not all since then."""
+    later: bool = False
+    """LOOK: an earlier one could not tell, but may another time."""
     again: bool = False
     """LOOK: after the server said that it took it. EVENT: it was sent before, with unknown outcome."""
     key: tuple[str, str] = ("", "")
@@ -82,11 +82,11 @@ class Trouble:
     next_mono_s: float
 
 
-def look_for(entry: Entry, number: int, *, again: bool = False, too_many: bool = False) -> Job:
+def look_for(entry: Entry, number: int, *, again: bool = False, later: bool = False) -> Job:
     """The look `number` for this drink, which has to exist."""
     call = delivery.look_at(number)
     assert call is not None
-    return Job(purpose=Purpose.LOOK, call=call, entry=entry, look=number, again=again, too_many=too_many)
+    return Job(purpose=Purpose.LOOK, call=call, entry=entry, look=number, again=again, later=later)
 
 
 def token_answer(job: Job, answer: Answer, verdict: Verdict, now: Now) -> TokenAnswer | None:

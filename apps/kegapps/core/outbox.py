@@ -12,7 +12,7 @@ from typing import Final
 from kegapps.server.calls import Pour
 from kegapps.server.url import ApiUrl
 
-HOLD_FOR_LOOK_S: Final = 10.0
+HOLD_FOR_LOOK_S: Final = 15.0
 """Nothing else is sent when a drink is to be looked for so soon: a server tells only of its latest drinks."""
 LONGEST_WAIT_S: Final = 3600.0
 """No entry is ever to wait for longer."""
@@ -61,6 +61,8 @@ class Entry:
     sent_by: Route | None = None
     known_id: str | None = None
     """The server's newest drink that was known before that request."""
+    repeats: int = 0
+    """How often it was sent again because no look could tell whether the server had it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

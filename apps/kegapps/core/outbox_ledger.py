@@ -18,7 +18,8 @@ from kegapps.core.rows import OutboxRow
 BY_HAND: Final = "settled by hand: "
 _NOT_SENT: Final = "select 1 from outbox where drink_id = ?"
 _RETRY: Final = (
-    "update outbox set state = 'waiting', reason = '', attempts = 0, errors = 0, without_user = 0, next_unix_s = 0, "
+    "update outbox set state = 'waiting', reason = '', attempts = 0, errors = 0, without_user = 0, repeats = 0, "
+    "next_unix_s = 0, "
     # What was sent to another server says nothing about this one.
     "sent_unix_s = case server_url when :url then sent_unix_s end, "
     "known_id = case server_url when :url then known_id end, server_url = :url "
@@ -76,10 +77,19 @@ class OutboxLedger:
             return count
 
     def edit(self, drink_id: int, *, username: str | None = None, meter_name: str | None = None) -> None:
-        """Send it as this user's (empty: a guest's) or under this meter's name. The drink itself stays as it is."""
+        """Send it as this user's (empty: a guest's) or under this meter's name. The drink itself stays as it is.
+
+        Raises LedgerError while a request with it is under way or of unknown outcome.
+        """
         url = self._need_url()
         with self._edit():
-            self._need_entry(drink_id)
+            (entry,) = self._need_entry(drink_id)
+            if entry["sent_unix_s"] is not None and entry["server_url"] == url:
+                # It is looked for as it was sent: changed, it would not be found, and be there twice.
+                raise LedgerError(
+                    f"drink {drink_id} was sent, and may be on the server as it is: edit it when that is known, or "
+                    "look there and settle it: outbox done (if it is not there, outbox add sends it anew)"
+                )
             if username is not None:
                 value = checked_username(username) if username else None
                 self._db.execute("update outbox set username = ? where drink_id = ?", (value, drink_id))
@@ -129,7 +139,7 @@ class OutboxLedger:
             return len(drink_ids)
 
     def _need_entry(self, drink_id: int) -> list[sqlite3.Row]:
-        rows = self._rows("select server_url from outbox where drink_id = ?", drink_id)
+        rows = self._rows("select server_url, sent_unix_s from outbox where drink_id = ?", drink_id)
         if not rows:
             raise LedgerError(f"drink {drink_id} is not in the outbox; see: outbox --all")
         return rows

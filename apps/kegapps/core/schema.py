@@ -163,7 +163,10 @@ create table kegnet_sessions (
     had integer not null
 );
 """
+_SCHEMA_5: Final = """
+alter table outbox add column repeats integer not null default 0;
+"""
 # One entry a version, each run inside the transaction that raises user_version to it.
-MIGRATIONS: Final[tuple[str, ...]] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4)
+MIGRATIONS: Final[tuple[str, ...]] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5)
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)

@@ -42,7 +42,7 @@ flags.DEFINE_enum(
     "auto",
     ["auto", "never"],
     "auto: where the server has kegboard-event, use it for what it can take, once somebody has allowed this core in "
-    "the server's dashboard. It never doubles a drink. never: do not ask for it.",
+    "the server's dashboard. Told twice, the server knows a drink again. never: do not ask for it.",
 )
 
 log = logging.getLogger("core")

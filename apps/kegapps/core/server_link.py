@@ -71,7 +71,7 @@ class ServerLink:
         self._on_status = on_status
         self._listener: Listener | None = None
         self._courier = Courier(loop, settings.url, settings.api_key)
-        store.defer_looks(delivery.LOOK_AFTER_S)
+        store.defer_looks(delivery.LOOK_AFTER_SENDING_S)
         self._kept_taps = store.taps()
         self._refused: tuple[Say, ...] = ()
         known = store.state()

@@ -19,7 +19,7 @@ from kegapps.server.form_api import ServerTap
 _ENTRIES: Final = (
     "select o.drink_id, d.uuid, o.meter_name, d.ticks, d.volume_ml, d.ml_per_tick, o.username, d.start_unix_s, "
     "d.end_unix_s, o.state, o.reason, o.attempts, o.next_unix_s, o.without_user, o.errors, o.sent_unix_s, "
-    "o.sent_by, o.known_id from outbox o join drinks d on d.id = o.drink_id "
+    "o.sent_by, o.known_id, o.repeats from outbox o join drinks d on d.id = o.drink_id "
 )
 
 
@@ -245,10 +245,10 @@ class ServerStore:
 def _update(db: sqlite3.Connection, entry: Entry) -> None:
     db.execute(
         "update outbox set state = ?, reason = ?, attempts = ?, next_unix_s = ?, without_user = ?, errors = ?, "
-        "sent_unix_s = ?, sent_by = ?, known_id = ? where drink_id = ?",
+        "sent_unix_s = ?, sent_by = ?, known_id = ?, repeats = ? where drink_id = ?",
         (
             entry.state, entry.reason, entry.attempts, entry.next_unix_s, entry.without_user, entry.errors,
-            entry.sent_unix_s, entry.sent_by or "", entry.known_id, entry.drink_id,
+            entry.sent_unix_s, entry.sent_by or "", entry.known_id, entry.repeats, entry.drink_id,
         ),
     )  # fmt: skip
 
@@ -276,7 +276,7 @@ def _adopt(db: sqlite3.Connection, tap: ServerTap, before: ServerTap | None) -> 
 def _entry(row: tuple[Any, ...]) -> Entry:
     (
         drink_id, uuid, meter_name, ticks, volume_ml, ml_per_tick, username, start_unix_s, end_unix_s,
-        state, reason, attempts, next_unix_s, without_user, errors, sent_unix_s, sent_by, known_id,
+        state, reason, attempts, next_unix_s, without_user, errors, sent_unix_s, sent_by, known_id, repeats,
     ) = row  # fmt: skip
     return Entry(
         drink_id=drink_id,
@@ -286,5 +286,5 @@ def _entry(row: tuple[Any, ...]) -> Entry:
         ),
         state=State(state), reason=reason, attempts=attempts, next_unix_s=next_unix_s,
         without_user=bool(without_user), errors=errors, sent_unix_s=sent_unix_s,
-        sent_by=Route(sent_by) if sent_by else None, known_id=known_id,
+        sent_by=Route(sent_by) if sent_by else None, known_id=known_id, repeats=repeats,
     )  # fmt: skip

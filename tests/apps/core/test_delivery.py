@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from kegapps.core import delivery
-from kegapps.core.delivery import LOOK_AFTER_S
+from kegapps.core.delivery import LOOK_AFTER_S, LOOK_AFTER_SENDING_S
 from kegapps.core.dispatch import HURRY_S, MAX_TEMPERATURES, TAPS_EVERY_S, Dispatch
 from kegapps.core.jobs import Job, Outcome, Purpose
 from kegapps.core.model import Now
@@ -64,7 +64,7 @@ WEB_PAGE = Answer(status=502, body=b"<html>", sent=True)
         (Answer(status=403, body=b"<html>", sent=True), State.WAITING, False, (3, 5), True),  # this one's, perhaps
         (NO_ROUTE, State.WAITING, False, None, True),
         (FAILED, State.LOOKING, True, (0, 0), False),
-        (TIMEOUT, State.LOOKING, True, (LOOK_AFTER_S, LOOK_AFTER_S), True),
+        (TIMEOUT, State.LOOKING, True, (LOOK_AFTER_SENDING_S, LOOK_AFTER_SENDING_S), True),
         (WEB_PAGE, State.LOOKING, True, (LOOK_AFTER_S, LOOK_AFTER_S), True),
         (told(503), State.WAITING, False, (3, 10), True),
         (told(200, object=None), State.LOOKING, True, (0, 0), False),
@@ -154,11 +154,12 @@ def look(
     number: int = 0,
     taken: frozenset[str] = frozenset(),
     acknowledged: bool = False,
+    later: bool = False,
     entry: Entry = SENT,
 ) -> object:
     result = delivery.looked(
         entry, answer, number=number, taken=taken, taps=[TAP], now_unix_s=NOW.unix_s + 2.0, jitter=0.5,
-        acknowledged=acknowledged,
+        acknowledged=acknowledged, later=later,
     )  # fmt: skip
     return result.record if result else None
 
@@ -180,14 +181,42 @@ def test_a_look_finds_the_drink_or_frees_it_to_be_sent_again() -> None:
         raise AssertionError(f"not found: {found}")
 
 
-def test_if_no_look_can_tell_the_drink_is_sent_again_and_that_is_said() -> None:
+def test_if_no_look_can_tell_the_drink_is_sent_once_more_and_then_left_to_a_person() -> None:
     many = drinks_page(*({**OURS, "id": 60 - n, "ticks": 5} for n in range(10)))
     assert look(many) is None  # the next look may reach further back
     gone = told(410, "GoneError", "gone")
     again = look(gone, number=LAST_LOOK)
     assert isinstance(again, Entry)
     assert again.sent_unix_s is None
-    assert isinstance(look(gone, number=LAST_LOOK, acknowledged=True), Delivered)
+    sent_again = delivery.about_to_send(again, Route.FORM, now_unix_s=NOW.unix_s, known_id="40")
+    for answer in (gone, BAD_KEY):
+        dead = look(answer, number=LAST_LOOK, entry=sent_again)
+        assert isinstance(dead, Entry)
+        assert (dead.state, delivery.must_look(dead)) == (State.DEAD, True)
+        assert "the server may have it, even twice" in dead.reason
+
+
+@pytest.mark.parametrize("acknowledged", [True, False])
+def test_what_kegboard_event_took_is_never_delivered_nor_sent_otherwise_unless_a_look_tells(
+    acknowledged: bool,
+) -> None:
+    told_of = replace(SENT, sent_by=Route.EVENT)
+    for answer in (told(404), told(410, "GoneError", "gone"), BAD_KEY):
+        held = look(answer, number=LAST_LOOK, entry=told_of, acknowledged=acknowledged)
+        assert isinstance(held, Entry)
+        assert (held.state, held.sent_by, held.sent_unix_s) == (State.HELD, Route.EVENT, NOW.unix_s)
+        assert "by kegboard-event, but cannot be asked whether it kept it" in held.reason
+        assert 400 < held.next_unix_s - NOW.unix_s <= LONGEST_WAIT_S
+
+
+def test_a_look_that_failed_may_tell_another_time_whatever_the_others_say() -> None:
+    assert [delivery.may_tell_later(answer) for answer in (FAILED, TIMEOUT, told(200), WEB_PAGE)] == [
+        True
+    ] * 4
+    assert not delivery.may_tell_later(drinks_page(OURS))
+    later = look(told(404), number=LAST_LOOK, acknowledged=True, later=True)
+    assert isinstance(later, Entry)
+    assert later.state is State.LOOKING
 
 
 def test_a_look_that_the_server_does_not_answer_is_repeated() -> None:

@@ -260,3 +260,13 @@ def test_the_calibration_of_a_servers_tap_is_changed_on_the_server(cellar: Cella
     cellar.server.keep_taps([server_tap()], now_unix_s=0.0)
     with pytest.raises(LedgerError, match="whose relay counts"):
         cellar.ledger.set_tap("kegboard.flow0", relay_name="kegboard.relay3")
+
+
+def test_what_the_server_may_have_is_not_edited_for_it_would_not_be_found_there(cellar: Cellar) -> None:
+    cellar.set(1, State.LOOKING, sent_unix_s=START_UNIX_S)
+    box = cellar.ledger.outbox
+    with pytest.raises(LedgerError, match="drink 1 was sent, and may be on the server as it is"):
+        box.edit(1, username="bob")
+    box.settle(1, reason="it is not there", now_unix_s=START_UNIX_S)
+    box.add([1])
+    box.edit(1, username="bob")

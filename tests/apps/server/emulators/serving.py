@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.apps.server.emulators import own_api
@@ -80,8 +81,9 @@ class Emulator:
         self._server.server_close()
         self.memory.close()
 
-    def __enter__(self) -> Emulator:
-        return self.start()
+    def __enter__(self) -> Self:
+        self.start()
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
