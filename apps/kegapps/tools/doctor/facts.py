@@ -162,6 +162,8 @@ class StoreFacts:
     """The file that the core has open instead, with " (deleted)" behind it if it has no name any more."""
     held_by: int = 0
     """That core."""
+    used_instead: str = ""
+    """The store that the core uses, if it is another than the one that was to be looked at."""
     application_id: int | None = None
     schema_version: int | None = None
     known_schema_version: int = 0

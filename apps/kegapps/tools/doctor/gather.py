@@ -175,11 +175,12 @@ class Gathering:
         core = of_another(core, self._settings) if core else None
         self._facts = replace(self._facts, core=core)
         told = core.report.get("store", {}).get("path") if core and core.report else None
-        path = told if isinstance(told, str) and told else self._store_path()
+        path = told if told and "store" not in self._wish.own else self._store_path()
         user = self._user(self._settings.core_process)
         running = self._settings.core_process
         pid = core.report["pid"] if core and core.report else running.pid if running else 0
-        self._send("store", partial(look_store.look_at, path, user, pid), STORE_S, self._keep("store"))
+        look = partial(look_store.look_at, path, user, pid, told or "")
+        self._send("store", look, STORE_S, self._keep("store"))
 
     def _after_device(self, has_daemon: bool, device: DeviceFacts) -> None:
         self._facts = replace(self._facts, devices={**self._facts.devices, device.path: device})

@@ -35,6 +35,7 @@ def judge(facts: Facts, settings: Settings, paths: Mapping[str, tuple[str, ...]]
         boards += judge_board.findings(
             facts, board, devices or (), report.get("boards", ()), master_cut=master_cut
         )
+    boards += judge_device.other_findings(settings)
     core = judge_core.findings(facts, settings, master_cut=master_cut, store_cut=store_cut)
     taps = _taps(facts)
     before = first_cut([*master, *boards, *core, *store])

@@ -10,7 +10,7 @@ from typing import Final
 
 from kegapps.tools.doctor.facts import DeviceFacts, Facts, Holder, UsbFacts
 from kegapps.tools.doctor.finding import Finding, Level, Link, hint, ok, trouble, unknown
-from kegapps.tools.doctor.settings import AUTO, DAEMON, BoardSettings
+from kegapps.tools.doctor.settings import AUTO, DAEMON, BoardSettings, Settings
 from kegapps.tools.doctor.wording import listed, plain, process
 
 _LINK: Final = Link.DEVICE
@@ -49,6 +49,19 @@ def findings(facts: Facts, board: BoardSettings, paths: tuple[str, ...] | None) 
         # What matches a pattern need not be a board, so another program's port is none of our troubles.
         found = [replace(f, level=Level.HINT) if f.level is Level.TROUBLE else f for f in found]
     return found
+
+
+def other_findings(settings: Settings) -> list[Finding]:
+    """What is to be said if the person named a device that no daemon of this core uses."""
+    return [
+        hint(
+            _LINK,
+            f"{process(DAEMON, board.process.pid)} uses another device than you named: {plain(board.device.value)}",
+            "leave out --kegboard_device, and that one is looked at",
+        )
+        for board in settings.other_boards
+        if board.process is not None
+    ]
 
 
 def is_usable(device: DeviceFacts | None) -> bool:

@@ -35,6 +35,10 @@ def findings(facts: Facts, settings: Settings) -> list[Finding]:
             )
         ]
     told = facts.core.report.get("store", {}) if facts.core and facts.core.report else {}
+    if store.used_instead:
+        text = f"{store.path} is what you named, but the core uses another store: {plain(store.used_instead)}"
+        other = hint(_LINK, text, "leave out --store, and that one is looked at")
+        return [*_file(store, {}, is_meant=True), other]
     found = _file(store, told, is_meant=settings.store is not None or settings.core_process is not None)
     if told.get("trouble") and not store.exists and not store.held_path:
         found = []  # the core lost it: it will not be made at the next start
@@ -216,7 +220,7 @@ def _hints(store: StoreFacts) -> list[Finding]:
 
 def admin(facts: Facts, words: str) -> str:
     """What to type so that kegbot_admin.py does `words` to this store."""
-    path = facts.store.path if facts.store else ""
+    path = facts.store.used_instead or facts.store.path if facts.store else ""
     return f"kegbot_admin.py {words}" + (
         f" --store={shlex.quote(path)}" if path not in ("", facts.default_store) else ""
     )

@@ -33,10 +33,16 @@ MAX_COPY_BYTES: Final = 64 << 20
 _STEPS: Final = 20_000  # between two looks at the clock
 
 
-def look_at(path: str, user: rights.User, core_pid: int = 0) -> StoreFacts:
-    """Everything about the store at `path`, which the core `core_pid` uses. In a child only: it may become `user`."""
+def look_at(path: str, user: rights.User, core_pid: int = 0, used: str = "") -> StoreFacts:
+    """Everything about the store at `path`. In a child only: it may become `user`.
+
+    The core `core_pid` uses the store at `used`, or says nothing of it.
+    """
     path = os.path.realpath(path)  # beside which SQLite and the core have their files
-    held = _held_instead(path, core_pid) if core_pid else {}
+    if used and os.path.realpath(used) != path:
+        held: dict[str, Any] = {"used_instead": used}
+    else:
+        held = _held_instead(path, core_pid) if core_pid else {}
     folder = os.path.dirname(path) or "."
     try:
         status = os.stat(path)

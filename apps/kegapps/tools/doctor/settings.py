@@ -71,6 +71,8 @@ class Settings:
     store: Setting | None = None
     """None: the default of the user whose core it is."""
     boards: tuple[BoardSettings, ...] = ()
+    other_boards: tuple[BoardSettings, ...] = ()
+    """Boards of this core that are not looked at, because the person named a device that none of their daemons has."""
     api_url: Setting | None = None
     api_key: Setting | None = None
     api_key_file: Setting | None = None
@@ -138,6 +140,7 @@ def choose(
         core=core_address,
         store=_pick("store", sources),
         boards=boards,
+        other_boards=_other_boards(own, processes, core_address, flagfile),
         api_url=_pick("api_url", sources),
         api_key=_pick("api_key", sources),
         api_key_file=_pick("api_key_file", sources),
@@ -257,6 +260,21 @@ def _boards(
             )
         ]
     return tuple(ours)
+
+
+def _other_boards(
+    own: Mapping[str, str],
+    processes: Sequence[Process],
+    core: Setting,
+    flagfile: Callable[[str, str], str | None],
+) -> tuple[BoardSettings, ...]:
+    """The running boards of this core, if `own` names a device that none of them has."""
+    running = [_Source.of_process(p, _DAEMON_FLAGS, flagfile) for p in processes if p.program == DAEMON]
+    boards = [board for board in map(_board, running) if _is_at(board, core)]
+    device = own.get("kegboard_device")
+    if device is None or any(board.device.value == device for board in boards):
+        return ()
+    return tuple(boards)
 
 
 def _is_at(board: BoardSettings, core: Setting) -> bool:

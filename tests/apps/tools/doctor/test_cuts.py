@@ -341,6 +341,25 @@ def test_a_core_whose_disk_has_filled_up_says_so_itself(kegerator: Kegerator, sm
     found.must_be_cut_at("store", saying="is full", cure="make room")
 
 
+@pytest.mark.parametrize(
+    ("name", "saying"),
+    [("/etc", "is not a file"), ("/etc/passwd", "is damaged"), ("/dev/zero", "is not a file")],
+)
+def test_a_store_that_is_named_is_looked_at_whatever_the_core_uses(
+    healthy: Kegerator, name: str, saying: str
+) -> None:
+    found = healthy.doctor(f"--store={name}")
+    found.must_be_cut_at("store", saying=f"{name} {saying}", cure="--store")
+    assert f"the core uses another store: {healthy.store}" in found.of("store", "hint")[0]
+
+
+def test_a_device_that_is_named_is_looked_at_whatever_the_daemon_uses(healthy: Kegerator) -> None:
+    found = healthy.doctor("--kegboard_device=/dev/zero")
+    assert found.cut == "device", found.answer
+    assert "/dev/zero is no serial device" in found.of("device", "trouble")[0]
+    assert f"uses another device than you named: {healthy.device}" in found.of("device", "hint")[0]
+
+
 # The server
 
 
