@@ -153,14 +153,27 @@ def _of_this_kegerator(facts: Facts, settings: Settings) -> list[Process]:
 def _running(apps: list[Mapping[str, Any]]) -> str:
     running = [plain(app["name"], 40) for app in apps if app.get("state") in RUNS]
     on_the_way = [
-        f"{plain(app['name'], 40)} is {app['state']}" for app in apps if app.get("state") in ON_ITS_WAY
+        f"{plain(app['name'], 40)} is {app['state']}"
+        for app in apps
+        if app.get("state") in ON_ITS_WAY and not _starts_in_vain(app)
     ]
     return "; ".join([f"{listed(running)} run{'s' if len(running) == 1 else ''}", *on_the_way])
 
 
+def _starts_in_vain(app: Mapping[str, Any]) -> bool:
+    """It is being started once more, for it ended by itself the last time; between two tries it is in backoff."""
+    restarts = app.get("restarts")
+    return (
+        app.get("state") == "starting"
+        and isinstance(restarts, int)
+        and restarts > 0
+        and bool(app.get("reason"))
+    )
+
+
 def _troubled(apps: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Apps that do not run but should; one that has done its job is fine, unless it is a link of the chain."""
-    down = [app for app in apps if app.get("state") not in RUNS | ON_ITS_WAY]
+    down = [app for app in apps if app.get("state") not in RUNS | ON_ITS_WAY or _starts_in_vain(app)]
     return [app for app in down if app.get("state") not in DONE or _program(app) in (CORE, DAEMON)]
 
 
@@ -170,7 +183,8 @@ def _down(master: MasterFacts, app: Mapping[str, Any], *, store_cut: bool, is_fo
     `is_foreign`: another kegerator's core has the address of this one's.
     """
     name, state = plain(app["name"], 40), plain(app.get("state"), 20)
-    text = f"{name} is {'in backoff' if state == 'backoff' else state}: {plain(app.get('reason'))}"
+    how = {"backoff": "in backoff", "starting": f"starting once more ({app.get('restarts')} times so far)"}
+    text = f"{name} is {how.get(state, state)}: {plain(app.get('reason'))}"
     if isinstance(next_s := app.get("next_try_s"), int | float):
         text += f" (next try in {duration(next_s)})"
     log = app.get("logfile")

@@ -186,6 +186,16 @@ def test_an_app_that_should_run_and_does_not_is_a_cut_only_if_it_is_a_link(state
     assert any(f.level is Level.HINT for f in found) is (state != "exited")
 
 
+def test_an_app_that_is_started_again_and_again_is_a_cut_with_its_reason_also_while_it_starts() -> None:
+    facts = master("running", ("kegbot_core", "starting"))
+    assert facts.master.status is not None
+    assert first_cut(judged(facts)) is None, "for the first time"
+    row = {**facts.master.status["apps"][0], "restarts": 3, "reason": "exit status 1: no key"}
+    status = {**facts.master.status, "apps": [row]}
+    found = cut(replace(facts, master=replace(facts.master, status=status)))
+    assert found.text == "kegbot_core is starting once more (3 times so far): exit status 1: no key"
+
+
 def test_apps_that_outlive_their_master_cut_nothing_but_are_told_of() -> None:
     found = judged(master("dead", ("kegbot_core", "running"), ("kegboard_daemon", "running")))
     assert "kegbot_core and kegboard_daemon run on unwatched" in found[0].text
