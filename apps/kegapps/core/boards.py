@@ -97,14 +97,14 @@ class Boards:
             del self._refused[key]
 
     def heard(self, now: Now) -> tuple[HeardBoard, ...]:
-        """What there is to say of each board now, the refused ones last."""
+        """What there is to say of each board now, those with taps first and the refused ones last."""
         boards = {name: _after(board) for name, board in self._were_online.items()}
         for told in self._told.values():
             for name, board in told.items():
                 if name not in boards or _weight(board) >= _weight(boards[name]):
                     boards[name] = board
         refused = [b for b in self._refused.values() if now.mono_s - b.heard_mono_s <= REFUSED_FOR_S]
-        return (*boards.values(), *refused)
+        return (*sorted(boards.values(), key=lambda b: b.status.board_name not in self._with_taps), *refused)
 
     def _has_room_for(self, name: str) -> bool:
         """Make room if need be: those that have gone, and have no taps, are forgotten."""

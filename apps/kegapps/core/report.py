@@ -6,13 +6,17 @@ store; it is told of them. Later versions may add keys and never change the mean
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from kegapps.core.model import Flow, Meter, Now, Tap
 from kegapps.core.rules import Rules
 from kegapps.kegnet.events import BoardStatus
+
+BOARDS_BYTES: Final = 100_000
+"""Of the report's 500,000: three hundred boards, or ten of which every text is as long as it may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +59,7 @@ def core_report(
         "version": version,
         "pid": pid,
         "taps": [_tap(tap, meters.get(tap.name), flows.get(tap.name), rules) for tap in taps],
-        "boards": [_board(board, now) for board in boards],
+        "boards": _boards(boards, now),
         "store": {
             "path": store.path,
             "trouble": store.trouble,
@@ -87,6 +91,18 @@ def _source(tap: Tap, rules: Rules) -> str:
     if tap.source == "server":
         return "server"
     return "default" if tap.ml_per_tick == rules.default_ml_per_tick else "set"
+
+
+def _boards(boards: Iterable[HeardBoard], now: Now) -> list[dict[str, Any]]:
+    """The boards in their order, as far as there is room: no long words may keep the others from an answer."""
+    rows = []
+    left = BOARDS_BYTES
+    for board in boards:
+        row = _board(board, now)
+        left -= len(json.dumps(row))
+        if left >= 0:
+            rows.append(row)
+    return rows
 
 
 def _board(board: HeardBoard, now: Now) -> dict[str, Any]:

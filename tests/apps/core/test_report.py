@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from kegapps.core.boards import MAX_BOARDS, Boards
 from kegapps.core.model import Flow, Meter, Now, Tap
 from kegapps.core.report import HeardBoard, StoreState, core_report
 from kegapps.core.rules import Rules
@@ -76,3 +77,18 @@ def test_the_largest_report_that_the_core_allows_still_travels() -> None:
         },
     )
     assert decode(encode(CoreStatus(report=told)).rstrip()) == CoreStatus(report=json.loads(json.dumps(told)))
+
+
+def test_boards_of_many_words_do_not_keep_those_who_ask_from_their_answer() -> None:
+    boards = Boards()
+    boards.use(["kegboard"])
+    words = "ä" * 512
+    for number in range(MAX_BOARDS):
+        status = BoardStatus(
+            board_name=f"x{number}", state="online", detail=words, serial_number=words, device=words
+        )
+        boards.tell(status, "stranger", NOW)
+    boards.tell(BoardStatus(board_name="kegboard", state="online"), "daemon", NOW)
+    told = report(boards=boards.heard(NOW))
+    assert told["boards"][0]["board_name"] == "kegboard"
+    assert len(encode(CoreStatus(report=told))) < 110_000
