@@ -177,14 +177,20 @@ class Store:
     def _database(self) -> sqlite3.Connection:
         """What is open, if it is still the store and not only its remains."""
         if changed := self._files.changed():
+            what = "its file" if changed == self.path else changed
             raise StoreError(
-                f"store {self.path}: {changed} was taken away while the core used it; "
+                f"store {self.path}: {what} was taken away while the core used it; "
                 "it is written anew, unless there is another"
             )
         return self._db
 
     def _mend(self, changed: str) -> str:
         """Have every file in its place again, or raise StoreError; what was done, for a person."""
+        folder = os.path.dirname(self.path)
+        if not os.path.isdir(folder):  # not made anew: it may be a disk that is to come back
+            raise StoreError(
+                f"store {self.path}: its folder was taken away while the core used it; have {folder} back"
+            )
         fd = _lock(f"{self.path}.lock", held_fd=self._lock_fd)
         if fd != self._lock_fd:
             os.close(self._lock_fd)

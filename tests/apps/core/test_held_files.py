@@ -69,6 +69,22 @@ def test_files_that_are_taken_away_are_written_anew(take_away: Callable[[Path], 
     assert left == ["kegbot.sqlite", "kegbot.sqlite.lock"]
 
 
+def test_a_folder_that_was_away_is_used_again_when_it_is_back(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere"
+    folder.mkdir()
+    store = folder / "kegbot.sqlite"
+    with CoreProgram(store) as core:
+        app = App(core.port)
+        pour(app, 100)
+        folder.rename(elsewhere)
+        app.send(reading(200))
+        core.wait_for(f"its folder was taken away while the core used it; have {folder} back")
+        elsewhere.rename(folder)
+        pour(app, 300)
+        core.end(signal.SIGKILL)
+    assert sum(drink.ticks for drink in drinks(store)) == 300
+
+
 def test_a_core_that_ends_leaves_the_store_although_it_was_removed(store: Path) -> None:
     with CoreProgram(store) as core:
         pour(App(core.port), 100)
