@@ -40,6 +40,7 @@ DECIDING = {
         "kegnet/codec",
         "kegnet/delivery",
         "core/boards",
+        "core/watch",
         "core/meters",
         "core/flows",
         "core/tokens",

@@ -22,6 +22,7 @@ from kegapps.core.rules import Rules
 from kegapps.core.thermo import Sensors
 from kegapps.core.token_book import TokenBook
 from kegapps.core.tokens import Question, Questions, Readers, idle_limit_s, is_captive, token_key
+from kegapps.core.watch import Watch
 from kegapps.kegnet.events import (
     ALL_TAPS,
     BoardStatus,
@@ -82,6 +83,8 @@ class Engine:
         self._boards.use(_boards_of(setup))
         self._lost_boards: frozenset[str] = frozenset()
         self._said_too_many_boards = False
+        self._watch = Watch()
+        self._held: frozenset[str] = frozenset()
 
     @property
     def taps(self) -> tuple[Tap, ...]:
@@ -169,6 +172,7 @@ class Engine:
             case TokenAuthEvent():
                 for tap_name in self._taps_meant(event.tap_name):
                     yield from self._token(tap_name, event, now)
+                yield from self._look_after_owners(now)
             case ThermoEvent():
                 if NAME.fullmatch(event.sensor_name):
                     age_s = now.unix_s - earlier(now, event.age_s).unix_s
@@ -178,6 +182,8 @@ class Engine:
                     self._said_too_many_boards = True
                     text = f"Board {event.board_name} is not remembered: apps tell of too many boards"
                     yield Say(level=logging.WARNING, text=text)
+                self._watch.tell(event, peer, now)
+                yield from self._look_after_owners(now)
                 yield from self._look_after_boards(now)
 
     def _look_after_boards(self, now: Now) -> Iterator[Effect]:
@@ -194,6 +200,27 @@ class Engine:
             else:
                 yield Say(level=logging.INFO, text=f"Board {name} is back")
         yield from self._flows.lose_boards(lost, now)
+
+    def _look_after_owners(self, now: Now) -> Iterator[Effect]:
+        """Hold the valves of those whose token may have been taken away while nobody listened to its board."""
+        held = frozenset(p.tap_name for p in self._readers.all() if self._may_have_gone(p))
+        for tap_name in sorted(held - self._held):
+            flow = self._flows.on(tap_name)
+            owner = flow.username if flow is not None else None
+            text = f"{tap_name}: nobody listened to the board for a while; {owner}'s token may be gone, show it again"
+            yield Say(level=logging.WARNING, text=text)
+        if held != self._held:
+            self._held = held
+            yield from self._flows.hold_valves(held, now)
+
+    def _may_have_gone(self, presence: Presence) -> bool:
+        flow = self._flows.on(presence.tap_name)
+        if flow is None or flow.username is None or not is_captive(presence.device, self._rules):
+            return False
+        shown_mono_s = self._readers.shown_mono_s(presence.tap_name)
+        if shown_mono_s is None:
+            shown_mono_s = flow.last_mono_s - (flow.last_unix_s - flow.start_unix_s)
+        return presence.accepted and self._watch.was_broken(board_of(presence.tap_name), shown_mono_s)
 
     def _wake(self, now: Now) -> Iterator[Effect]:
         yield from self._flows.wake(now)
@@ -267,7 +294,9 @@ class Engine:
             self._questions.removed(tap_name, device, token, captive=is_captive(device, self._rules))
             if present is not None and same:
                 yield from self._removed(present)
-        elif event.status == "added" and not same:
+        elif event.status == "added" and same:
+            self._readers.shown(tap_name, earlier(now, event.age_s))
+        elif event.status == "added":
             at = self._at(event, tap_name, now)
             username = self._setup.users.get((device, token))
             if username is None:
@@ -277,7 +306,7 @@ class Engine:
             if present is not None:
                 yield from self._removed(present)
             yield from self._readers.put(
-                Presence(tap_name=tap_name, device=device, token=token, accepted=username is not None)
+                Presence(tap_name=tap_name, device=device, token=token, accepted=username is not None), at
             )
             if username is not None:
                 yield from self._let_in(tap_name, username, (device, token), at, now)
@@ -326,6 +355,7 @@ class Engine:
             else:
                 text = f"{tap_name}: the Kegbot Server let {username} in too late; show the token again"
                 yield Say(level=logging.WARNING, text=text)
+        yield from self._look_after_owners(now)
 
     def _accept(
         self, tap_name: str, question: Question, username: str, at: Now, now: Now
@@ -339,7 +369,7 @@ class Engine:
             yield from self._removed(present)
         if not question.gone:
             yield from self._readers.put(
-                Presence(tap_name=tap_name, device=device, token=token, accepted=True)
+                Presence(tap_name=tap_name, device=device, token=token, accepted=True), question.at
             )
         yield from self._let_in(tap_name, username, (device, token), at, now)
 

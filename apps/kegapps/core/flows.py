@@ -175,6 +175,12 @@ class Flows:
             names, now, may_feed=lambda tap_name: not _is_idle_by(self._open[tap_name], now)
         )
 
+    def hold_valves(self, tap_names: frozenset[str], now: Now) -> Iterator[Effect]:
+        """The owners of these taps, and of no others, may have gone: their valves are closed, their flows live on."""
+        yield from self._valves.hold(
+            tap_names, now, may_feed=lambda tap_name: not _is_idle_by(self._open[tap_name], now)
+        )
+
     def _is_held(self, tap_name: str, now: Now) -> bool:
         return now.mono_s < self._held_until_mono_s.get(tap_name, 0.0)
 

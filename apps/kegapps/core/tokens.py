@@ -43,14 +43,28 @@ class Readers:
 
     def __init__(self, presences: Iterable[Presence] = ()) -> None:
         self._present = {presence.tap_name: presence for presence in presences}
+        self._shown_mono_s: dict[str, float] = {}
 
     def present(self, tap_name: str) -> Presence | None:
         """What is on the reader of `tap_name`."""
         return self._present.get(tap_name)
 
-    def put(self, presence: Presence) -> Iterator[Effect]:
-        """Remember this token in place of any other."""
+    def all(self) -> tuple[Presence, ...]:
+        """What is on all readers."""
+        return tuple(self._present.values())
+
+    def shown(self, tap_name: str, at: Now) -> None:
+        """What is on the reader of `tap_name` was shown at this time."""
+        self._shown_mono_s[tap_name] = at.mono_s
+
+    def shown_mono_s(self, tap_name: str) -> float | None:
+        """When that was; None: in an earlier run."""
+        return self._shown_mono_s.get(tap_name)
+
+    def put(self, presence: Presence, at: Now) -> Iterator[Effect]:
+        """Remember this token, shown at this time, in place of any other."""
         self._present[presence.tap_name] = presence
+        self.shown(presence.tap_name, at)
         yield Keep(record=presence)
 
     def take(self, presence: Presence) -> Iterator[Effect]:

@@ -27,18 +27,20 @@ class Valves:
         self._relay_name = relay_name
         self._fed_mono_s: dict[str, float] = {}  # by tap, of owned flows
         self._lost_boards = NOBODY
+        self._held = NOBODY
 
     def own(self, tap_name: str, now: Now) -> None:
         """The flow of this tap has an owner: feed its valve from now on, for the first time in a second."""
         self._fed_mono_s[tap_name] = now.mono_s
 
     def open(self, tap_name: str) -> Iterator[Announce]:
-        """Open it, unless its board is lost."""
-        if not self._is_lost(tap_name):
+        """Open it, unless its board is lost or it is held."""
+        if not self._is_shut(tap_name):
             yield from self._order(tap_name, "enabled")
 
     def close(self, tap_name: str) -> Iterator[Announce]:
         """Close it, whoever had it open, and feed it no more."""
+        self._held -= {tap_name}
         self._fed_mono_s.pop(tap_name, None)
         yield from self._order(tap_name, "disabled")
 
@@ -65,13 +67,24 @@ class Valves:
         self, boards: frozenset[str], now: Now, *, may_feed: Callable[[str], bool]
     ) -> Iterator[Announce]:
         """These boards are lost from now on, and no others: close what they had open, open again what is back."""
-        before = {tap_name for tap_name in self._fed_mono_s if self._is_lost(tap_name)}
-        self._lost_boards = boards
+        yield from self._shut(boards, self._held, now, may_feed)
+
+    def hold(
+        self, tap_names: frozenset[str], now: Now, *, may_feed: Callable[[str], bool]
+    ) -> Iterator[Announce]:
+        """The owners of these taps, and of no others, may have gone: close what is open, and open what is not held."""
+        yield from self._shut(self._lost_boards, tap_names, now, may_feed)
+
+    def _shut(
+        self, boards: frozenset[str], held: frozenset[str], now: Now, may_feed: Callable[[str], bool]
+    ) -> Iterator[Announce]:
+        before = {tap_name for tap_name in self._fed_mono_s if self._is_shut(tap_name)}
+        self._lost_boards, self._held = boards, held
         for tap_name in self._fed_mono_s:
-            lost = self._is_lost(tap_name)
-            if lost and tap_name not in before:
+            shut = self._is_shut(tap_name)
+            if shut and tap_name not in before:
                 yield from self._order(tap_name, "disabled")
-            elif not lost and tap_name in before:
+            elif not shut and tap_name in before:
                 yield from self._feed(tap_name, now, may_feed)
 
     def wake(self, now: Now, *, may_feed: Callable[[str], bool]) -> Iterator[Announce]:
@@ -83,13 +96,16 @@ class Valves:
     def next_feeds(self) -> Iterator[tuple[str, float]]:
         """(tap, when it is due to be fed, monotonic) of each valve that is to be kept open."""
         for tap_name, fed_mono_s in self._fed_mono_s.items():
-            if self._relay_name(tap_name) and not self._is_lost(tap_name):
+            if self._relay_name(tap_name) and not self._is_shut(tap_name):
                 yield tap_name, fed_mono_s + self._rules.relay_repeat_s
 
     def _feed(self, tap_name: str, now: Now, may_feed: Callable[[str], bool]) -> Iterator[Announce]:
         self._fed_mono_s[tap_name] = now.mono_s
         if may_feed(tap_name):
             yield from self.open(tap_name)
+
+    def _is_shut(self, tap_name: str) -> bool:
+        return tap_name in self._held or self._is_lost(tap_name)
 
     def _is_lost(self, tap_name: str) -> bool:
         return board_of(self._relay_name(tap_name)) in self._lost_boards

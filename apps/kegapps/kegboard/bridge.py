@@ -140,10 +140,8 @@ class Bridge:
         """A line is in another state, or says it in other words."""
         board = line.board
         if board is not None and line.state is not None:
-            news = (line.state, line.detail, line.path) != (board.state, board.detail, board.device)
             board.state, board.detail, board.device = line.state, line.detail, line.path
-            if news:
-                self._tell_of(board)
+            self._tell_of(board)
         elif line.state == "refused":
             self._tell_of_refused(line)
         if not self._single and line.text:
@@ -199,7 +197,7 @@ class Bridge:
     def _tell_of(self, board: Board) -> None:
         if board.state is None or not self._core.connected:
             return
-        up = board.state == "online" and board.booted_s is not None
+        online, now_s = board.state == "online", self._loop.now_s()
         self._core.send(
             BoardStatus(
                 board_name=board.name,
@@ -208,7 +206,8 @@ class Bridge:
                 firmware_version=board.firmware_version,
                 serial_number=board.serial_number,
                 device=board.device,
-                uptime_s=round(self._loop.now_s() - board.booted_s, 3) if up and board.booted_s else None,
+                uptime_s=_ago_s(board.booted_s, now_s) if online else None,
+                listened_s=_ago_s(board.listened_since_s, now_s) if online else None,
             )
         )
 
@@ -271,3 +270,7 @@ class Bridge:
         unsaid = self._trouble.admit(self._loop.now_s())
         if unsaid is not None:
             log.warning("%s%s", text, f" ({unsaid} lines like this left out)" if unsaid else "")
+
+
+def _ago_s(then_s: float | None, now_s: float) -> float | None:
+    return None if then_s is None else round(now_s - then_s, 3)

@@ -60,6 +60,7 @@ class Conversation:
     """
 
     def __init__(self, *, name: str, required_firmware: int) -> None:
+        """`listened_since_s`: from then on nothing it said was missed, and it has not booted."""
         self.name = name
         self.hello: Hello | None = None
         self.too_old = False
@@ -67,6 +68,7 @@ class Conversation:
         self._opened_s = 0.0
         self._heard_s = 0.0
         self._listening_since_s = 0.0
+        self.listened_since_s = 0.0
         self._absent_since_s = 0.0
         self._pings = 0
         self._uptime_s: float | None = None
@@ -90,7 +92,7 @@ class Conversation:
             self._first_opened_s = now_s
         elif self._blind_since_s is None:
             self._blind_since_s = self._heard_s
-        self._opened_s = self._heard_s = self._listening_since_s = now_s
+        self._opened_s = self._heard_s = self._listening_since_s = self.listened_since_s = now_s
         self._pings = 0
         self.hello = None
         self._celsius.clear()  # a thermometer that was without power shows 85.0, however warm it was before
@@ -194,6 +196,8 @@ class Conversation:
             self._not_booted_before_s = self._opened_s - uptime_s
         if self._booted_since(uptime_s, now_s, first_hello=first):
             self._booted_s = now_s - uptime_s
+            if not first:
+                self.listened_since_s = now_s
         self._uptime_s = uptime_s
 
     def _booted_since(self, uptime_s: float, now_s: float, *, first_hello: bool) -> bool:

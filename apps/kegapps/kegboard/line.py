@@ -271,7 +271,9 @@ class Line:
         for output in sorted(board.to_switch_off):
             self._pacer.set_output(output, enabled=False)
         board.to_switch_off.clear()
-        self._set("online", f"{self._who()}: {detail}", detail)
+        anew = board.listened_since_s != self._talk.listened_since_s
+        board.listened_since_s = self._talk.listened_since_s
+        self._set("online", f"{self._who()}: {detail}", detail, anew=anew)
 
     def _too_old(self, hello: Hello) -> None:
         version = hello.firmware_version
@@ -374,8 +376,8 @@ class Line:
     def _who(self) -> str:
         return f"board {self.board.name}" if self.board else f"board on {self.path}"
 
-    def _set(self, state: BoardState | None, text: str, detail: str) -> None:
-        if (state, text, detail) != (self.state, self.text, self.detail):
+    def _set(self, state: BoardState | None, text: str, detail: str, *, anew: bool = False) -> None:
+        if anew or (state, text, detail) != (self.state, self.text, self.detail):
             self.state, self.text, self.detail = state, text, detail
             self._crew.changed(self)
 

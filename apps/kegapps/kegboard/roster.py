@@ -60,6 +60,8 @@ class Board:
     serial_number: str = ""
     booted_s: float | None = None
     """When it booted, in the loop's seconds; None if it does not tell."""
+    listened_since_s: float | None = None
+    """From then on nothing that it said was missed, and it has not booted; in the loop's seconds."""
     line: object | None = None
     """What talks to it now."""
     switched_on: set[int] = field(default_factory=set)

@@ -78,6 +78,7 @@ WIRE: Final[dict[type[Any], tuple[tuple[str, Kind], ...]]] = {
         ("serial_number", fields.TEXT),
         ("device", fields.TEXT),
         ("uptime_s", fields.DURATION_OR_NONE),
+        ("listened_s", fields.DURATION_OR_NONE),
     ),
     events.StatusRequest: (("want", fields.one_of(("status",))),),
     events.CoreStatus: (("status", fields.REPORT),),

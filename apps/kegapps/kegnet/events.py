@@ -122,7 +122,8 @@ class BoardStatus:
     """A board daemon tells how its board is, and `detail`, for a person, why. On the wire a Ping.
 
     `state` is `board_state` there. Unknown are: `firmware_version` and `uptime_s` (of the board) if None,
-    `serial_number` and `device` (a path) if empty.
+    `serial_number` and `device` (a path) if empty. For `listened_s` seconds the daemon has heard all that the board
+    said, and the board has not booted; unknown if None.
     """
 
     board_name: str
@@ -132,6 +133,7 @@ class BoardStatus:
     serial_number: str = ""
     device: str = ""
     uptime_s: float | None = None
+    listened_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,6 +106,7 @@ events: st.SearchStrategy[Event] = st.one_of(
         serial_number=texts,
         device=texts,
         uptime_s=st.none() | ages_s,
+        listened_s=st.none() | ages_s,
     ),
     st.just(StatusRequest()),
     st.builds(CoreStatus, report=reports),
