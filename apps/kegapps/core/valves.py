@@ -40,7 +40,6 @@ class Valves:
 
     def close(self, tap_name: str) -> Iterator[Announce]:
         """Close it, whoever had it open, and feed it no more."""
-        self._held -= {tap_name}
         self._fed_mono_s.pop(tap_name, None)
         yield from self._order(tap_name, "disabled")
 

@@ -10,6 +10,7 @@ import errno
 import os
 import re
 import select
+import stat
 import termios
 from collections.abc import Callable
 from typing import Final
@@ -53,6 +54,8 @@ class Port:
         self._on_bytes = on_bytes
         self._on_lost = on_lost
         self._unsent = bytearray()
+        if wrong := _not_a_device(path):
+            raise PortError(wrong)
         try:
             # Without `exclusive` in every program two of them share the bytes, each getting some.
             self._serial = serial.Serial(path, BAUD, timeout=0, exclusive=True)
@@ -151,6 +154,17 @@ def missing_directory(path: str) -> str | None:
     """The directory of a device path if there is no such directory: a mistake, not a device that comes later."""
     folder = os.path.dirname(path) or "."
     return None if os.path.isdir(folder) else folder
+
+
+def _not_a_device(path: str) -> str | None:
+    """What is wrong with a file that can never be a serial port, whoever may open it."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return None  # opening it tells why
+    if stat.S_ISCHR(mode):
+        return None
+    return _REASONS[errno.EISDIR if stat.S_ISDIR(mode) else errno.ENOTTY]
 
 
 def _reason(error: Exception) -> str:

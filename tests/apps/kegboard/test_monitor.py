@@ -135,6 +135,26 @@ def test_a_late_device_is_waited_for_and_a_lost_one_too(bar: Bar) -> None:
     assert "messages" in watching.lines[-1]
 
 
+def test_it_says_why_it_waits_also_if_it_is_to_end_by_itself(bar: Bar) -> None:
+    bar.simulator()
+    first = bar.run("kegboard_monitor.py", "--kegboard_device=board")
+    first.line("opened")
+    second = bar.run("kegboard_monitor.py", "--kegboard_device=board", "--count=1", "--send=ping")
+    assert second.line("waiting for ").endswith("in use by another program")
+    first.end()
+    second.line("hello")
+    assert second.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"), [("/etc/passwd", "not a serial device"), ("/etc", "a directory, not a device")]
+)
+def test_a_file_that_is_no_device_is_said_to_be_none_whoever_may_open_it(
+    bar: Bar, path: str, reason: str
+) -> None:
+    assert reason in bar.run("kegboard_monitor.py", f"--kegboard_device={path}").line("waiting for ")
+
+
 def test_a_ping_may_be_sent_to_a_board_that_does_not_reset(bar: Bar) -> None:
     bar.simulator("--noreset_on_open")
     watching = bar.run("kegboard_monitor.py", "--kegboard_device=board", "--send=ping", "--count=1")
