@@ -46,6 +46,7 @@ DECIDING = {
         "core/tokens",
         "core/model",
         "core/effects",
+        "core/admission",
         "core/engine",
         "core/odometers",
         "core/pending",

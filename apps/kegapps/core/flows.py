@@ -24,6 +24,9 @@ CLOCK_JUMP_S: Final = 2.0
 RETURN_S: Final = 7.0
 """So long apps may take to come back to a restarted core: they try at least every 6 s, and 1 s to be heard."""
 
+MAX_AGE_S: Final = 30 * 86400.0
+"""No event is older: who says so has a broken clock."""
+
 QUEUE_PAUSE_S: Final = 1.0
 """A queue that an app sends is over when nothing of it came for so long."""
 
@@ -80,6 +83,13 @@ class Flows:
     def open_flows(self) -> tuple[Flow, ...]:
         """All open flows."""
         return tuple(self._open.values())
+
+    def when(self, tap_name: str, age_s: float, now: Now) -> Now:
+        """When it happened that is told of this tap; if that was before now, more of that time may follow."""
+        at = earlier(now, age_s)
+        if at.mono_s < now.mono_s:
+            self.expect_more(tap_name, now)
+        return at
 
     def expect_more(self, tap_name: str, now: Now) -> None:
         """An app is telling of this tap's past: until its queue is over, a flow there is not ended by the clock."""
@@ -301,3 +311,9 @@ def resumed_mono_s(*, last_unix_s: float, last_mono_s: float, same_boot: bool, n
 def utc(unix_s: float) -> datetime:
     """An aware datetime; Unix seconds that no calendar has are moved to its nearest end."""
     return datetime.fromtimestamp(min(max(unix_s, 0.0), 253_402_300_799.0), UTC)
+
+
+def earlier(now: Now, age_s: float) -> Now:
+    """The instant `age_s` seconds before `now`; an age that no queue has (negative, not a number) is 0."""
+    age_s = min(age_s, MAX_AGE_S) if age_s > 0 else 0.0
+    return Now(mono_s=now.mono_s - age_s, unix_s=now.unix_s - age_s)

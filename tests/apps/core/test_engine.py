@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kegapps.core.effects import Announce, Keep
-from kegapps.core.engine import earlier
+from kegapps.core.flows import earlier
 from kegapps.core.model import Flow, Memory, Meter, Now, Presence, Setup, Tap
 from kegapps.core.rules import Rules
 from kegapps.kegnet.events import ALL_TAPS, Event, MeterUpdate

@@ -112,7 +112,7 @@ def test_after_a_restart_of_the_core_a_valve_is_opened_if_the_daemon_has_listene
 ) -> None:
     before = Bar()
     before.send(board(30), added(ALICE), reading(0), reading(50))
-    flow, presence = before.engine.open_flows[0], before.engine._readers.present(FLOW0)
+    flow, presence = before.engine.open_flows[0], before.engine._admission._readers.present(FLOW0)
     assert presence is not None
     bar = Bar(memory=Memory(flows=(flow,), presences=(presence,)), mono_s=before.now.mono_s + 10)
     bar.send(board(listened_s))
