@@ -74,7 +74,11 @@ def logs_of(box: Box, name: str = "app") -> list[Path]:
 
 
 def printed(box: Box) -> list[bytes]:
-    return b"".join(path.read_bytes() for path in logs_of(box)).splitlines()
+    while True:
+        try:
+            return b"".join(path.read_bytes() for path in logs_of(box)).splitlines()
+        except FileNotFoundError:  # rotated since it was looked for
+            continue
 
 
 def last_number(path: Path) -> int:
