@@ -36,6 +36,7 @@ DECIDING = {
     APPS: (
         "kbsp/messages",
         "kbsp/codec",
+        "lcd/display",
         "kegnet/events",
         "kegnet/codec",
         "kegnet/delivery",

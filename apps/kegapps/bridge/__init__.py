@@ -1,0 +1,1 @@
+"""Kegnet beyond one machine: MQTT and Redis."""

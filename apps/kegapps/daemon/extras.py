@@ -1,0 +1,31 @@
+"""Packages that only one program needs: imported when it needs them, and named when they are missing.
+
+Knows import. Must not know any single program.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from kegapps.daemon.errors import StartError
+
+
+def extra(module: str, *, extra: str, wanted_by: str) -> Any:
+    """The imported `module`, which `pip install 'kegmaster[EXTRA]'` brings.
+
+    `wanted_by` is what a person asked for, such as `--lcd_device_type=hd44780_i2c`. Raises StartError if the module
+    is not installed, or cannot be imported.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and module.split(".")[0] == error.name.split(".")[0]:
+            raise StartError(
+                f"{wanted_by} needs the package {error.name}: pip install 'kegmaster[{extra}]'"
+            ) from error
+        raise StartError(
+            f"{wanted_by}: {module} cannot be used: {error}; reinstall it: pip install 'kegmaster[{extra}]'"
+        ) from error
+    except (ImportError, OSError) as error:
+        raise StartError(f"{wanted_by}: {module} is installed but cannot be used: {error}") from error

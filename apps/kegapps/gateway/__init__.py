@@ -1,0 +1,1 @@
+"""Boards that speak HTTP, as if they hung on a serial port."""

@@ -1,0 +1,1 @@
+"""Flow meters on the pins of the machine itself."""

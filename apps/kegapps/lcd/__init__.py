@@ -1,0 +1,1 @@
+"""What is poured, shown on character displays."""

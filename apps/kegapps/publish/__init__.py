@@ -1,0 +1,1 @@
+"""What is poured, told to the world."""

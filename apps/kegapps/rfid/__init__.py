@@ -1,0 +1,1 @@
+"""Who is at the taps: tags and their readers."""
