@@ -40,6 +40,8 @@ DECIDING = {
         "kegnet/events",
         "kegnet/codec",
         "kegnet/delivery",
+        "kegnet/drink_facts",
+        "kegnet/taproom",
         "core/boards",
         "core/watch",
         "core/meters",

@@ -29,6 +29,7 @@ from kegapps.kegnet.events import (
     CORE_EVENTS,
     CoreStatus,
     Credentials,
+    Drinks,
     Event,
     MeterUpdate,
     Ping,
@@ -46,15 +47,15 @@ _STABLE_S: Final = 5.0  # a connection that lived this long was a real one: the 
 _TURN_BYTES: Final = 16384
 _BATCH: Final = 64
 _MAX_METERS: Final = 256
-_ACCEPTED: Final = frozenset((*CORE_EVENTS, CoreStatus))
+_ACCEPTED: Final = frozenset((*CORE_EVENTS, CoreStatus, Drinks))
 _DEFAULT_BACKLOG: Final = BacklogLimits()
 
 
 class Client:
     """Connects to the core at `address`, an IP address and a port, at once and again whenever it is lost.
 
-    A `token` is shown to it first. `on_event` gets CORE_EVENTS, and CoreStatus if that was asked for; `on_failed`
-    why an attempt to connect failed (it tries on). Callbacks come from the loop only.
+    A `token` is shown to it first. `on_event` gets CORE_EVENTS, and CoreStatus and Drinks if those were asked for;
+    `on_failed` why an attempt to connect failed (it tries on). Callbacks come from the loop only.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class Client:
     def send(self, event: Event) -> None:
         """Send `event` now if that is possible, else keep it; never blocks.
 
-        BoardStatus and StatusRequest are about the present: without a connection they are not kept.
+        BoardStatus and what is asked are about the present: without a connection they are not kept.
         Raises ValueError for an event that cannot be encoded.
         """
         data = encode(event)

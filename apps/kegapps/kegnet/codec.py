@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final, NoReturn, cast, get_args
 
-from kegapps.kegnet import events, fields
+from kegapps.kegnet import drink_facts, events, fields
 from kegapps.kegnet.events import Event
 from kegapps.kegnet.fields import REQUIRED, Data, Kind, RefusedError
 
 MAX_MESSAGE_BYTES: Final = 65536  # real ones have 80 to 260; pretty-printed by hand, a little more
-MAX_ANSWER_BYTES: Final = fields.MAX_REPORT_BYTES + 1000  # what an app takes of its core: a CoreStatus
+MAX_ANSWER_BYTES: Final = (
+    fields.MAX_REPORT_BYTES + 1000
+)  # what an app takes of its core: a CoreStatus, Drinks
 _EXCERPT_BYTES: Final = 80
 _INTERNAL: Final = frozenset({"QuitEvent", "HeartbeatSecondEvent", "HeartbeatMinuteEvent"})
 
@@ -82,6 +84,11 @@ WIRE: Final[dict[type[Any], tuple[tuple[str, Kind], ...]]] = {
     ),
     events.StatusRequest: (("want", fields.one_of(("status",))),),
     events.CoreStatus: (("status", fields.REPORT),),
+    events.DrinksRequest: (
+        ("drinks_after", fields.whole(-1, fields.MAX_COUNT)),
+        ("limit", fields.whole(1, events.MAX_DRINKS, default=50)),
+    ),
+    events.Drinks: (("drinks", drink_facts.DRINKS), ("last_id", fields.COUNT)),
     events.Refusal: (("refused", fields.REASON),),
     events.Session: (("session", fields.NAME), ("next", fields.COUNT)),
     events.Taken: (("took", fields.COUNT),),
@@ -89,6 +96,7 @@ WIRE: Final[dict[type[Any], tuple[tuple[str, Kind], ...]]] = {
 _ATTRIBUTES: Final = {
     (events.BoardStatus, "board_state"): "state",
     (events.CoreStatus, "status"): "report",
+    (events.DrinksRequest, "drinks_after"): "after",
     (events.Refusal, "refused"): "reason",
 }
 # A Ping is what the first of these fields in it says; without any it is just that.
@@ -97,6 +105,8 @@ _PINGS: Final = {
     "board_state": events.BoardStatus,
     "want": events.StatusRequest,
     "status": events.CoreStatus,
+    "drinks_after": events.DrinksRequest,
+    "drinks": events.Drinks,
     "refused": events.Refusal,
     "session": events.Session,
     "took": events.Taken,

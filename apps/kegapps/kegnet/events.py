@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 ALL_TAPS: Final = "__all_taps__"  # TokenAuthEvent.tap_name: every tap the core knows
 MAX_READING: Final = 2**32 - 1  # a board's odometer has 32 bits and wraps to 0 after this
+MAX_DRINKS: Final = 100  # in one answer: with the longest names it is as long as an app takes
 
 FlowRequestKind = Literal["start_flow", "stop_flow", "report_status"]
 TokenStatus = Literal["added", "removed"]
@@ -154,6 +155,47 @@ class CoreStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DrinksRequest:
+    """An app asks the core for stored drinks, oldest first. On the wire a Ping, with `after` as `drinks_after`.
+
+    Asked for are the first `limit` (1..MAX_DRINKS) above the drink_id `after`; if that is -1, the newest `limit`.
+    """
+
+    after: int
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrinkFacts:
+    """A drink as it is stored, times in Unix seconds; `username` is None if it is nobody's.
+
+    `beverage` is what was in the keg, empty if that is not known.
+    """
+
+    drink_id: int
+    uuid: str
+    flow_id: int
+    tap_name: str
+    username: str | None
+    ticks: int
+    volume_ml: float
+    start_unix_s: float
+    end_unix_s: float
+    beverage: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drinks:
+    """The core's answer to the one app that asked for drinks. On the wire a Ping.
+
+    `last_id` is the highest drink_id that is stored, 0 if there is none: who has not got that far asks on.
+    """
+
+    drinks: tuple[DrinkFacts, ...]
+    last_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
     """The core's last words to an app that it does not serve: why. On the wire a Ping, with `reason` as `refused`."""
 
@@ -177,11 +219,26 @@ class Taken:
 
 AppEvent = MeterUpdate | FlowRequest | TokenAuthEvent | ThermoEvent
 CoreEvent = FlowUpdate | DrinkCreatedEvent | SetRelayOutputEvent
-PingEvent = Ping | Credentials | BoardStatus | StatusRequest | CoreStatus | Refusal | Session | Taken
+PingEvent = (
+    Ping
+    | Credentials
+    | BoardStatus
+    | StatusRequest
+    | CoreStatus
+    | DrinksRequest
+    | Drinks
+    | Refusal
+    | Session
+    | Taken
+)
 Event = AppEvent | CoreEvent | PingEvent
 
 # Who may send what. A core refuses CORE_EVENTS from its apps, an app refuses APP_EVENTS from its core.
 APP_EVENTS: Final = (MeterUpdate, FlowRequest, TokenAuthEvent, ThermoEvent)
 CORE_EVENTS: Final = (FlowUpdate, DrinkCreatedEvent, SetRelayOutputEvent)
-APP_PINGS: Final = (BoardStatus, StatusRequest)  # and Credentials and Session, which no core gets to see
-CORE_PINGS: Final = (CoreStatus, Refusal, Taken)
+APP_PINGS: Final = (
+    BoardStatus,
+    StatusRequest,
+    DrinksRequest,
+)  # and Credentials and Session, which no core gets to see
+CORE_PINGS: Final = (CoreStatus, Drinks, Refusal, Taken)

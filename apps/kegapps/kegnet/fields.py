@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any, Final, NoReturn, TypeGuard
@@ -17,6 +17,7 @@ from typing import Any, Final, NoReturn, TypeGuard
 from kegapps.kegnet.events import ALL_TAPS, MAX_READING
 
 MAX_NAME_CHARS: Final = 128
+MAX_LABEL_CHARS: Final = 200  # what people call a tap or a beverage
 MAX_TEXT_CHARS: Final = 512  # a sentence for a person, a path
 MIN_TOKEN_CHARS, MAX_TOKEN_CHARS = 16, 256
 MAX_REPORT_BYTES: Final = 500_000  # a thousand taps and boards
@@ -112,11 +113,15 @@ def _read_reading(data: Data, field: str) -> int:
     _refuse(data, field, f"ticks from 0 to {MAX_READING}")
 
 
-def _read_count(data: Data, field: str) -> int:
+def _read_count_between(data: Data, field: str, low: int, high: int) -> int:
     value = data.get(field)
-    if type(value) is int and 0 <= value <= MAX_COUNT:
+    if type(value) is int and low <= value <= high:
         return value
-    _refuse(data, field, f"a whole number from 0 to {MAX_COUNT}")
+    _refuse(data, field, f"a whole number from {low} to {high}")
+
+
+def _read_count(data: Data, field: str) -> int:
+    return _read_count_between(data, field, 0, MAX_COUNT)
 
 
 def _read_number(data: Data, field: str, low: float, high: float) -> float:
@@ -147,18 +152,18 @@ def _read_token(data: Data, field: str) -> str:
     raise RefusedError(f"{field} is not {TOKEN_FORM}")  # and what it is, is nobody's business
 
 
-def _read_text(data: Data, field: str) -> str:
+def _read_text(data: Data, field: str, most: int = MAX_TEXT_CHARS) -> str:
     value = data.get(field)
     if value is None:
         return ""
-    if type(value) is str and len(value) <= MAX_TEXT_CHARS and value.isprintable():
+    if type(value) is str and len(value) <= most and value.isprintable():
         return value
-    _refuse(data, field, f"at most {MAX_TEXT_CHARS} printable characters")
+    _refuse(data, field, f"at most {most} printable characters")
 
 
-def _write_text(text: str) -> str:
-    printable = "".join(char if char.isprintable() else "?" for char in text[:MAX_TEXT_CHARS])
-    return _quoted(printable)
+def fit(text: str, most: int) -> str:
+    """At most `most` characters of `text`, each printable: what any peer accepts."""
+    return "".join(char if char.isprintable() else "?" for char in text[:most])
 
 
 def _read_report(data: Data, field: str) -> Data:
@@ -215,8 +220,14 @@ MILLILITRES = Kind(read=lambda data, field: _read_number(data, field, 0.0, MAX_M
 AGE = Kind(read=_read_age, write=lambda age_s: _write_number(age_s) if age_s > 0 else "0.0", default=0.0)
 TIME = Kind(read=_read_time, write=_write_time)
 TOKEN = Kind(read=_read_token, write=_quoted)
-TEXT = Kind(read=_read_text, write=_write_text, default="")
-REASON = Kind(read=_read_text, write=_write_text)
+REASON = Kind(read=_read_text, write=lambda text: _quoted(fit(text, MAX_TEXT_CHARS)))
+TEXT = replace(REASON, default="")
+LABEL = Kind(
+    read=lambda data, field: _read_text(data, field, MAX_LABEL_CHARS),
+    write=lambda text: _quoted(fit(text, MAX_LABEL_CHARS)),
+    default="",
+)
+UNIX_S = MILLILITRES
 COUNT_OR_NONE = Kind(
     read=lambda data, field: None if data.get(field) is None else _read_count(data, field),
     write=int.__repr__,
@@ -240,3 +251,16 @@ def one_of(words: tuple[str, ...]) -> Kind:
         _refuse(data, field, f"one of {', '.join(words)}")
 
     return Kind(read=read, write=_quoted)
+
+
+def whole(low: int, high: int, *, default: object = REQUIRED) -> Kind:
+    """A whole number from `low` to `high`."""
+
+    def write(value: int) -> str:
+        if not low <= value <= high:
+            raise ValueError(f"{value} is not from {low} to {high}")
+        return int.__repr__(value)
+
+    return Kind(
+        read=lambda data, field: _read_count_between(data, field, low, high), write=write, default=default
+    )

@@ -15,7 +15,20 @@ from collections import Counter
 from pathlib import Path
 
 from kegapps.kegnet.codec import Decoder, Rejected, decode, encode
-from kegapps.kegnet.events import BoardStatus, CoreStatus, Credentials, Event, Session, StatusRequest, Taken
+from kegapps.kegnet.drink_facts import drink_object
+from kegapps.kegnet.events import (
+    BoardStatus,
+    CoreStatus,
+    Credentials,
+    DrinkFacts,
+    Drinks,
+    DrinksRequest,
+    Event,
+    Session,
+    StatusRequest,
+    Taken,
+)
+from kegapps.kegnet.taproom import taproom
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "kegnet.txt"
 PIECES = (
@@ -25,7 +38,12 @@ PIECES = (
     b"[" * 300, b'{"a":' * 300, b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\x00", b"\x1b[2J", b"x" * 200,
     b'"event"', b'"data"', b'"tap_name"', b'"meter_name"', b'"reading"', b'"age_s"', b'"MeterUpdate"',
     b'"FlowUpdate"', b'"QuitEvent"', b'"Ping"', b'"token"', b'"board_state"', b'"want"', b'"status"', b'"online"',
+    b'"drinks_after"', b'"limit"', b'"drinks"', b'"taps"', b'"keg_left_ml"', b'"last_drink"',
     b'"2026-02-31T00:00:00Z"', b'"0000-00-00T00:00:00Z"', b'"__all_taps__"',
+)  # fmt: skip
+DRINK = DrinkFacts(
+    drink_id=7, uuid="0b1c", flow_id=1795216330, tap_name="kegboard.flow0", username=None, ticks=1000, volume_ml=454.5,
+    start_unix_s=1795216330.0, end_unix_s=1795216340.0, beverage="Märzen",
 )  # fmt: skip
 OWN: tuple[Event, ...] = (
     Credentials(token="0123456789abcdef"),
@@ -37,6 +55,15 @@ OWN: tuple[Event, ...] = (
     Session(session="0123456789abcdef", next=3),
     Taken(took=4),
     CoreStatus(report={"taps": [{"name": "kegboard.flow0", "ml_per_tick": 0.45}], "server": None}),
+    CoreStatus(
+        report={
+            "taps": [{"name": "kegboard.flow0", "keg_left_ml": 2.5, "temperature_c": -1.0}],
+            "sensors": [{"sensor_name": "kegboard.thermo-1", "temperature_c": 4.5, "unix_s": 1.7e9}],
+            "last_drink": drink_object(DRINK),
+        }
+    ),
+    DrinksRequest(after=-1, limit=3),
+    Drinks(drinks=(DRINK, DRINK), last_id=7),
 )  # fmt: skip
 
 
@@ -76,8 +103,10 @@ def check(item: Event | Rejected) -> None:
             assert text.isascii(), text
             assert text.isprintable(), text
         assert item.reason
-    else:
-        assert decode(encode(item)[:-2]) == item, item
+        return
+    assert decode(encode(item)[:-2]) == item, item
+    if isinstance(item, CoreStatus):
+        taproom(item.report)
 
 
 def run(inputs: int, seed: int) -> Counter[str]:

@@ -13,6 +13,9 @@ from kegapps.kegnet.events import (
     CoreStatus,
     Credentials,
     DrinkCreatedEvent,
+    DrinkFacts,
+    Drinks,
+    DrinksRequest,
     Event,
     FlowRequest,
     FlowUpdate,
@@ -34,6 +37,7 @@ ages_s = st.just(0.0) | st.floats(0, 3e8)
 times = st.datetimes(
     min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC)
 ).map(lambda time: time.replace(microsecond=0))
+labels = st.text(max_size=200).filter(str.isprintable)
 texts = st.text(max_size=512).filter(str.isprintable)
 tokens = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=16, max_size=256)
 reports = st.dictionaries(
@@ -48,6 +52,20 @@ reports = st.dictionaries(
         max_leaves=5,
     ),
     max_size=4,
+)
+
+drinks = st.builds(
+    DrinkFacts,
+    drink_id=counts,
+    uuid=names,
+    flow_id=counts,
+    tap_name=names,
+    username=st.none() | names,
+    ticks=counts,
+    volume_ml=measures,
+    start_unix_s=measures,
+    end_unix_s=measures,
+    beverage=labels,
 )
 
 events: st.SearchStrategy[Event] = st.one_of(
@@ -110,6 +128,8 @@ events: st.SearchStrategy[Event] = st.one_of(
     ),
     st.just(StatusRequest()),
     st.builds(CoreStatus, report=reports),
+    st.builds(DrinksRequest, after=st.integers(-1, 2**63 - 1), limit=st.integers(1, 100)),
+    st.builds(Drinks, drinks=st.lists(drinks, max_size=3).map(tuple), last_id=counts),
     st.builds(Refusal, reason=texts),
     st.builds(Session, session=names, next=counts),
     st.builds(Taken, took=counts),

@@ -17,6 +17,9 @@ from kegapps.kegnet.events import (
     BoardStatus,
     CoreStatus,
     DrinkCreatedEvent,
+    DrinkFacts,
+    Drinks,
+    DrinksRequest,
     Event,
     FlowRequest,
     MeterUpdate,
@@ -167,11 +170,26 @@ def test_it_can_ask_a_core_how_it_is_and_hears_even_a_long_answer(world: World) 
     assert world.heard == [answer]
 
 
+def test_it_can_ask_for_drinks_and_hears_the_answer(world: World) -> None:
+    client = world.connected()
+    client.send(DrinksRequest(after=4))
+    world.until(lambda: world.core.peer.got)
+    assert world.core.peer.got == [DrinksRequest(after=4)]
+    drink = DrinkFacts(
+        drink_id=5, uuid="u", flow_id=1, tap_name="kegboard.flow0", username=None, ticks=1, volume_ml=1.0,
+        start_unix_s=1.0, end_unix_s=2.0,
+    )  # fmt: skip
+    world.core.peer.say(Drinks(drinks=(drink,), last_id=5))
+    world.until(lambda: world.heard)
+    assert world.heard == [Drinks(drinks=(drink,), last_id=5)]
+
+
 def test_what_is_about_the_present_is_not_kept_for_a_core_that_is_away(world: World) -> None:
     world.core.vanish()
     client = world.start()
     client.send(BoardStatus(board_name="kegboard", state="online"))
     client.send(StatusRequest())
+    client.send(DrinksRequest(after=0))
     assert client.drained
     client.send(TOKEN)
     world.come_back()

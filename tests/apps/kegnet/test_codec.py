@@ -3,18 +3,22 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kegapps.kegnet.codec import Decoder, Rejected, decode, encode
+from kegapps.kegnet.codec import MAX_ANSWER_BYTES, Decoder, Rejected, decode, encode
 from kegapps.kegnet.events import (
     ALL_TAPS,
     BoardStatus,
     CoreStatus,
     Credentials,
     DrinkCreatedEvent,
+    DrinkFacts,
+    Drinks,
+    DrinksRequest,
     Event,
     FlowRequest,
     FlowUpdate,
@@ -250,6 +254,10 @@ def test_an_age_is_read_where_it_was_sent(sent: float, age_s: float) -> None:
 # What only our own programs say to each other
 
 TOKEN = "correct-horse-battery"
+DRINK: dict[str, Any] = {
+    "drink_id": 3, "uuid": "0b1c", "flow_id": 9, "tap_name": "kegboard.flow0", "username": None, "ticks": 1000,
+    "volume_ml": 454.5, "start_unix_s": 1795216330.0, "end_unix_s": 1795216340.5, "beverage": "Märzen",
+}  # fmt: skip
 OWN: list[tuple[dict[str, object], Event]] = [
     ({"token": TOKEN}, Credentials(token=TOKEN)),
     ({"want": "status"}, StatusRequest()),
@@ -257,6 +265,10 @@ OWN: list[tuple[dict[str, object], Event]] = [
     ({"took": 8}, Taken(took=8)),
     ({"refused": "too many"}, Refusal(reason="too many")),
     ({"status": {"taps": []}}, CoreStatus(report={"taps": []})),
+    ({"drinks_after": 7}, DrinksRequest(after=7)),
+    ({"drinks_after": -1, "limit": 1}, DrinksRequest(after=-1, limit=1)),
+    ({"drinks": [DRINK], "last_id": 3}, Drinks(drinks=(DrinkFacts(**DRINK),), last_id=3)),
+    ({"drinks": [], "last_id": 0}, Drinks(drinks=(), last_id=0)),
     ({"board_name": "b", "board_state": "online"}, BoardStatus(board_name="b", state="online")),
     (
         {"board_name": "b", "board_state": "too_old", "detail": "Fäss", "firmware_version": 3, "serial_number": "a1",
@@ -276,8 +288,12 @@ def test_what_only_our_programs_understand_travels_as_a_ping_which_old_peers_ign
 
 
 @pytest.mark.parametrize(
-    "name", ["Credentials", "BoardStatus", "StatusRequest", "CoreStatus", "Refusal", "Session", "Taken"]
-)
+    "name",
+    [
+        "Credentials", "BoardStatus", "StatusRequest", "CoreStatus", "DrinksRequest", "Drinks", "Refusal", "Session",
+        "Taken",
+    ],
+)  # fmt: skip
 def test_a_kind_of_ping_is_no_event_by_its_own_name(name: str) -> None:
     assert "unknown event" in reason(decode(data_of(name, token=TOKEN)))
 
@@ -298,6 +314,19 @@ def test_a_ping_with_unknown_fields_is_a_ping_and_with_known_ones_may_have_other
         ({"status": "fine"}, "CoreStatus: status is 'fine', expected an object"),
         ({"status": {"a": [[[[[[[[1]]]]]]]]}}, "at most 8 deep"),
         ({"status": {"a": 10**30}}, "CoreStatus: status is an object"),
+        ({"drinks_after": -2}, "DrinksRequest: drinks_after is -2, expected a whole number from -1 to"),
+        ({"drinks_after": 0.0}, "drinks_after is 0.0"),
+        ({"drinks_after": 0, "limit": 0}, "limit is 0, expected a whole number from 1 to 100"),
+        ({"drinks_after": 0, "limit": 101}, "limit is 101"),
+        ({"drinks_after": 0, "limit": None}, "limit is null"),
+        ({"drinks": {}, "last_id": 0}, "Drinks: drinks is an object, expected a list of at most 100 drinks"),
+        ({"drinks": [DRINK] * 101, "last_id": 3}, "drinks is a list, expected a list of at most 100"),
+        ({"drinks": [DRINK, 3], "last_id": 3}, "a drink is 3, expected an object"),
+        ({"drinks": [{**DRINK, "ticks": "1"}], "last_id": 3}, "ticks is '1'"),
+        ({"drinks": [{**DRINK, "volume_ml": -1}], "last_id": 3}, "volume_ml is -1"),
+        ({"drinks": [{**DRINK, "username": "a\nb"}], "last_id": 3}, "username is 'a\\nb'"),
+        ({"drinks": [{**DRINK, "beverage": "x" * 201}], "last_id": 3}, "expected at most 200 printable"),
+        ({"drinks": []}, "last_id is missing"),
         ({"board_state": "online"}, "BoardStatus: board_name is missing"),
         ({"board_name": "b", "board_state": "fine"}, "board_state is 'fine', expected one of online, silent"),
         ({"board_name": "b", "board_state": None}, "board_state is null"),
@@ -332,6 +361,48 @@ def test_a_report_that_not_everybody_could_read_is_not_sent(value: object) -> No
         encode(CoreStatus(report={"a": value}))
     with pytest.raises(ValueError, match="too long"):
         encode(CoreStatus(report={"a": "x" * 600_000}))
+
+
+def test_a_drink_whose_beverage_is_not_known_need_not_tell_it() -> None:
+    untold = {field: value for field, value in DRINK.items() if field != "beverage"}
+    event = decode(data_of("Ping", drinks=[untold], last_id=3))
+    assert isinstance(event, Drinks)
+    assert event.drinks[0].beverage == ""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"volume_ml": float("nan")},
+        {"drink_id": -1},
+        {"ticks": 2**63},
+        {"tap_name": ""},
+        {"username": "x" * 129},
+    ],
+)
+def test_a_drink_that_no_app_would_accept_is_not_sent(changes: dict[str, object]) -> None:
+    drink = DrinkFacts(**{**DRINK, **changes})
+    with pytest.raises(ValueError, match="expected"):
+        encode(Drinks(drinks=(drink,), last_id=3))
+
+
+def test_no_more_drinks_than_an_app_may_ask_for_are_sent_or_asked_for() -> None:
+    with pytest.raises(ValueError, match="too many"):
+        encode(Drinks(drinks=(DrinkFacts(**DRINK),) * 101, last_id=3))
+    with pytest.raises(ValueError, match="from 1 to 100"):
+        encode(DrinksRequest(after=0, limit=101))
+
+
+def test_as_many_drinks_as_can_be_with_the_longest_names_are_no_longer_than_an_app_takes() -> None:
+    wide = "\U0001f37a"
+    drink = DrinkFacts(
+        drink_id=2**63 - 1, uuid="u" * 36, flow_id=2**63 - 1, tap_name="t" * 64, username=wide * 128,
+        ticks=2**63 - 1, volume_ml=1 / 3, start_unix_s=1e12 / 7, end_unix_s=1e12 / 7, beverage=wide * 200,
+    )  # fmt: skip
+    answer = Drinks(drinks=(drink,) * 100, last_id=2**63 - 1)
+    sent = encode(answer)
+    assert len(sent) < MAX_ANSWER_BYTES
+    assert list(Decoder(MAX_ANSWER_BYTES).feed(sent)) == [answer]
 
 
 # What is refused: each costs itself only

@@ -19,6 +19,8 @@ from kegapps.kegnet.events import (
     CoreStatus,
     Credentials,
     DrinkCreatedEvent,
+    Drinks,
+    DrinksRequest,
     Event,
     FlowRequest,
     FlowUpdate,
@@ -142,9 +144,13 @@ def test_a_ping_is_accepted_and_does_nothing(core: Core) -> None:
 
 
 def test_what_our_own_apps_say_in_a_ping_reaches_the_core(core: Core) -> None:
-    said: list[Event] = [BoardStatus(board_name="kegboard", state="online"), StatusRequest()]
+    said: list[Event] = [
+        BoardStatus(board_name="kegboard", state="online"),
+        StatusRequest(),
+        DrinksRequest(after=0),
+    ]
     core.app().say(Credentials(token="not-wanted-here-at-all"), *said)
-    core.turn_until(lambda: len(core.got) == 2)
+    core.turn_until(lambda: len(core.got) == 3)
     assert core.got == said
     assert core.hub.counts.rejected == 0
 
@@ -178,10 +184,10 @@ def test_a_hub_that_does_not_confirm_ignores_sessions(core: Core) -> None:
 
 
 def test_an_app_cannot_answer_for_the_core(core: Core) -> None:
-    core.app().say(CoreStatus(report={}), READING)
+    core.app().say(CoreStatus(report={}), Drinks(drinks=(), last_id=0), READING)
     core.turn_until(lambda: core.got)
     assert core.got == [READING]
-    assert core.hub.counts.rejected == 1
+    assert core.hub.counts.rejected == 2
 
 
 def test_the_core_is_told_when_a_connection_is_over_after_its_last_event(core: Core) -> None:
