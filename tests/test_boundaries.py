@@ -138,8 +138,8 @@ OUTSIDE_WORLD = {
 SHARED = {"daemon", "kegnet", "kbsp", "server"}
 # The tools look at the core's store from outside, through the one module made for people.
 ALSO = {("tools", "core.ledger"), ("tools", "core.model")}
-# The doctor looks at a store that may be damaged, and at a board that nobody listens to.
-ALSO |= {("tools", "core.database"), ("tools", "core.schema"), ("tools", "kegboard.port")}
+# The doctor looks at a store that may be damaged.
+ALSO |= {("tools", "core.database"), ("tools", "core.schema")}
 
 
 def modules(package: Path) -> Iterator[Path]:

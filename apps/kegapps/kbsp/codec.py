@@ -12,6 +12,7 @@ from typing import Final
 from kegapps.kbsp import payloads
 from kegapps.kbsp.messages import Message
 
+BAUD: Final = 115_200  # of the line, fixed in the firmware (protocol page, section 1)
 PREFIX: Final = b"KBSP v1:"
 TRAILER: Final = b"\r\n"
 MAX_PAYLOAD_BYTES: Final = payloads.MAX_PAYLOAD_BYTES

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from absl import flags
 
 from kegapps.daemon import runner
+from kegapps.daemon.port import missing_directory
 from kegapps.kegboard.bridge import Bridge
 from kegapps.kegboard.devices import parse_devices
 from kegapps.kegboard.paths import Paths
-from kegapps.kegboard.port import missing_directory
 from kegapps.kegboard.roster import Naming, check_name, parse_names
 from kegapps.kegnet.address import DEFAULT_ADDRESS, parse_address
 from kegapps.kegnet.token_flag import kegnet_token

@@ -13,12 +13,12 @@ from datetime import datetime
 from typing import Final
 
 from kegapps.daemon.loop import Loop, Timer
-from kegapps.kbsp.codec import Decoder
+from kegapps.daemon.port import Port, PortError
+from kegapps.kbsp.codec import BAUD, Decoder
 from kegapps.kbsp.messages import Hello, Message, OutputStatus
 from kegapps.kegboard.conversation import Conversation, Remark
 from kegapps.kegboard.crew import Crew
 from kegapps.kegboard.pacing import Pacer
-from kegapps.kegboard.port import Port, PortError
 from kegapps.kegboard.roster import Board, Refusal
 from kegapps.kegboard.wording import introduce
 from kegapps.kegnet.events import BoardState
@@ -126,7 +126,7 @@ class Line:
             self._retry.cancel()
             self._retry = None
         try:
-            self._port = Port(self._loop, self.path, on_bytes=self._read, on_lost=self._lost)
+            self._port = Port(self._loop, self.path, baud=BAUD, on_bytes=self._read, on_lost=self._lost)
         except PortError as error:
             self._could_not_open(str(error))
             return

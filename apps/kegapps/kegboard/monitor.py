@@ -21,10 +21,10 @@ from absl import flags
 from kegapps.daemon import flags as common_flags
 from kegapps.daemon import runner
 from kegapps.daemon.loop import READ
-from kegapps.kbsp.codec import Decoder, encode
+from kegapps.daemon.port import Port, PortError, missing_directory
+from kegapps.kbsp.codec import BAUD, Decoder, encode
 from kegapps.kbsp.messages import Message, Ping
 from kegapps.kegboard.paths import Paths
-from kegapps.kegboard.port import Port, PortError, missing_directory
 from kegapps.kegboard.wording import as_json, describe, name_of
 
 FLAGS = flags.FLAGS
@@ -151,7 +151,7 @@ class _Live:
 
     def _open(self) -> None:
         try:
-            self._port = Port(self._loop, self._device, on_bytes=self._read, on_lost=self._lost)
+            self._port = Port(self._loop, self._device, baud=BAUD, on_bytes=self._read, on_lost=self._lost)
         except PortError as error:
             if self._waits != str(error):
                 self._waits = str(error)

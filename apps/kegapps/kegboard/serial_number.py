@@ -12,9 +12,9 @@ import secrets
 from typing import Final
 
 from kegapps.daemon.loop import Loop
-from kegapps.kbsp.codec import Decoder, encode
+from kegapps.daemon.port import Port, PortError
+from kegapps.kbsp.codec import BAUD, Decoder, encode
 from kegapps.kbsp.messages import Hello, Ping, SetSerialNumber
-from kegapps.kegboard.port import Port, PortError
 
 NEW: Final = "new"
 MAX_CHARS: Final = 29
@@ -50,7 +50,7 @@ class Giving:
         self._outcome = ""
         self._problem = f"{device}: interrupted"
         self._given = False
-        self._port = Port(loop, device, on_bytes=self._read, on_lost=self._lost)
+        self._port = Port(loop, device, baud=BAUD, on_bytes=self._read, on_lost=self._lost)
         self._ask()
         loop.call_later(PATIENCE_S, lambda: self._fail("nothing on it says hello; is it a Kegboard?"))
 

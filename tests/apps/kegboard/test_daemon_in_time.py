@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from kegapps.daemon.loop import Loop
+from kegapps.daemon.port import Port
 from kegapps.kbsp import codec, payloads
 from kegapps.kbsp.codec import encode
 from kegapps.kbsp.messages import Hello, MeterStatus, Ping, SetOutput
 from kegapps.kegboard.bridge import Bridge
 from kegapps.kegboard.devices import Wanted
-from kegapps.kegboard.port import Port
 from kegapps.kegboard.roster import Naming
 from kegapps.kegnet.events import BoardStatus, Event, MeterUpdate, SetRelayOutputEvent
 from kegapps.kegnet.hub import Hub

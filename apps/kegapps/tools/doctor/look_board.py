@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Final
 
 from kegapps.daemon.loop import Loop
-from kegapps.kbsp.codec import Decoder, encode
+from kegapps.daemon.port import Port, PortError
+from kegapps.kbsp.codec import BAUD, Decoder, encode
 from kegapps.kbsp.messages import Hello, Ping
-from kegapps.kegboard.port import Port, PortError
 from kegapps.tools.doctor.facts import ProbeFacts
 
 PATIENCE_S: Final = 5.0  # a board that opening resets is back after 2.5 s and says hello by itself
@@ -29,7 +29,7 @@ def probe(path: str, patience_s: float = PATIENCE_S) -> ProbeFacts:
         hellos.extend(message for message in decoder.feed(data) if isinstance(message, Hello))
 
     try:
-        port = Port(loop, path, on_bytes=read, on_lost=lost.append)
+        port = Port(loop, path, baud=BAUD, on_bytes=read, on_lost=lost.append)
     except PortError as error:
         return ProbeFacts(problem=str(error))
     for delay_s in PING_S:

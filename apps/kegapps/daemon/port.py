@@ -1,4 +1,4 @@
-"""A serial port as daemon and monitor use it: opened alone, read in the loop, never blocking.
+"""A serial port as every program uses it: opened alone, read in the loop, never blocking.
 
 Knows pyserial, descriptors and the errors of both. Must not know what travels on the line.
 """
@@ -19,7 +19,6 @@ import serial
 
 from kegapps.daemon.loop import READ, WRITE, Loop
 
-BAUD: Final = 115_200  # fixed in the firmware (protocol page, section 1)
 READ_BYTES: Final = 4096
 MAX_UNSENT_BYTES: Final = 1024
 
@@ -47,9 +46,15 @@ class Port:
     """An open serial port. `on_bytes(data)` and, once, `on_lost(reason)` are called from the loop."""
 
     def __init__(
-        self, loop: Loop, path: str, *, on_bytes: Callable[[bytes], None], on_lost: Callable[[str], None]
+        self,
+        loop: Loop,
+        path: str,
+        *,
+        baud: int,
+        on_bytes: Callable[[bytes], None],
+        on_lost: Callable[[str], None],
     ) -> None:
-        """Opens `path` at 115200 baud for this process alone. Raises PortError."""
+        """Opens `path` at `baud`, 8N1, for this process alone. Raises PortError."""
         self._loop = loop
         self._on_bytes = on_bytes
         self._on_lost = on_lost
@@ -58,7 +63,7 @@ class Port:
             raise PortError(wrong)
         try:
             # Without `exclusive` in every program two of them share the bytes, each getting some.
-            self._serial = serial.Serial(path, BAUD, timeout=0, exclusive=True)
+            self._serial = serial.Serial(path, baud, timeout=0, exclusive=True)
             self._keep_dtr(True)
         except (OSError, ValueError, termios.error) as error:
             raise PortError(_reason(error)) from None
