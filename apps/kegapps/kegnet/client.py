@@ -69,7 +69,14 @@ class Client:
         on_failed: Callable[[str], None] | None = None,
         backlog: BacklogLimits = _DEFAULT_BACKLOG,
         token: str = "",
+        session: tuple[str, int] | None = None,
+        on_taken: Callable[[int], None] | None = None,
     ) -> None:
+        """`session`: one of an app that we speak for, and the number of the first message of it that we send.
+
+        `on_taken` gets the number below which the core has stored what came of its messages; as long as only what
+        `is_free` at that moment is sent, each message has the number that the app gave it.
+        """
         self.address = ("127.0.0.1", address[1]) if address[0] == "localhost" else address
         self.connected = False
         self.problem = ""  # why it is not connected, once that is known
@@ -82,7 +89,9 @@ class Client:
         self._backlog = Backlog(backlog)
         self._greeting = encode(Credentials(token=token)) if token else b""
         # A core that wants a token is one of ours.
-        self._sent = Sent(os.urandom(16).hex(), core_confirms=bool(token))
+        name, first = session or (os.urandom(16).hex(), 0)
+        self._sent = Sent(name, core_confirms=bool(token or session), first=first)
+        self._on_taken = on_taken
         self._last_readings: dict[str, Stored] = {}  # of each meter, what the kernel took last
         self._again: list[Stored] = []  # to be repeated before all else on the next connection, or this one
         self._sock: socket.socket | None = None
@@ -101,6 +110,11 @@ class Client:
     def drained(self) -> bool:
         """True if everything given to `send` was handed to the kernel (or given up, see `dropped`)."""
         return not (self._out or self._backlog or (self.connected and self._again))
+
+    @property
+    def is_free(self) -> bool:
+        """True if what is sent now goes out at once, as the next message of the session."""
+        return self.connected and self.drained and not self._sent.is_full
 
     @property
     def waiting(self) -> int:
@@ -266,6 +280,10 @@ class Client:
                     return  # the callback closed us
             elif isinstance(message, Taken):
                 self._sent.confirm(message)
+                if self._on_taken is not None:
+                    self._on_taken(message.took)
+                    if self._sock is not sock:
+                        return
                 if not self.drained and not self._wants_room:
                     self._send_out(sock)  # more may be under way now
             elif isinstance(message, Refusal):

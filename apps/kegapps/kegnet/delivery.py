@@ -29,10 +29,11 @@ class Sent:
     `core_confirms`: it is known that the core does; else it has to show it.
     """
 
-    def __init__(self, session: str, *, core_confirms: bool) -> None:
+    def __init__(self, session: str, *, core_confirms: bool, first: int = 0) -> None:
+        """`first` is the number of the first message that is sent here."""
         self._session = session
         self._is_known = core_confirms
-        self._next = 0  # the number of the next message
+        self._next = first  # the number of the next message
         self._unconfirmed: deque[Stored] = deque()  # the numbers before `_next`
         self._core_confirms = core_confirms
         self._confirmed_here = False  # on this connection

@@ -5,7 +5,6 @@ Knows sockets, the token and the time. Must not know what is said to those who s
 
 from __future__ import annotations
 
-import hmac
 import logging
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -81,6 +80,9 @@ class Strangers:
         # A Ping says nothing: by one a watchdog finds out whether we read.
         first = next((message for message in messages if type(message) is not Ping), None)
         if isinstance(first, Credentials):
+            # Only here: it brings OpenSSL along, 3 MB, and most hubs want no token.
+            import hmac
+
             if hmac.compare_digest(first.token.encode("ascii"), self._token):
                 self._forget(peer)
                 self._on_known(peer, messages)

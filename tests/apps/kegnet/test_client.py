@@ -28,6 +28,7 @@ from kegapps.kegnet.events import (
     Session,
     SetRelayOutputEvent,
     StatusRequest,
+    Taken,
     ThermoEvent,
     TokenAuthEvent,
 )
@@ -457,3 +458,24 @@ def test_its_socket_sends_at_once_and_notices_a_core_that_vanished(world: World)
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+
+
+def test_who_speaks_for_another_app_goes_on_in_its_session_and_hears_what_is_stored(world: World) -> None:
+    taken: list[int] = []
+    world.client = client = Client(
+        world.loop, world.core.address, session=("cellar", 7), on_taken=taken.append
+    )
+    assert not client.is_free
+    world.until(lambda: client.is_free and world.core.peers)
+    client.send(reading(100))
+    client.send(reading(200))
+    world.until(lambda: len(world.core.peer.got) == 2)
+    assert world.core.peer.greetings == [Session(session="cellar", next=7)]
+    world.core.peer.say(Taken(took=8))
+    world.until(lambda: taken == [8])
+    world.core.vanish()
+    world.until(lambda: not client.connected)
+    world.come_back()
+    world.until(lambda: world.core.peer.got)
+    assert [getattr(event, "reading", 0) for event in world.core.peer.got] == [200]
+    assert world.core.peer.greetings == [Session(session="cellar", next=8)]
