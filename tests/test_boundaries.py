@@ -113,6 +113,8 @@ DECIDING = {
         "server/route",
         "server/url",
         "server/verdicts",
+        "sound/moments",
+        "sound/table",
     ),
 }
 OUTSIDE_WORLD = {

@@ -1,4 +1,4 @@
-"""Plays sound files through a program of the system: a few at once, none for ever, none waited for.
+"""Plays sound files, a few at once, none for ever, none waited for: through a program of the system.
 
 Knows processes. Must not know kegnet or flags.
 """
@@ -9,7 +9,7 @@ import logging
 import os
 import shutil
 import subprocess
-from typing import Final
+from typing import Final, Protocol
 
 from kegapps.daemon.loop import READ, Loop, Timer
 
@@ -22,8 +22,17 @@ KNOWN: Final = {
     "aplay": ("aplay", "-q"),
     "afplay": ("afplay",),
 }
-MAX_AT_ONCE: Final = 4
 MAX_SECONDS: Final = 60.0
+
+
+class Player(Protocol):
+    """Whatever plays sound files. Nothing here raises or blocks."""
+
+    def play(self, path: str) -> None:
+        """Begin to play the file `path` (absolute), unless as many are playing as may."""
+
+    def close(self) -> None:
+        """Silence."""
 
 
 def find(program: str = "") -> tuple[str, ...]:
@@ -37,12 +46,13 @@ def find(program: str = "") -> tuple[str, ...]:
     return ()
 
 
-class Player:
-    """Runs `command` for each file; what exceeds MAX_AT_ONCE is not played, what exceeds MAX_SECONDS is cut."""
+class ProgramPlayer:
+    """Runs `command` for each file; what exceeds `most` at once is not played, what exceeds MAX_SECONDS is cut."""
 
-    def __init__(self, loop: Loop, command: tuple[str, ...]) -> None:
+    def __init__(self, loop: Loop, command: tuple[str, ...], *, most: int) -> None:
         self._loop = loop
         self._command = command
+        self._most = most
         self._playing: dict[int, tuple[subprocess.Popen[bytes], Timer, str]] = {}  # by pidfd
         self._complained = False
 
@@ -53,8 +63,8 @@ class Player:
 
     def play(self, path: str) -> None:
         """Begin to play `path`; raises nothing."""
-        if len(self._playing) >= MAX_AT_ONCE:
-            log.debug("not played, %d sounds are playing: %s", MAX_AT_ONCE, path)
+        if len(self._playing) >= self._most:
+            log.debug("not played, %d sounds are playing: %s", self._most, path)
             return
         try:
             process = subprocess.Popen(

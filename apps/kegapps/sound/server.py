@@ -1,50 +1,57 @@
-"""Plays a sound when a drink was poured, and another when beer begins to flow.
+"""Plays sounds for what happens at the taps: a flow begins, a volume is reached, a user comes, a drink is done.
 
-Example: sound_server.py --sound_drink=/usr/share/sounds/alsa/Front_Center.wav
+Without further flags it plays the sounds that come with it. --sounds names a table of your own: which files for which
+volume, user and tap. It is read once, at the start.
+
+Example: sound_server.py --sounds=/etc/kegbot/sounds.ini
 """
 
 from __future__ import annotations
 
 import os
-from collections import deque
+import random
 from collections.abc import Sequence
+from typing import Final
 
 from absl import flags
 
 from kegapps.daemon import runner
-from kegapps.daemon.errors import StartError
+from kegapps.daemon.errors import StartError, UsageError
 from kegapps.daemon.service import Service
 from kegapps.kegnet.address import shown_address
 from kegapps.kegnet.client import Client
-from kegapps.kegnet.events import DrinkCreatedEvent, Event, FlowUpdate
+from kegapps.kegnet.events import Event
 from kegapps.kegnet.flags import core_address, kegnet_token
-from kegapps.sound.player import KNOWN, Player, find
+from kegapps.sound.moments import Moments
+from kegapps.sound.player import KNOWN, Player, ProgramPlayer, find
+from kegapps.sound.table import FLOW_START, Row, TableError, Trigger, parse
 
 FLAGS = flags.FLAGS
+PYGAME: Final = "pygame"
+OWN_TABLE: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sounds", "sounds.ini")
+MAX_TABLE_BYTES: Final = 1_000_000
 
-flags.DEFINE_string("sound_drink", "", "Sound file for a drink that was poured. Empty: silence.")
-flags.DEFINE_string("sound_flow", "", "Sound file for a flow that begins. Empty: silence.")
 flags.DEFINE_string(
-    "player", "", f"Program that plays a sound file. Empty: the first found of {', '.join(KNOWN)}."
+    "sounds", "", "Table of what is played when, an INI file. Empty: the sounds that come with the program."
 )
+flags.DEFINE_string("sound_drink", "", "Instead of a table: the sound file for a drink that was poured.")
+flags.DEFINE_string("sound_flow", "", "Instead of a table: the sound file for a flow that begins.")
+flags.DEFINE_string(
+    "player",
+    "",
+    f"Program that plays a sound file, or {PYGAME} for mixing without one (pip install 'kegmaster[sound]'). Empty: "
+    f"the first found of {', '.join(KNOWN)}.",
+)
+flags.DEFINE_integer("max_sounds", 4, "How many sounds may play at once; further ones are left out.", 1, 32)
 
 
 class SoundServer:
-    """Listens to the core, and plays."""
+    """Listens to the core, and plays by `rows`; `player` is None if there is none."""
 
-    def __init__(
-        self, service: Service, *, sound_drink: str, sound_flow: str, command: tuple[str, ...]
-    ) -> None:
+    def __init__(self, service: Service, *, rows: Sequence[Row], player: Player | None) -> None:
         self._service = service
-        self._sound_drink = sound_drink
-        self._sound_flow = sound_flow
-        self._idle = ""
-        if not (sound_drink or sound_flow):
-            self._idle = "; no sound is configured (--sound_drink, --sound_flow)"
-        elif not command:
-            self._idle = f"; no player found ({', '.join(KNOWN)}): install one or name another by --player"
-        self._player = Player(service.loop, command)
-        self._flows: deque[int] = deque(maxlen=64)  # the latest that were heard of
+        self._moments = Moments(rows)
+        self._player = player
         self._client = Client(
             service.loop,
             core_address(),
@@ -58,50 +65,82 @@ class SoundServer:
     def status(self) -> str:
         """What it is doing, for a person."""
         link = "listening to" if self._client.connected else "looking for"
-        return f"{link} the core at {shown_address(*self._client.address)}{self._idle}"
+        told = f"{link} the core at {shown_address(*self._client.address)}"
+        if self._player is None:
+            told += f"; no player found ({', '.join(KNOWN)}): install one or name another by --player"
+        return told
 
     def close(self) -> None:
         """Disconnect and be silent."""
         self._client.close()
-        self._player.close()
+        if self._player is not None:
+            self._player.close()
 
     def _tell(self) -> None:
         self._service.status(self.status)
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, FlowUpdate):
-            if event.flow_id not in self._flows:
-                self._flows.append(event.flow_id)
-                if event.state in ("initial", "active"):
-                    self._play(self._sound_flow)
-        elif isinstance(event, DrinkCreatedEvent):
-            self._play(self._sound_drink)
-
-    def _play(self, path: str) -> None:
-        if path and not self._idle:
-            self._player.play(path)
+        for sounds in self._moments.heard(event):
+            if self._player is not None:
+                self._player.play(random.choice(sounds))
 
 
-def _sound(service: Service, flag: str) -> str:
-    """The absolute path that `--flag` names, or "". Raises StartError if that file cannot be read."""
-    value = str(FLAGS[flag].value)
-    path = service.path(value) if value else ""
-    if path and not (os.path.isfile(path) and os.access(path, os.R_OK)):
-        raise StartError(f"--{flag}={path}: no readable file; name a sound file, or leave the flag out")
-    return path
+def _wrong_with(path: str) -> str:
+    """Why `path` cannot be a sound file; "" if it can."""
+    if not os.path.exists(path):
+        return "no such file"
+    if not os.path.isfile(path):
+        return "no file"
+    return "" if os.access(path, os.R_OK) else "permission denied"
+
+
+def _table(path: str) -> tuple[Row, ...]:
+    """The rows of the table at `path`. Raises StartError."""
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            text = file.read(MAX_TABLE_BYTES)
+    except OSError as error:
+        raise StartError(f"--sounds={path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise StartError(f"--sounds={path}: the file is not UTF-8 text") from None
+    try:
+        return parse(text, source=path, check=_wrong_with)
+    except TableError as error:
+        raise StartError(f"--sounds: {error}") from None
+
+
+def _rows(service: Service) -> tuple[Row, ...]:
+    """What the flags ask for. Raises StartError, and UsageError if they contradict each other."""
+    single: tuple[tuple[str, Trigger], ...] = (("sound_flow", FLOW_START), ("sound_drink", "drink"))
+    rows = []
+    for flag, trigger in single:
+        if value := str(FLAGS[flag].value):
+            if FLAGS.sounds:
+                raise UsageError(
+                    f"--sounds and --{flag}: give one of them; the table has a place for both sounds"
+                )
+            path = service.path(value)
+            if wrong := _wrong_with(path):
+                raise StartError(f"--{flag}={path}: {wrong}; name a sound file, or leave the flag out")
+            rows.append(Row(trigger=trigger, sounds=(path,)))
+    return tuple(rows) or _table(service.path(FLAGS.sounds) if FLAGS.sounds else OWN_TABLE)
+
+
+def _player(service: Service) -> Player | None:
+    """What plays. Raises StartError if the person named one that is not there."""
+    if FLAGS.player == PYGAME:
+        from kegapps.sound.mixer import Mixer
+
+        return Mixer(most=FLAGS.max_sounds)
+    command = find(service.path(FLAGS.player) if "/" in FLAGS.player else FLAGS.player)
+    if not command and FLAGS.player:
+        raise StartError(f"--player={FLAGS.player}: no such program on PATH; give its path")
+    return ProgramPlayer(service.loop, command, most=FLAGS.max_sounds) if command else None
 
 
 def serve(service: Service) -> None:
     """Play until told to stop."""
-    command = find(service.path(FLAGS.player) if "/" in FLAGS.player else FLAGS.player)
-    if FLAGS.player and not command:
-        raise StartError(f"--player={FLAGS.player}: no such program on PATH; give its path")
-    server = SoundServer(
-        service,
-        sound_drink=_sound(service, "sound_drink"),
-        sound_flow=_sound(service, "sound_flow"),
-        command=command,
-    )
+    server = SoundServer(service, rows=_rows(service), player=_player(service))
     service.ready(server.status)
     service.loop.run()
     server.close()

@@ -16,12 +16,18 @@ import pytest
 from kegapps.daemon.loop import Loop
 from kegapps.kegnet.address import shown_address
 from kegapps.kegnet.events import DrinkCreatedEvent, FlowState, FlowUpdate, SetRelayOutputEvent
-from kegapps.sound.player import MAX_AT_ONCE, Player, find
+from kegapps.sound.player import ProgramPlayer, find
 from tests.apps.kegnet.support import Core, running_core, turn_until
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "sound_server.py"
 NOW = datetime(2026, 11, 21, 7, 12, 12, tzinfo=UTC)
-DRINK = DrinkCreatedEvent(flow_id=1, drink_id=1, tap_name="t", start_time=NOW, end_time=NOW, username="guest")
+MOST = 4
+
+
+def drink(flow_id: int = 1) -> DrinkCreatedEvent:
+    return DrinkCreatedEvent(
+        flow_id=flow_id, drink_id=1, tap_name="t", start_time=NOW, end_time=NOW, username="guest"
+    )
 
 
 def flow(flow_id: int, state: FlowState) -> FlowUpdate:
@@ -96,25 +102,47 @@ def test_a_drink_and_the_beginning_of_a_flow_are_heard_once_each(bar: Bar) -> No
     relay = SetRelayOutputEvent(output_name="r0", output_mode="enabled")
     bar.core.hub.broadcast(flow(1, "initial"), flow(1, "active"), relay, flow(1, "active"))
     bar.core.turn_until(lambda: bar.played() == [str(bar.begins)])
-    bar.core.hub.broadcast(flow(1, "completed"), DRINK)
+    bar.core.hub.broadcast(flow(1, "completed"), drink(), drink())
     bar.core.turn_until(lambda: len(bar.played()) == 2)
     assert bar.played() == [str(bar.begins), str(bar.drink)]
-    bar.core.hub.broadcast(flow(2, "completed"), flow(3, "active"))
+    bar.core.hub.broadcast(flow(2, "completed"), flow(3, "initial"))
     bar.core.turn_until(lambda: len(bar.played()) == 3)
     assert bar.played()[2] == str(bar.begins)
     bar.end(server)
 
 
-def test_without_a_sound_it_says_so_and_idles(bar: Bar) -> None:
-    server = bar.connected(f"--player={bar.player}")
-    bar.core.hub.broadcast(DRINK)
-    assert "no sound is configured" in bar.end(server)
-    assert bar.played() == []
+def test_without_any_flag_it_plays_the_sounds_that_come_with_it(bar: Bar) -> None:
+    bar.connected(f"--player={bar.player}")
+    bar.core.hub.broadcast(flow(1, "initial"), drink())
+    bar.core.turn_until(lambda: len(bar.played()) == 2)
+    assert sorted(Path(path).name for path in bar.played()) == ["drink.wav", "start.wav"]
+
+
+def test_a_table_says_what_is_played_with_files_beside_it(bar: Bar) -> None:
+    table = bar.drink.with_name("sounds.ini")
+    table.write_text("[drink]\nsound = a drink.wav\n")
+    bar.connected(f"--sounds={table}", f"--player={bar.player}")
+    bar.core.hub.broadcast(flow(1, "initial"), drink())
+    bar.core.turn_until(lambda: bar.played() == [str(bar.drink)])
+
+
+def test_a_table_with_mistakes_ends_the_start_with_all_of_them_in_one_line(bar: Bar) -> None:
+    table = bar.drink.with_name("sounds.ini")
+    table.write_text("[drink]\nsound = missing.wav\n[a pint]\nsound = .\n")
+    server = bar.server(f"--sounds={table}")
+    out, _ = server.communicate(timeout=10)
+    assert server.returncode == 1
+    folder = table.parent
+    assert out.splitlines()[-1] == (
+        f"sound_server.py: --sounds: {table}:2: {folder}/missing.wav: no such file; {table}:3: 'a pint' is no event; "
+        "expected flow start, user, drink, or a volume such as 330 ml or 12 oz; a section of another name says it "
+        f"with on = ...; {table}:4: {folder}: no file"
+    )
 
 
 def test_without_a_player_it_says_so_and_idles(bar: Bar, tmp_path: Path) -> None:
     server = bar.connected(f"--sound_drink={bar.drink}", env={"PATH": str(tmp_path / "empty")})
-    bar.core.hub.broadcast(DRINK)
+    bar.core.hub.broadcast(drink())
     out = bar.end(server)
     assert "no player found (pw-play, paplay, aplay, afplay)" in out
     assert "Traceback" not in out
@@ -125,7 +153,7 @@ def test_a_known_player_is_found_on_path(bar: Bar, tmp_path: Path) -> None:
     tools.mkdir()
     bar.program(tools / "aplay", f'echo "$1 $2" >> "{bar.played_file}"')
     bar.connected(f"--sound_drink={bar.drink}", env={"PATH": str(tools)})
-    bar.core.hub.broadcast(DRINK)
+    bar.core.hub.broadcast(drink())
     bar.core.turn_until(lambda: bar.played() == [f"-q {bar.drink}"])
 
 
@@ -133,7 +161,7 @@ def test_a_player_that_fails_is_told_once_and_everything_goes_on(bar: Bar, tmp_p
     failing = bar.program(tmp_path / "failing", f'echo "$1" >> "{bar.played_file}"; exit 1')
     server = bar.connected(f"--sound_drink={bar.drink}", f"--player={failing}")
     for number in range(1, 4):
-        bar.core.hub.broadcast(DRINK)
+        bar.core.hub.broadcast(drink(number))
         bar.core.turn_until(functools.partial(bar.has_played, number))
     assert server.stdout
     out = ""
@@ -159,7 +187,10 @@ def test_it_finds_a_core_that_comes_later(bar: Bar) -> None:
 @pytest.mark.parametrize(
     ("flag", "reason"),
     [
-        ("--sound_drink=/no/such/file.wav", "no readable file"),
+        ("--sound_drink=/no/such/file.wav", "no such file"),
+        ("--sounds=/no/such/sounds.ini", "No such file"),
+        ("--sounds=/dev/null", "no section"),
+        ("--sounds=/", "Is a directory"),
         ("--player=no-such-player", "no such program on PATH"),
         ("--kb_core_addr=nowhere.example:1", "neither localhost nor an IP address"),
     ],
@@ -175,30 +206,44 @@ def test_a_start_that_cannot_work_fails_with_the_reason(bar: Bar, flag: str, rea
 def test_no_more_than_a_few_sounds_play_at_once_and_none_outlives_the_player(tmp_path: Path) -> None:
     loop = Loop()
     slow = Bar.program(tmp_path / "slow", "exec sleep 60")
-    player = Player(loop, (str(slow),))
+    player = ProgramPlayer(loop, (str(slow),), most=MOST)
     for _ in range(10):
         player.play("x")
-    assert player.playing == MAX_AT_ONCE
+    assert player.playing == MOST
     processes = [process for process, _, _ in player._playing.values()]
     player.close()
-    assert [process.returncode for process in processes] == [-signal.SIGKILL] * MAX_AT_ONCE
+    assert [process.returncode for process in processes] == [-signal.SIGKILL] * MOST
     assert player.playing == 0
     loop.close()
 
 
+def test_a_hundred_events_in_a_second_start_no_more_players_than_may_play_at_once(bar: Bar) -> None:
+    slow = bar.program(bar.drink.with_name("slow"), f'echo "$1" >> "{bar.played_file}"; exec sleep 60')
+    server = bar.connected(f"--sound_drink={bar.drink}", f"--player={slow}", "--max_sounds=3", "--verbose")
+    bar.core.hub.broadcast(*(drink(flow_id) for flow_id in range(100)))
+    assert server.stdout
+    out = ""
+    while out.count("not played, 3 sounds are playing") < 97:
+        out += (line := server.stdout.readline())
+        assert line
+    bar.core.turn_until(lambda: len(bar.played()) == 3)
+    bar.end(server)
+    assert len(bar.played()) == 3
+
+
 def test_a_sound_that_is_over_makes_room(tmp_path: Path) -> None:
     loop = Loop()
-    player = Player(loop, (str(Bar.program(tmp_path / "quick", "exit 0")),))
+    player = ProgramPlayer(loop, (str(Bar.program(tmp_path / "quick", "exit 0")),), most=MOST)
     for _ in range(20):
         player.play("x")
-        turn_until(loop, lambda: player.playing < MAX_AT_ONCE)
+        turn_until(loop, lambda: player.playing < MOST)
     turn_until(loop, lambda: player.playing == 0)
     loop.close()
 
 
 def test_a_player_that_cannot_be_started_raises_nothing(tmp_path: Path) -> None:
     loop = Loop()
-    Player(loop, (str(tmp_path / "missing"),)).play("x")
+    ProgramPlayer(loop, (str(tmp_path / "missing"),), most=MOST).play("x")
     loop.close()
 
 
