@@ -36,7 +36,11 @@ DECIDING = {
     APPS: (
         "kbsp/messages",
         "kbsp/codec",
+        "lcd/cells",
         "lcd/display",
+        "lcd/room",
+        "lcd/rotation",
+        "lcd/screens",
         "kegnet/events",
         "kegnet/codec",
         "kegnet/delivery",

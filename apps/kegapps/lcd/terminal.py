@@ -1,0 +1,215 @@
+"""A display drawn in a terminal, for people who have none yet: framed, at the bottom, log lines above it.
+
+Knows standard output and a terminal's cursor. Must not know kegnet or what is shown. Where standard output is no
+terminal, each picture is one line. A terminal that takes nothing (Ctrl-S, a dead connection) holds nobody up: what it
+missed is not made up for, but the picture it gets then is the newest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Final
+
+from kegapps.daemon.logs import StdoutHandler
+from kegapps.daemon.loop import WRITE, Loop
+from kegapps.daemon.streams import is_regular, printable
+from kegapps.daemon.thread_calls import ThreadCalls
+from kegapps.lcd.cells import fill
+
+STDOUT: Final = 1
+MAX_LOG_LINES: Final = 200
+"""Kept for a terminal that takes nothing; the oldest go first."""
+
+
+class TerminalDisplay:
+    """`columns` by `rows` characters, fewer in a smaller window."""
+
+    def __init__(self, loop: Loop, *, columns: int, rows: int, on_status: Callable[[], None]) -> None:
+        self._loop = loop
+        self._wanted = (columns, rows)
+        self._on_status = on_status
+        self._picture: tuple[str, ...] = ()
+        self._lit = True
+        self._problem = ""
+        self._terminal = os.isatty(STDOUT)
+        self._fd = _opened_anew()
+        self._out = b""  # begun to be written
+        self._stale = False  # there is something to be drawn after that
+        self._frame_rows = 0  # how much of the terminal above the cursor is the frame
+        self._clear = False
+        self._log_lines: deque[str] = deque(maxlen=MAX_LOG_LINES)
+        self._size = self._measured()
+        if self._terminal:
+            self._calls = ThreadCalls(loop)
+            self._handlers = _put_above(self._log)
+            self._before = signal.signal(signal.SIGWINCH, self._on_resize)
+
+    @property
+    def columns(self) -> int:
+        """How many characters fit into a row."""
+        return self._size[0]
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return self._size[1]
+
+    @property
+    def ready(self) -> bool:
+        """True unless standard output is gone."""
+        return not self._problem
+
+    @property
+    def status(self) -> str:
+        """How it is, for a person."""
+        return self._problem or ("showing it here" if self._terminal else "writing lines to standard output")
+
+    def show(self, rows: Sequence[str]) -> None:
+        """Draw these rows."""
+        self._picture = tuple(rows)
+        self._draw()
+
+    def backlight(self, on: bool) -> None:
+        """Bright or dim; lines have neither."""
+        if self._terminal and on != self._lit:
+            self._lit = on
+            self._draw()
+
+    def close(self) -> None:
+        """Give the terminal back; the last picture stays."""
+        if self._terminal:
+            signal.signal(signal.SIGWINCH, self._before)
+            self._calls.close()
+            _restore(self._handlers)
+        self._loop.unwatch(self._fd)
+        if self._fd != STDOUT:
+            os.close(self._fd)
+        self._problem = self._problem or "closed"
+
+    # Drawing
+
+    def _draw(self) -> None:
+        self._stale = True
+        if not self._out:
+            self._write()
+
+    def _write(self) -> None:
+        """Write what was begun, then what is to be drawn, as far as it is taken."""
+        while (self._out or self._stale) and not self._problem:
+            if not self._out:
+                self._stale = False
+                self._out = (self._framed() if self._terminal else self._line()).encode("utf-8", "replace")
+            try:
+                sent = os.write(self._fd, self._out)
+            except BlockingIOError:
+                self._loop.watch(self._fd, WRITE, lambda _ready: self._resume())
+                return
+            except OSError as error:
+                self._lose(error)
+                return
+            self._out = self._out[sent:]
+
+    def _resume(self) -> None:
+        self._loop.unwatch(self._fd)
+        self._write()
+
+    def _lose(self, error: OSError) -> None:
+        self._problem = f"standard output is gone: {os.strerror(error.errno or errno.EIO)}"
+        self._loop.call_later(0.0, self._on_status)
+
+    def _line(self) -> str:
+        return f"| {' | '.join(' '.join(printable(row).split()) for row in self._picture)} |\n"
+
+    def _framed(self) -> str:
+        columns, rows = self._size
+        edge = "─" * (columns + 2)
+        dim, plain = ("", "") if self._lit else ("\x1b[2m", "\x1b[22m")
+        picture = [*self._picture[:rows], *[""] * (rows - len(self._picture))]
+        lines = [*self._log_lines, f"{dim}┌{edge}┐", *(f"│ {fill(row, columns)} │" for row in picture)]
+        lines.append(f"└{edge}┘{plain}")
+        self._log_lines.clear()
+        back = "\x1b[2J\x1b[H" if self._clear else f"\x1b[{self._frame_rows}F" if self._frame_rows else ""
+        self._clear = False
+        self._frame_rows = rows + 2
+        return back + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J"
+
+    # The log, and the window's size
+
+    def _log(self, line: str) -> None:
+        self._log_lines.append(line)
+        self._draw()
+
+    def _on_resize(self, _number: int, _frame: FrameType | None) -> None:
+        self._calls.call_soon(self._resize)  # this may be in the middle of a drawing
+
+    def _resize(self) -> None:
+        self._size = self._measured()
+        # The terminal has put the lines that were there into another shape, each its own way.
+        self._clear = True
+        self._draw()
+        self._on_status()
+
+    def _measured(self) -> tuple[int, int]:
+        columns, rows = self._wanted
+        with contextlib.suppress(OSError):
+            if self._terminal and (window := os.get_terminal_size(self._fd)).columns:
+                columns, rows = min(columns, window.columns - 5), min(rows, window.lines - 3)
+        return max(1, columns), max(1, rows)
+
+
+class _AboveHandler(logging.Handler):
+    """Puts log lines above the picture instead of into it."""
+
+    def __init__(self, put: Callable[[str], None]) -> None:
+        super().__init__()
+        self._put = put
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand over one record."""
+        try:
+            for line in self.format(record).splitlines():
+                self._put(line)
+        except Exception:  # noqa: BLE001 - a log call never fails
+            self.handleError(record)
+
+
+def _put_above(put: Callable[[str], None]) -> list[tuple[logging.Handler, logging.Handler]]:
+    """Each handler that writes to standard output, with the one that now stands in its place."""
+    root = logging.getLogger()
+    pairs: list[tuple[logging.Handler, logging.Handler]] = []
+    for old in root.handlers[:]:
+        if isinstance(old, StdoutHandler):
+            new = _AboveHandler(put)
+            new.setFormatter(old.formatter)
+            new.setLevel(old.level)
+            root.removeHandler(old)
+            root.addHandler(new)
+            pairs.append((old, new))
+    return pairs
+
+
+def _restore(pairs: list[tuple[logging.Handler, logging.Handler]]) -> None:
+    root = logging.getLogger()
+    for old, new in pairs:
+        root.removeHandler(new)
+        root.addHandler(old)
+
+
+def _opened_anew() -> int:
+    """Standard output, where possible by a descriptor of our own: that it never blocks is then for us alone.
+
+    A shell that shares ours would be surprised by errors. A file is written by the common one, with its position.
+    """
+    if is_regular(STDOUT):
+        return STDOUT
+    try:
+        return os.open(f"/proc/self/fd/{STDOUT}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:  # a socket, such as a service manager's journal
+        return STDOUT
