@@ -1,7 +1,7 @@
 """Broken input for everything that reads bytes of others: `python -m tests.fuzz --inputs=10000000`.
 
-Half of it is thrown at the codecs of the serial line and of kegnet, half at the hub's real socket and at the reader
-of a Kegbot Server's answers; each has a fuzzer of its own, which says what it checks. The inputs are spread over
+It is thrown at the codecs of the boards' serial line, of kegnet and of displays, at the hub's real socket and at the
+reader of a Kegbot Server's answers; each has a fuzzer of its own, which says what it checks. The inputs are spread over
 processes in chunks with a seed each. Exit status 1 at the first that is not taken as it should be, with the command
 that does it again, or if a process needs more memory than MAX_PEAK_KIB.
 """
@@ -27,6 +27,7 @@ FUZZERS: Final = {
     "kegnet": "tests.apps.kegnet.fuzz",
     "hub": "tests.apps.kegnet.hub_fuzz",
     "http": "tests.apps.server.fuzz",
+    "lcd": "tests.apps.lcd.fuzz",
 }
 CHUNK: Final = 10_000
 MAX_PEAK_KIB: Final = 160 * 1024
