@@ -47,7 +47,23 @@ def free_port() -> int:
     return port
 
 
+def destinations(cwd: Path, url: str) -> list[str]:
+    """The flags of a publisher whose one destination is `url`."""
+    path = cwd / "urls"
+    path.touch(mode=0o600)
+    path.write_text(f"{url}\n", encoding="utf-8")
+    return [
+        f"--urls_file={path}",
+        f"--queue={cwd / 'queue.sqlite'}",
+        f"--kb_core_addr=localhost:{free_port()}",
+    ]
+
+
 PROGRAMS = {
+    "fb_publisher.py": Program(
+        flags=lambda cwd: destinations(cwd, "facebook://1234567890/a-token-of-a-page"),
+        failing=lambda cwd: destinations(cwd, "discord://1234567890/a-token-of-a-hook"),
+    ),
     "kegbot_core.py": Program(
         flags=lambda cwd: [f"--store={cwd / 'core.sqlite'}", f"--kb_core_bind_addr=localhost:{free_port()}"],
         failing=lambda cwd: [
@@ -77,6 +93,14 @@ PROGRAMS = {
         flags=None,
         failing=lambda cwd: [f"--master_config={cwd / 'missing.cfg'}"],
         talks=True,
+    ),
+    "kegbot_twitter.py": Program(
+        flags=lambda cwd: destinations(cwd, "twitter://consumer/secret/access/secret"),
+        failing=lambda cwd: destinations(cwd, "facebook://1234567890/a-token-of-a-page"),
+    ),
+    "publisher.py": Program(
+        flags=lambda cwd: destinations(cwd, "json://localhost:1/"),
+        failing=lambda cwd: destinations(cwd, "no-such-network://localhost/"),
     ),
     "sound_server.py": Program(
         flags=lambda _: [f"--kb_core_addr=localhost:{free_port()}"],

@@ -1,0 +1,144 @@
+"""The process that sends: the only one that imports Apprise, once for a burst of messages to one destination.
+
+A process, for Apprise takes 40 MB, may hang, and may take its time; this one is ended by its own alarm then, whoever
+else still lives. It speaks lines of JSON: an order first, then numbers of messages, each answered.
+What came of a message it writes into the queue itself, so that this is known though its publisher be killed meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from typing import Any, Final
+
+from kegapps.daemon.errors import StartError
+from kegapps.daemon.extras import extra
+from kegapps.publish.destinations import without_secrets
+from kegapps.publish.pacing import Level
+from kegapps.publish.queue import Queue, QueueError
+
+COMMAND: Final = (sys.executable, "-P", "-m", "kegapps.publish.helper")
+START_S: Final = 60.0
+"""So long may Python and Apprise take to be there: an old Raspberry Pi takes ten."""
+
+_RECORD_S: Final = 10.0  # so long it tries to write down that something was sent
+
+
+def main() -> None:
+    """Serve standard input until it ends."""
+    # Whoever ends the publisher does not end what is on its way: that would be in doubt.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, START_S)
+    line = sys.stdin.readline()
+    if not line.endswith("\n"):
+        return
+    order = json.loads(line)
+    try:
+        apprise = extra("apprise", extra="publish", wanted_by=order["wanted_by"])
+    except StartError as error:
+        _answer(fatal=str(error))
+        return
+    if "check" in order:
+        _answer(usable=[_usable(apprise, url) for url in order["check"]])
+        return
+    _serve(apprise, order)
+
+
+def _serve(apprise: Any, order: dict[str, Any]) -> None:
+    try:
+        queue = Queue(order["queue"], busy_timeout_s=10.0)
+    except QueueError as error:
+        _answer(fatal=str(error))
+        return
+    said = _Said()
+    logger = logging.getLogger("apprise")
+    logger.addHandler(said)
+    logger.propagate = False
+    service = apprise.Apprise(asset=_asset(apprise))
+    service.add(order["url"])
+    _answer(ready=True)
+    while True:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        line = sys.stdin.readline()
+        if not line.endswith("\n"):
+            return
+        _send(service, queue, json.loads(line), order, said)
+
+
+def _send(service: Any, queue: Queue, task: dict[str, Any], order: dict[str, Any], said: _Said) -> None:
+    number = task["id"]
+    level = Level(tokens=task["tokens"], unix_s=task["unix_s"])
+    try:
+        message = queue.begin(number, level, unix_s=time.time())
+    except QueueError as error:
+        _answer(id=number, result="queue", reason=str(error))
+        return
+    if message is None:
+        _answer(id=number, result="gone", reason="")
+        return
+    said.text = ""
+    signal.setitimer(signal.ITIMER_REAL, order["timeout_s"])
+    try:
+        sent = bool(service.notify(body=message.text, body_format="text"))
+    except Exception as error:  # noqa: BLE001 - more than a hundred plugins: whatever it is, it was not sent
+        sent, said.text = False, f"{type(error).__name__}: {error}"
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    reason = "" if sent else without_secrets(said.text or "it does not say why", order["url"])
+    if _record(queue, number, "sent" if sent else "waiting", reason):
+        _answer(id=number, result="sent" if sent else "failed", reason=reason)
+    else:
+        _answer(id=number, result="sent, not recorded" if sent else "failed, not recorded", reason=reason)
+
+
+def _record(queue: Queue, number: int, state: str, reason: str) -> bool:
+    """Whether it could be written down; a full disk may have room again in a moment."""
+    end_s = time.monotonic() + _RECORD_S
+    while True:
+        try:
+            queue.finish(number, state, reason, unix_s=time.time())
+        except QueueError:
+            # Nobody to tell it to later: then try as long as it may be worth it.
+            if time.monotonic() > end_s:
+                return False
+            time.sleep(0.2)
+        else:
+            return True
+
+
+class _Said(logging.Handler):
+    """Keeps the last warning of Apprise: why it could not send."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.text = record.getMessage()
+
+
+def _asset(apprise: Any) -> Any:
+    return apprise.AppriseAsset(app_id="kegmaster", app_desc="kegmaster", app_url="", async_mode=False)
+
+
+def _usable(apprise: Any, url: str) -> bool:
+    return bool(apprise.Apprise(asset=_asset(apprise)).add(url))
+
+
+def _answer(**answer: object) -> None:
+    # A publisher that was killed does not listen: what came of it is in the queue.
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
+    # Not by sys.exit: Apprise's plugins may have left threads that nobody waits for.
+    os._exit(0)

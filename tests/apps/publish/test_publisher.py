@@ -1,0 +1,160 @@
+"""publisher.py against networks on loopback: whatever they do, every drink is announced once, in order."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.apps.kegnet.support import Core, running_core
+from tests.apps.publish.programs import Publisher, Store, drink
+from tests.apps.publish.sink import Sink
+
+
+class Bar:
+    """A core with a store, a network, and a publisher that knows both."""
+
+    def __init__(self, core: Core, folder: Path) -> None:
+        self.core = core
+        self.store = Store(core)
+        self.sink = Sink()
+        self.sinks = [self.sink]
+        self.publisher = Publisher(folder, core.hub.address, self.sink.url())
+
+    def another_sink(self) -> Sink:
+        self.sinks.append(Sink())
+        return self.sinks[-1]
+
+    def start(self, *flags: str) -> None:
+        """Start it, and wait until it has read as far as the core can tell."""
+        before = len(self.store.asked)
+        self.publisher.start(*flags)
+        self.core.turn_until(lambda: len(self.store.asked) > before, self.publisher.output())
+        self.core.loop.run_once(0.02)
+
+    def taken(self, *messages: str, sink: Sink | None = None) -> None:
+        """Exactly these were taken, in this order."""
+        sink = sink or self.sink
+        self.core.turn_until(lambda: len(sink.taken) >= len(messages), self.publisher.output())
+        assert sink.taken == list(messages)
+
+    def close(self) -> None:
+        self.publisher.close()
+        for sink in self.sinks:
+            sink.close()
+
+
+@pytest.fixture
+def bar(tmp_path: Path) -> Iterator[Bar]:
+    with running_core() as core:
+        made = Bar(core, tmp_path)
+        yield made
+        made.close()
+
+
+def test_what_was_poured_before_the_first_start_is_not_announced_and_what_comes_after_is(bar: Bar) -> None:
+    bar.store.pour("old", "older")
+    bar.start("--message={user} poured {volume} of {beverage} from {tap}", "--units=oz")
+    bar.publisher.says("announced from now on", bar.core)
+    bar.store.pour("alice", None)
+    bar.taken(
+        "alice poured 10.1 oz of stout from the left tap",
+        "Somebody poured 10.1 oz of stout from the left tap",
+    )
+    assert bar.publisher.end() == 0
+    assert "Traceback" not in bar.publisher.output()
+
+
+def test_what_was_poured_while_it_was_away_is_announced_once_it_is_back(bar: Bar) -> None:
+    bar.start()
+    bar.publisher.says("announced from now on", bar.core)
+    bar.store.pour("a")
+    bar.taken("a 300 mL")
+    bar.publisher.end()
+    bar.store.pour(*(str(number) for number in range(120)))
+    bar.start()
+    bar.taken("a 300 mL", *(f"{number} 300 mL" for number in range(120)))
+    assert {row["state"] for row in bar.publisher.listed("--all")} == {"sent"}
+    assert bar.publisher.listed() == []
+    assert bar.publisher.end() == 0
+
+
+@pytest.mark.parametrize("fault", ["error", "hang", "close", "die"])
+def test_a_network_that_fails_is_told_everything_once_when_it_is_back(bar: Bar, fault: str) -> None:
+    bar.start("--timeout_s=1")
+    bar.publisher.says("announced from now on", bar.core)
+    if fault == "die":
+        bar.sink.die()
+    else:
+        bar.sink.mode = fault
+    bar.store.pour("a", "b", "c")
+    bar.publisher.says("; trying on", bar.core)
+    bar.core.turn_until(lambda: [row["attempts"] > 1 for row in bar.publisher.listed()[:1]] == [True])
+    assert bar.sink.taken == []
+    bar.sink.mode = "ok"
+    if fault == "die":
+        bar.sink.start()
+    bar.taken("a 300 mL", "b 300 mL", "c 300 mL")
+    assert bar.publisher.end() == 0
+
+
+def test_a_network_that_is_dead_neither_holds_up_the_others_nor_doubles_theirs(bar: Bar) -> None:
+    alive = bar.another_sink()
+    bar.publisher.write_urls(bar.sink.url(), f"living {alive.url()}")
+    bar.start()
+    bar.publisher.says("announced from now on", bar.core)
+    bar.sink.die()
+    bar.store.pour("a", "b")
+    bar.taken("a 300 mL", "b 300 mL", sink=alive)
+    bar.publisher.says("; trying on", bar.core)
+    bar.sink.start()
+    bar.taken("a 300 mL", "b 300 mL")
+    assert alive.taken == ["a 300 mL", "b 300 mL"]
+
+
+def test_a_rate_is_kept_also_across_a_restart(bar: Bar) -> None:
+    bar.start("--rate_limit=2/1.5")
+    bar.publisher.says("announced from now on", bar.core)
+    bar.store.pour("a", "b", "c")
+    bar.taken("a 300 mL", "b 300 mL", "c 300 mL")
+    bar.publisher.end(signal.SIGKILL)
+    bar.store.pour("d", "e")
+    bar.start("--rate_limit=2/1.5")
+    bar.taken("a 300 mL", "b 300 mL", "c 300 mL", "d 300 mL", "e 300 mL")
+    times_s = bar.sink.times_s
+    for earlier, later in zip(times_s, times_s[2:], strict=False):
+        assert (
+            later - earlier > 0.7
+        )  # the third token is there 0.75 s after the first two were taken together
+    assert times_s[4] - times_s[0] > 2.0
+
+
+def test_a_store_that_was_replaced_is_noticed_and_its_history_is_not_announced(bar: Bar) -> None:
+    bar.store.pour("x", "y", "z")
+    bar.start()
+    bar.publisher.says("announced from now on", bar.core)
+    bar.store.pour("a")
+    bar.taken("a 300 mL")
+    bar.publisher.end()
+    # A backup with two drinks, and one poured since.
+    bar.store.drinks = [drink(1, "x"), drink(2, "y"), drink(3, "new", uuid="another")]
+    late = drink(9, "new", uuid="another")
+    bar.store.drinks[2] = type(late)(**{**{k: getattr(late, k) for k in late.__slots__}, "drink_id": 3})
+    bar.start()
+    bar.publisher.says("not the one that was read so far", bar.core)
+    bar.taken("a 300 mL", "new 300 mL")
+    bar.store.add(drink(4, "b", uuid="more"))
+    bar.taken("a 300 mL", "new 300 mL", "b 300 mL")
+
+
+def test_a_core_of_2012_is_listened_to(bar: Bar) -> None:
+    bar.store.answers = False
+    bar.publisher.start()
+    bar.core.turn_until(lambda: bar.core.hub.clients == 1)
+    bar.store.pour("alice")
+    bar.publisher.says("this core tells no stored drinks", bar.core)
+    bar.taken("alice some")
+    bar.store.pour("bob")
+    bar.taken("alice some", "bob some")
