@@ -72,7 +72,7 @@ def fill(path: Path, drinks: int, waiting: int) -> None:
         db.executemany("insert or ignore into users values (?, 1, 0)", [(name,) for name in names if name])
         kegs = range(1, drinks // DRINKS_A_KEG + 2)
         db.executemany(
-            "insert into kegs values (?, 'kegboard.flow0', 'Alt', 50000, ?, ?)",
+            "insert into kegs (id, tap_name, beverage, volume_ml, tapped_unix_s, ended_unix_s) values (?, 'kegboard.flow0', 'Alt', 50000, ?, ?)",
             [(keg, BEGAN_UNIX_S, None if keg == kegs[-1] else BEGAN_UNIX_S) for keg in kegs],
         )
         db.executemany(

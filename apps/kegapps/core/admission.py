@@ -9,10 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator, Iterable, Iterator
 
-from kegapps.core.boards import board_of
 from kegapps.core.effects import AskToken, Effect, Say
 from kegapps.core.flows import Flows, earlier
-from kegapps.core.model import Flow, Memory, Now, Presence, Setup, TokenAnswer
+from kegapps.core.model import Flow, Memory, Now, Presence, Setup, TokenAnswer, board_of
 from kegapps.core.rules import Rules
 from kegapps.core.token_book import TokenBook
 from kegapps.core.tokens import Question, Questions, Readers, idle_limit_s, is_captive, token_key

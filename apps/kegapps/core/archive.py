@@ -14,6 +14,7 @@ from typing import Final
 
 from kegapps.core.database import StoreError, explained
 from kegapps.core.rows import DrinkRow, TemperatureRow
+from kegapps.core.schema import BEVERAGE
 
 PAGE_ROWS: Final = 2000
 """More than there are sensors: a minute's temperatures always fit into one page."""
@@ -40,7 +41,7 @@ class Archive:
         until = NEVER_UNIX_S if until_unix_s is None else until_unix_s
         while rows := self._page(
             "select d.id, d.uuid, d.tap_name, d.username, d.ticks, d.ml_per_tick, d.volume_ml, d.start_unix_s, "
-            "d.end_unix_s, k.beverage, d.keg_id from drinks d left join kegs k on k.id = d.keg_id "
+            f"d.end_unix_s, {BEVERAGE} beverage, d.keg_id from drinks d left join kegs k on k.id = d.keg_id "
             "where (d.end_unix_s, d.id) > (?, ?) and d.end_unix_s < ? order by d.end_unix_s, d.id limit ?",
             *after,
             until,

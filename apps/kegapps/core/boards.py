@@ -120,11 +120,6 @@ class Boards:
         return True
 
 
-def board_of(name: str) -> str:
-    """The board of a meter or relay, such as `kegboard.flow0`; "" if the name tells of none."""
-    return name.rpartition(".")[0]
-
-
 def _weight(board: HeardBoard) -> int:
     """Of two that tell of one board the one is believed that says more of it."""
     return 2 if board.status.state in UNSAFE else int(board.status.state == "online")

@@ -13,10 +13,10 @@ from dataclasses import replace
 from typing import Final
 
 from kegapps.core.admission import Admission
-from kegapps.core.boards import Boards, board_of
+from kegapps.core.boards import Boards
 from kegapps.core.effects import Effect, EndFlow, Keep, Say
 from kegapps.core.flows import Flows, earlier
-from kegapps.core.model import Flow, Memory, Meter, Now, Setup, Tap, TokenAnswer
+from kegapps.core.model import Flow, Memory, Meter, Now, SensorReading, Setup, Tap, TokenAnswer, board_of
 from kegapps.core.odometers import Odometers
 from kegapps.core.report import HeardBoard
 from kegapps.core.rules import Rules
@@ -67,7 +67,7 @@ class Engine:
             new_uuid=new_uuid,
         )
         self._admission = Admission(rules, setup, memory, flows=self._flows, asks_server=asks_server)
-        self._sensors = Sensors(rules, memory.sensor_minutes)
+        self._sensors = Sensors(rules, memory.temperatures, now)
         self._boards = Boards()
         self._boards.use(_boards_of(setup))
         self._lost_boards: frozenset[str] = frozenset()
@@ -87,6 +87,10 @@ class Engine:
     def open_flows(self) -> tuple[Flow, ...]:
         """The flows under way now."""
         return self._flows.open_flows()
+
+    def sensors(self, now: Now) -> tuple[SensorReading, ...]:
+        """The temperature sensors that are there, by name."""
+        return self._sensors.present(now)
 
     def boards(self, now: Now) -> tuple[HeardBoard, ...]:
         """What there is to say of each board that a daemon told of in this run."""

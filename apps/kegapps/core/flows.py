@@ -254,6 +254,7 @@ class Flows:
             start_unix_s=flow.start_unix_s,
             end_unix_s=flow.last_unix_s,
             keg_id=tap.keg_id,
+            beverage=tap.beverage,
         )
 
     def _drink_created(self, drink: Drink) -> DrinkCreatedEvent:

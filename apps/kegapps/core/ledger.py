@@ -20,6 +20,7 @@ from kegapps.core.database import StoreError, connect, default_path, explained, 
 from kegapps.core.ledger_rules import TAP_NAME, LedgerError, checked_rate, checked_text, checked_username
 from kegapps.core.outbox_ledger import OutboxLedger
 from kegapps.core.rows import DrinkRow, KegRow, TapRow, TemperatureRow, TokenRow, UserRow
+from kegapps.core.schema import BEVERAGE
 from kegapps.core.tokens import token_key
 
 __all__ = ["Ledger", "LedgerError", "StoreError", "default_path"]
@@ -49,7 +50,8 @@ class Ledger:
     def taps(self) -> list[TapRow]:
         """All taps, by name."""
         rows = self._rows(
-            "select t.name, t.ml_per_tick, t.relay_name, t.description, k.beverage, m.last_reading, "
+            "select t.name, t.ml_per_tick, t.relay_name, t.description, t.sensor_name, k.beverage, "
+            "k.volume_ml keg_volume_ml, max(0, k.volume_ml - k.served_ml) keg_left_ml, m.last_reading, "
             "m.read_unix_s, coalesce(m.counted_ticks, 0) counted_ticks, "
             "coalesce(m.dropped_ticks, 0) dropped_ticks, coalesce(m.dropped_steps, 0) dropped_steps, "
             "coalesce(m.dropped_reason, '') dropped_reason, "
@@ -78,11 +80,16 @@ class Ledger:
         ml_per_tick: float | None = None,
         relay_name: str | None = None,
         description: str | None = None,
+        sensor_name: str | None = None,
     ) -> None:
-        """Change what is given; None leaves it as it is, an empty relay name means: no valve."""
+        """Change what is given; None leaves it as it is, an empty name of a relay or sensor means: none."""
         if relay_name and not re.fullmatch(r"[A-Za-z0-9_.:-]{0,63}[0-9]", relay_name):
             raise LedgerError(
                 f"{relay_name!r} is no name of a relay: it ends in a digit, such as kegboard.relay0"
+            )
+        if sensor_name and not TAP_NAME.fullmatch(sensor_name):
+            raise LedgerError(
+                f"{sensor_name!r} is no name of a sensor, such as kegboard.thermo-cd08001234561028"
             )
         with self._edit():
             self._need_tap(name)
@@ -96,6 +103,8 @@ class Ledger:
             if description is not None:
                 text = checked_text("description", description)
                 self._db.execute("update taps set description = ? where name = ?", (text, name))
+            if sensor_name is not None:
+                self._db.execute("update taps set sensor_name = ? where name = ?", (sensor_name, name))
 
     def remove_tap(self, name: str, *, now_unix_s: float) -> None:
         """Forget a tap; its drinks stay. If its meter is heard again, it becomes a new tap."""
@@ -130,7 +139,7 @@ class Ledger:
             values.append(since_unix_s)
         rows = self._rows(
             "select d.id, d.uuid, d.tap_name, d.username, d.ticks, d.ml_per_tick, d.volume_ml, d.start_unix_s, "
-            "d.end_unix_s, k.beverage, d.keg_id from drinks d left join kegs k on k.id = d.keg_id where "
+            f"d.end_unix_s, {BEVERAGE} beverage, d.keg_id from drinks d left join kegs k on k.id = d.keg_id where "
             f"{' and '.join(conditions)} order by d.end_unix_s desc, d.id desc limit ?",
             *values,
             limit,

@@ -10,6 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
+def board_of(name: str) -> str:
+    """The board of a meter, relay or sensor, such as `kegboard.flow0`; "" if the name tells of none."""
+    return name.rpartition(".")[0]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Now:
     """One instant, by both clocks: timers use `mono_s`, what is stored and sent uses `unix_s`."""
@@ -28,6 +33,8 @@ class Tap:
     """`<board>.<relay>`, such as `kegboard.relay0`; empty if the tap has no valve."""
     description: str = ""
     keg_id: int | None = None
+    beverage: str = ""
+    """What is in that keg, or in the one that the Kegbot Server has on this tap."""
     source: str = "local"
     """Who says so: `local`, or `server` if the Kegbot Server has this tap."""
 
@@ -87,6 +94,8 @@ class Drink:
     end_unix_s: float
     """Time of the last ticks."""
     keg_id: int | None = None
+    beverage: str = ""
+    """What it was called when it was poured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +116,32 @@ class Temperature:
     sensor_name: str
     unix_minute: int
     celsius: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SensorReading:
+    """What a sensor showed last, and how long ago that was."""
+
+    sensor_name: str
+    celsius: float
+    unix_s: float
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnTap:
+    """What is on a tap now, by the store; None is unknown, and texts are empty then."""
+
+    description: str = ""
+    beverage: str = ""
+    keg_volume_ml: float | None = None
+    keg_left_ml: float | None = None
+    """What its drinks left; a flow under way is not among them yet."""
+    sensor_name: str = ""
+    """Of its temperature, if a person or the Kegbot Server says which."""
+    temperature_c: float | None = None
+    temperature_unix_s: float | None = None
+    """How warm it was by the Kegbot Server, and when."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,8 +177,8 @@ class Memory:
     flows: tuple[Flow, ...] = ()
     presences: tuple[Presence, ...] = ()
     last_flow_id: int = 0
-    sensor_minutes: Mapping[str, int] = field(default_factory=dict)
-    """Minute of the last stored temperature, by sensor."""
+    temperatures: tuple[Temperature, ...] = ()
+    """The last stored of each sensor."""
     token_answers: tuple[TokenAnswer, ...] = ()
     sessions: Mapping[str, int] = field(default_factory=dict)
     """Below which number what came of an app's messages is stored, by its session, oldest first."""

@@ -1,4 +1,4 @@
-"""What the core tells an app that asks how it is: taps, boards, store, server and outbox as one JSON object.
+"""What the core tells an app that asks how it is: taps, sensors, boards, store, server and outbox as one JSON object.
 
 Knows the core's nouns and the shape of the report (docs/doctor.rst). Must not know sockets, clocks, files or the
 store; it is told of them. Later versions may add keys and never change the meaning of one.
@@ -7,16 +7,24 @@ store; it is told of them. Later versions may add keys and never change the mean
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any, Final
 
-from kegapps.core.model import Flow, Meter, Now, Tap
+from kegapps.core.model import Flow, Meter, Now, OnTap, SensorReading, Tap
 from kegapps.core.rules import Rules
-from kegapps.kegnet.events import BoardStatus
+from kegapps.core.tap_facts import tap_facts
+from kegapps.kegnet.drink_facts import drink_object
+from kegapps.kegnet.events import BoardStatus, DrinkFacts
+from kegapps.kegnet.fields import MAX_REPORT_BYTES
 
+REPORT_BYTES: Final = MAX_REPORT_BYTES - 30_000
+"""For taps, boards and sensors; the rest is for what is there once."""
 BOARDS_BYTES: Final = 100_000
-"""Of the report's 500,000: three hundred boards, or ten of which every text is as long as it may be."""
+"""Of these: three hundred boards, or ten of which every text is as long as it may be."""
+SENSORS_BYTES: Final = 20_000
+"""A hundred sensors. What is told of taps for show gets what is left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,23 +51,41 @@ def core_report(
     version: str,
     pid: int,
     rules: Rules,
-    taps: Iterable[Tap],
+    taps: Collection[Tap],
     meters: Mapping[str, Meter],
     open_flows: Iterable[Flow],
     boards: Iterable[HeardBoard],
     store: StoreState,
     clients: int,
     now: Now,
+    on_taps: Mapping[str, OnTap],
+    sensors: Sequence[SensorReading],
+    last_drink: DrinkFacts | None,
     server: Mapping[str, Any] | None = None,
     outbox: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The report. `server` and `outbox` are None without a Kegbot Server; `clients` are the connections."""
     flows = {flow.tap_name: flow for flow in open_flows}
+    rows: list[Mapping[str, Any]] = [
+        _tap(tap, meters.get(tap.name), flows.get(tap.name), rules) for tap in taps
+    ]
+    room = REPORT_BYTES - len(json.dumps(rows))
+    board_rows = _fitting((_board(board, now) for board in boards), min(BOARDS_BYTES, room))
+    room -= len(json.dumps(board_rows))
+    sensor_rows = _fitting((_sensor(sensor) for sensor in sensors), min(SENSORS_BYTES, room))
+    room -= len(json.dumps(sensor_rows))
+    facts: list[Mapping[str, Any]] = _fitting(
+        (tap_facts(tap, on_taps.get(tap.name, OnTap()), flows.get(tap.name), sensors) for tap in taps),
+        room,
+    )
+    nothing: Mapping[str, Any] = {}
     return {
         "version": version,
         "pid": pid,
-        "taps": [_tap(tap, meters.get(tap.name), flows.get(tap.name), rules) for tap in taps],
-        "boards": _boards(boards, now),
+        "taps": [{**row, **told} for row, told in zip(rows, chain(facts, repeat(nothing)), strict=False)],
+        "sensors": sensor_rows,
+        "last_drink": None if last_drink is None else drink_object(last_drink),
+        "boards": board_rows,
         "store": {
             "path": store.path,
             "trouble": store.trouble,
@@ -93,16 +119,20 @@ def _source(tap: Tap, rules: Rules) -> str:
     return "default" if tap.ml_per_tick == rules.default_ml_per_tick else "set"
 
 
-def _boards(boards: Iterable[HeardBoard], now: Now) -> list[dict[str, Any]]:
-    """The boards in their order, as far as there is room: no long words may keep the others from an answer."""
-    rows = []
-    left = BOARDS_BYTES
-    for board in boards:
-        row = _board(board, now)
-        left -= len(json.dumps(row))
-        if left >= 0:
-            rows.append(row)
-    return rows
+def _fitting(rows: Iterable[Mapping[str, Any]], most_bytes: int) -> list[Mapping[str, Any]]:
+    """The first of `rows`, as far as there is room: no long words may keep anybody from an answer."""
+    fitting = []
+    left = most_bytes
+    for row in rows:
+        left -= len(json.dumps(row)) + 2
+        if left < 0:
+            break
+        fitting.append(row)
+    return fitting
+
+
+def _sensor(sensor: SensorReading) -> dict[str, Any]:
+    return {"sensor_name": sensor.sensor_name, "temperature_c": sensor.celsius, "unix_s": sensor.unix_s}
 
 
 def _board(board: HeardBoard, now: Now) -> dict[str, Any]:

@@ -25,6 +25,11 @@ class TapRow:
     dropped_reason: str
     source: str = "local"
     """Who says so: `local`, or `server` if the Kegbot Server has this tap."""
+    sensor_name: str = ""
+    """The sensor of its temperature, if somebody said which."""
+    keg_volume_ml: float | None = None
+    keg_left_ml: float | None = None
+    """Of the keg that is on; what drinks left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

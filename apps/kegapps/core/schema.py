@@ -166,7 +166,22 @@ create table kegnet_sessions (
 _SCHEMA_5: Final = """
 alter table outbox add column repeats integer not null default 0;
 """
+_SCHEMA_6: Final = """
+alter table taps add column sensor_name text not null default '';
+alter table kegs add column served_ml real not null default 0;
+update kegs set served_ml = coalesce((select sum(volume_ml) from drinks where keg_id = kegs.id), 0);
+alter table drinks add column beverage text not null default '';
+alter table server_taps add column sensor_name text not null default '';
+alter table server_taps add column beverage text not null default '';
+alter table server_taps add column keg_volume_ml real;
+alter table server_taps add column keg_left_ml real;
+alter table server_taps add column temperature_c real;
+alter table server_taps add column temperature_unix_s real;
+"""
 # One entry a version, each run inside the transaction that raises user_version to it.
-MIGRATIONS: Final[tuple[str, ...]] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5)
+MIGRATIONS: Final[tuple[str, ...]] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5, _SCHEMA_6)
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)
+
+BEVERAGE: Final = "coalesce(nullif(d.beverage, ''), k.beverage)"
+"""What the drink `d` of the keg `k` was: as it was called then or, in older ones, as the keg is; else null."""

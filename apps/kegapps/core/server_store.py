@@ -186,7 +186,8 @@ class ServerStore:
             db.execute("delete from server_taps where server_url = ?", (self._server_url,))
             for tap in taps:
                 db.execute(
-                    "insert into server_taps values (?, ?, ?, ?, ?, ?, ?)",
+                    "insert into server_taps (server_url, meter_name, name, ml_per_tick, relay_name, keg_id, "
+                    "read_unix_s) values (?, ?, ?, ?, ?, ?, ?)",
                     (
                         self._server_url, tap.meter_name, tap.name, tap.ml_per_tick, tap.relay_name,
                         tap.keg_id or "", now_unix_s,
@@ -257,7 +258,7 @@ def _adopt(db: sqlite3.Connection, tap: ServerTap, before: ServerTap | None) -> 
     row = db.execute("select relay_name, description from taps where name = ?", (tap.meter_name,)).fetchone()
     if row is None:
         db.execute(
-            "insert into taps values (?, ?, ?, ?)",
+            "insert into taps (name, ml_per_tick, relay_name, description) values (?, ?, ?, ?)",
             (tap.meter_name, tap.ml_per_tick, tap.relay_name, tap.name),
         )
         return

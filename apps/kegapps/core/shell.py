@@ -5,18 +5,20 @@ Knows the loop, the hub, the store and both clocks. Must not decide anything abo
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
 from kegapps.core.database import StoreError
+from kegapps.core.drink_pages import DrinkPages
 from kegapps.core.effects import AskToken, Effect, Keep, Say
 from kegapps.core.engine import Engine
-from kegapps.core.model import Flow, Now, Tap, Temperature, TokenAnswer
+from kegapps.core.model import Flow, Now, OnTap, Tap, Temperature, TokenAnswer
 from kegapps.core.pending import Pending
 from kegapps.core.report import StoreState, core_report
 from kegapps.core.rules import Rules
@@ -25,7 +27,7 @@ from kegapps.core.server_link import Listener, ServerLink
 from kegapps.core.store import Store
 from kegapps.daemon import version
 from kegapps.daemon.loop import Loop, Timer
-from kegapps.kegnet.events import CoreStatus, Event, StatusRequest
+from kegapps.kegnet.events import CoreStatus, DrinkFacts, Drinks, DrinksRequest, Event, StatusRequest
 from kegapps.kegnet.hub import Hub
 from kegapps.kegnet.ratelimit import RateLimit
 
@@ -74,6 +76,9 @@ class Core:
         now = self._now()
         memory = store.load_memory(now)
         self._server = server
+        self._tap_room = store.tap_room()
+        self._shown: tuple[Mapping[str, OnTap], DrinkFacts | None] = ({}, None)
+        self._pages = DrinkPages(loop, self._tap_room, send=self._send)
         self._engine = Engine(
             rules,
             store.load_setup(),
@@ -105,6 +110,7 @@ class Core:
 
     def close(self) -> None:
         """Store what came last, close the valves of the flows under way, and let go of everything."""
+        self._pages.close()
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
@@ -155,7 +161,10 @@ class Core:
         for event, peer in inbox:
             if isinstance(event, StatusRequest):
                 asking[peer] = None
+            elif isinstance(event, DrinksRequest):
+                self._pages.ask(peer, event)
             elif event is None:
+                self._pages.forget(peer)
                 self._take(self._engine.leave(peer, now))
             else:
                 self._take(self._engine.handle(event, now, peer=peer))
@@ -300,6 +309,9 @@ class Core:
         """Tell those who asked how we are; what is told of is on the disk, as far as it takes anything."""
         if self._hub is None:
             return
+        with contextlib.suppress(StoreError):  # then what it said last
+            self._shown = self._tap_room.on_taps(), self._tap_room.last_drink()
+        on_taps, last_drink = self._shown
         server, outbox = self._server.report() if self._server is not None else (None, None)
         report = core_report(
             version=version.number(),
@@ -317,14 +329,21 @@ class Core:
             ),
             clients=self._hub.clients,
             now=now,
+            on_taps=on_taps,
+            sensors=self._engine.sensors(now),
+            last_drink=last_drink,
             server=server,
             outbox=outbox,
         )
+        for peer in asking:
+            self._send(peer, CoreStatus(report=report))
+
+    def _send(self, peer: str, answer: CoreStatus | Drinks) -> None:
         try:
-            for peer in asking:
-                self._hub.send_to(peer, CoreStatus(report=report))
+            if self._hub is not None:
+                self._hub.send_to(peer, answer)
         except ValueError as error:  # somebody wrote novels into the store by hand
-            log.warning("a question how the core is was left without answer: %s", error)
+            log.warning("a question of %s was left without answer: %s", peer, error)
 
     def _announce(self, events: list[Event]) -> None:
         if events and self._hub is not None:

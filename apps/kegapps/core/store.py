@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from kegapps.core.database import StoreError, connect, explained, transaction
 from kegapps.core.flows import resumed_mono_s
 from kegapps.core.held_files import HeldFiles, bring_back, save_beside
-from kegapps.core.model import Drink, Flow, Memory, Meter, Now, Presence, Setup, Tap, TokenAnswer
+from kegapps.core.model import Drink, Flow, Memory, Meter, Now, Presence, Setup, Tap, Temperature, TokenAnswer
 from kegapps.core.pending import Changes
 from kegapps.core.server_store import ServerStore
+from kegapps.core.tap_room_store import TapRoomStore
 
 BUSY_TIMEOUT_S = 0.05
 """How long a commit may wait for somebody else's: the core serves nobody meanwhile, and tries again anyway."""
@@ -55,6 +56,10 @@ class Store:
         """The part of it that is about the Kegbot Server."""
         return ServerStore(self._database, self.path, self._server_url)
 
+    def tap_room(self) -> TapRoomStore:
+        """The part of it that is asked by those who show it."""
+        return TapRoomStore(self._database, self.path, self._server_url)
+
     def check(self) -> None:
         """Raises StoreError if somebody took the files away: what is stored then would be gone with the process."""
         self._database()
@@ -88,7 +93,8 @@ class Store:
         """What people have decided."""
         with explained(self.path):
             taps = self._db.execute(
-                "select t.name, t.ml_per_tick, t.relay_name, description, k.id, s.meter_name is not null from taps t "
+                "select t.name, t.ml_per_tick, t.relay_name, description, k.id, "
+                "coalesce(nullif(s.beverage, ''), k.beverage, ''), s.meter_name is not null from taps t "
                 "left join kegs k on k.tap_name = t.name and k.ended_unix_s is null "
                 "left join server_taps s on s.meter_name = t.name and s.server_url = ? order by t.name",
                 (self._server_url,),
@@ -105,9 +111,10 @@ class Store:
                         relay_name=relay,
                         description=description,
                         keg_id=keg_id,
+                        beverage=beverage,
                         source="server" if of_server else "local",
                     )
-                    for name, ml, relay, description, keg_id, of_server in taps
+                    for name, ml, relay, description, keg_id, beverage, of_server in taps
                 },
                 users={(device, token): username for device, token, username, enabled in tokens if enabled},
                 refused=frozenset((device, token) for device, token, _, enabled in tokens if not enabled),
@@ -125,7 +132,7 @@ class Store:
                 "last_mono_s, ticks, boot_id from open_flows"
             ).fetchall()
             presences = self._db.execute("select tap_name, device, token, accepted from presences").fetchall()
-            sensors = self._db.execute("select name, unix_minute from sensors").fetchall()
+            sensors = self._db.execute("select name, unix_minute, celsius from sensors").fetchall()
             answers = self._db.execute(
                 "select device, token, username, enabled, expires_unix_s, asked_unix_s from token_answers "
                 "where server_url = ? order by asked_unix_s",
@@ -150,7 +157,10 @@ class Store:
                 for tap, device, token, accepted in presences
             ),
             last_flow_id=last_flow_id[0] if last_flow_id else 0,
-            sensor_minutes=dict(sensors),
+            temperatures=tuple(
+                Temperature(sensor_name=name, unix_minute=minute, celsius=celsius)
+                for name, minute, celsius in sensors
+            ),
             sessions=dict(sessions),
             token_answers=tuple(
                 TokenAnswer(
@@ -306,13 +316,17 @@ class Store:
                 continue
             added = self._db.execute(
                 "insert into drinks (uuid, flow_id, tap_name, username, ticks, ml_per_tick, volume_ml, "
-                "start_unix_s, end_unix_s, keg_id) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "start_unix_s, end_unix_s, keg_id, beverage) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     d.uuid, d.flow_id, d.tap_name, d.username, d.ticks, d.ml_per_tick, d.volume_ml,
-                    d.start_unix_s, d.end_unix_s, d.keg_id,
+                    d.start_unix_s, d.end_unix_s, d.keg_id, d.beverage,
                 ),
             )  # fmt: skip
             numbers[d.uuid] = added.lastrowid or 0
+            # Kept along, so that nobody who wants to know has to add up the drinks.
+            self._db.execute(
+                "update kegs set served_ml = served_ml + ? where id = ?", (d.volume_ml, d.keg_id)
+            )
             if self._server_url:
                 self._db.execute(
                     "insert into outbox (drink_id, server_url, state, next_unix_s, username, meter_name) "

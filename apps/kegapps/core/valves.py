@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from kegapps.core.boards import board_of
 from kegapps.core.effects import Announce
-from kegapps.core.model import Now
+from kegapps.core.model import Now, board_of
 from kegapps.core.rules import Rules
 from kegapps.kegnet.events import OutputMode, SetRelayOutputEvent
 

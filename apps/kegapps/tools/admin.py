@@ -1,6 +1,7 @@
 """Shows and edits what kegbot_core has stored, and watches it live.
 
-  taps          the taps; add TAP, set TAP, remove TAP (with --ml_per_tick, --relay, --description)
+  taps          the taps; add TAP, set TAP, remove TAP (with --ml_per_tick, --relay, --sensor,
+                --description)
   drinks        the last drinks (--limit, --user, --tap, --since)
   users         who may pour; add NAME, enable NAME, disable NAME
   tokens        tokens and whose they are; add DEVICE TOKEN NAME, enable, disable or remove DEVICE TOKEN
@@ -54,7 +55,6 @@ flags.DEFINE_string("store", "", "The core's store. Empty: where kegbot_core kee
 flags.DEFINE_boolean("json", False, "Print JSON; watch prints one object a line.")
 flags.DEFINE_integer("limit", 20, "How many rows to show: drinks, kegs, temperatures, outbox.", 1, 1_000_000)
 flags.DEFINE_string("user", None, "drinks: only of this user; an empty name means guests.")
-flags.DEFINE_string("sensor", None, "temperatures: only of this sensor.")
 flags.DEFINE_boolean("until_drink", False, "watch: end after the next drink.")
 flags.DEFINE_float(
     "timeout_s", 0.0, "watch: end after so many seconds; with --until_drink that is a failure. 0: never.", 0.0

@@ -19,6 +19,12 @@ DEFAULT_ML_PER_TICK: Final = 1000 / 2200
 
 flags.DEFINE_float("ml_per_tick", None, "taps add, set: calibration.")
 flags.DEFINE_string("relay", None, "taps add, set: the tap's valve, such as kegboard.relay0; empty: none.")
+flags.DEFINE_string(
+    "sensor",
+    None,
+    "taps add, set: the sensor of the tap's temperature, such as kegboard.thermo-cd08001234561028; empty: the only one "
+    "of its board, if it has just one. temperatures: only of this sensor.",
+)
 flags.DEFINE_string("description", None, "taps add, set: any words.")
 flags.DEFINE_string("beverage", "", "kegs tap: what is in it.")
 flags.DEFINE_float("volume_ml", 50_000.0, "kegs tap: its size in mL.")
@@ -45,15 +51,21 @@ def since_by_flag(now_unix_s: float) -> float | None:
 def _add_tap(ledger: Ledger, words: list[str], _now: float) -> str:
     (name,) = words
     ledger.add_tap(name, DEFAULT_ML_PER_TICK if FLAGS.ml_per_tick is None else FLAGS.ml_per_tick)
-    ledger.set_tap(name, relay_name=FLAGS.relay, description=FLAGS.description)
+    ledger.set_tap(name, relay_name=FLAGS.relay, description=FLAGS.description, sensor_name=FLAGS.sensor)
     return f"tap {name} added"
 
 
 def _set_tap(ledger: Ledger, words: list[str], _now: float) -> str:
     (name,) = words
-    if FLAGS.ml_per_tick is None and FLAGS.relay is None and FLAGS.description is None:
-        raise UsageError("taps set: give --ml_per_tick, --relay or --description")
-    ledger.set_tap(name, ml_per_tick=FLAGS.ml_per_tick, relay_name=FLAGS.relay, description=FLAGS.description)
+    if all(value is None for value in (FLAGS.ml_per_tick, FLAGS.relay, FLAGS.description, FLAGS.sensor)):
+        raise UsageError("taps set: give --ml_per_tick, --relay, --sensor or --description")
+    ledger.set_tap(
+        name,
+        ml_per_tick=FLAGS.ml_per_tick,
+        relay_name=FLAGS.relay,
+        description=FLAGS.description,
+        sensor_name=FLAGS.sensor,
+    )
     return f"tap {name} changed"
 
 

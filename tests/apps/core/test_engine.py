@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from kegapps.core.effects import Announce, Keep
 from kegapps.core.flows import earlier
-from kegapps.core.model import Flow, Memory, Meter, Now, Presence, Setup, Tap
+from kegapps.core.model import Flow, Memory, Meter, Now, Presence, Setup, Tap, Temperature
 from kegapps.core.rules import Rules
 from kegapps.kegnet.events import ALL_TAPS, Event, MeterUpdate
 from tests.apps.core.bar import (
@@ -404,9 +405,62 @@ def test_one_temperature_per_sensor_and_clock_minute_is_kept() -> None:
 
 
 def test_the_minute_that_was_stored_before_a_restart_is_not_stored_again() -> None:
-    bar = Bar(memory=Memory(sensor_minutes={"a.thermo-1": int(START_UNIX_S // 60)}))
+    bar = Bar(
+        memory=Memory(
+            temperatures=(
+                Temperature(sensor_name="a.thermo-1", unix_minute=int(START_UNIX_S // 60), celsius=4.0),
+            )
+        )
+    )
     bar.send(temperature(4.0, sensor="a.thermo-1"))
     assert bar.temperatures() == []
+
+
+def test_what_a_sensor_showed_last_is_known_at_once_and_how_old_it_is() -> None:
+    bar = Bar()
+    bar.send(temperature(4.0), temperature(4.5))
+    bar.wait(20.0)
+    bar.send(temperature(9.0, sensor="other.thermo-2"))
+    assert [(s.sensor_name, s.celsius, s.unix_s, s.age_s) for s in bar.engine.sensors(bar.now)] == [
+        ("kegboard.thermo-f800080012345610", 4.5, START_UNIX_S, 20.0),
+        ("other.thermo-2", 9.0, START_UNIX_S + 20.0, 0.0),
+    ]
+
+
+def test_a_temperature_that_was_told_late_does_not_replace_a_newer_one() -> None:
+    bar = Bar()
+    bar.send(temperature(4.0), replace(temperature(9.0), age_s=300.0))
+    assert [sensor.celsius for sensor in bar.engine.sensors(bar.now)] == [4.0]
+    bar.wait(10.0)
+    bar.send(replace(temperature(5.0), age_s=5.0))
+    assert [(sensor.celsius, sensor.age_s) for sensor in bar.engine.sensors(bar.now)] == [(5.0, 5.0)]
+
+
+def test_a_temperature_out_of_range_is_shown_to_nobody() -> None:
+    bar = Bar()
+    bar.send(temperature(85.0))
+    assert bar.engine.sensors(bar.now) == ()
+
+
+@pytest.mark.parametrize(("minutes_ago", "age_s"), [(5, 330.0), (-10, 570.0), (24 * 60, None)])
+def test_after_a_restart_the_stored_temperature_counts_until_it_is_a_day_old(
+    minutes_ago: int, age_s: float | None
+) -> None:
+    minute = int(START_UNIX_S // 60) - minutes_ago
+    bar = Bar(
+        memory=Memory(temperatures=(Temperature(sensor_name="a.thermo-1", unix_minute=minute, celsius=4.0),)),
+        unix_s=START_UNIX_S // 60 * 60 + 30,
+    )
+    assert [sensor.age_s for sensor in bar.engine.sensors(bar.now)] == ([] if age_s is None else [age_s])
+
+
+def test_a_sensor_that_was_taken_away_is_gone_after_a_day_and_back_with_its_next_word() -> None:
+    bar = Bar()
+    bar.send(temperature(4.0))
+    bar.wait(86_401.0, step_s=3600.0)
+    assert bar.engine.sensors(bar.now) == ()
+    bar.send(temperature(5.0))
+    assert [sensor.celsius for sensor in bar.engine.sensors(bar.now)] == [5.0]
 
 
 def test_a_sensor_that_falls_silent_for_2_minutes_is_said_once_and_wakes_nobody_then() -> None:

@@ -56,6 +56,25 @@ def test_a_tap_is_added_changed_and_removed(ledger: Ledger) -> None:
     assert ledger.taps() == []
 
 
+def test_a_tap_is_given_the_sensor_of_its_temperature_and_shows_what_is_left_of_its_keg(
+    path: str, ledger: Ledger
+) -> None:
+    ledger.set_tap(TAP, sensor_name="kegboard.thermo-cd08001234561028")
+    ledger.tap_keg(TAP, beverage="Alt", volume_ml=1000.0, now_unix_s=NOW)
+    (keg,) = ledger.kegs(limit=1)
+    record(path, *(drink(number, keg_id=keg.id) for number in range(5)))
+    (tap,) = ledger.taps()
+    assert (tap.sensor_name, tap.keg_volume_ml, tap.keg_left_ml) == (
+        "kegboard.thermo-cd08001234561028",
+        1000.0,
+        750.0,
+    )
+    ledger.set_tap(TAP, sensor_name="")
+    record(path, *(drink(number, keg_id=keg.id) for number in range(5, 30)))
+    (tap,) = ledger.taps()
+    assert (tap.sensor_name, tap.keg_left_ml) == ("", 0.0)
+
+
 def test_drinks_come_newest_first_and_by_user_tap_and_time(path: str, ledger: Ledger) -> None:
     record(
         path,
@@ -146,6 +165,7 @@ def test_temperatures_come_newest_first(path: str, ledger: Ledger) -> None:
         (lambda x: x.set_tap(TAP, ml_per_tick=float("nan")), "nan mL per tick is no calibration"),
         (lambda x: x.set_tap("x.flow9", ml_per_tick=1.0), "no tap x.flow9; there are: kegboard.flow0"),
         (lambda x: x.set_tap(TAP, relay_name="kegboard.relay"), "no name of a relay: it ends in a digit"),
+        (lambda x: x.set_tap(TAP, sensor_name="the cold one"), "no name of a sensor, such as kegboard.thermo-"),
         (lambda x: x.set_tap(TAP, description="a\x1b[2J"), "description: expected up to 200 printable"),
         (lambda x: x.remove_tap("x", now_unix_s=NOW), "no tap x"),
         (lambda x: x.add_user("a b", NOW), "'a b' is no username: 1 to 30"),

@@ -11,6 +11,7 @@ from kegapps.core.model import Drink, Flow, Meter, Now, Temperature
 from kegapps.core.outbox import Delivered
 from kegapps.core.pending import Changes
 from kegapps.core.store import Store
+from kegapps.kegnet.events import DrinksRequest
 from tests.apps.core.bar import FLOW0, START_UNIX_S
 
 GROWING = ("drinks", "temperatures", "outbox", "deliveries")
@@ -41,6 +42,9 @@ CHANGES = Changes(
         lambda store: store.count_drinks(),
         lambda store: store.load_setup(),
         lambda store: store.load_memory(NOW),
+        lambda store: store.tap_room().on_taps(),
+        lambda store: store.tap_room().drinks(DrinksRequest(after=-1)),
+        lambda store: store.tap_room().drinks(DrinksRequest(after=5)),
         lambda store: store.server_store().next_entry(START_UNIX_S),
         lambda store: store.server_store().delivered_among(["1", "2"]),
         lambda store: store.server_store().write([Delivered(drink_id=1, server_drink_id="7")], now_unix_s=0.0),
@@ -49,7 +53,7 @@ CHANGES = Changes(
         lambda store: store.server_store().defer_looks(5.0),
     ],
     ids=[
-        "commit", "count_drinks", "load_setup", "load_memory", "next_entry", "delivered_among", "write",
+        "commit", "count_drinks", "load_setup", "load_memory", "on_taps", "newest_drinks", "drinks_after", "next_entry", "delivered_among", "write",
         "held_meters", "release_held", "defer_looks",
     ],
 )  # fmt: skip

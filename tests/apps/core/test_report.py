@@ -6,21 +6,26 @@ import json
 from typing import Any
 
 from kegapps.core.boards import MAX_BOARDS, Boards
-from kegapps.core.model import Flow, Meter, Now, Tap
+from kegapps.core.model import Flow, Meter, Now, OnTap, SensorReading, Tap
 from kegapps.core.report import HeardBoard, StoreState, core_report
 from kegapps.core.rules import Rules
 from kegapps.kegnet.codec import decode, encode
-from kegapps.kegnet.events import BoardStatus, CoreStatus
+from kegapps.kegnet.events import BoardStatus, CoreStatus, DrinkFacts
+from kegapps.kegnet.taproom import taproom
 from tests.apps.core.bar import FLOW0, FLOW1, START_UNIX_S
 
 NOW = Now(mono_s=1000.0, unix_s=START_UNIX_S)
 RULES = Rules()
+NOTHING_ON = {
+    "description": "", "beverage": "", "keg_volume_ml": None, "keg_left_ml": None, "sensor_name": "",
+    "temperature_c": None, "temperature_unix_s": None,
+}  # fmt: skip
 
 
 def report(**changes: object) -> dict[str, Any]:
     facts: dict[str, object] = {
         "version": "1", "pid": 7, "rules": RULES, "taps": (), "meters": {}, "open_flows": (), "boards": (),
-        "store": StoreState(path="/kegbot.sqlite"), "clients": 1, "now": NOW,
+        "store": StoreState(path="/kegbot.sqlite"), "clients": 1, "now": NOW, "on_taps": {}, "sensors": (), "last_drink": None,
     }  # fmt: skip
     return core_report(**{**facts, **changes})  # type: ignore[arg-type]
 
@@ -40,11 +45,12 @@ def test_a_tap_is_told_with_its_last_reading_its_flow_and_whether_anybody_ever_c
         {
             "name": FLOW0, "ml_per_tick": 0.5, "source": "set", "relay_name": "", "last_reading": 90,
             "read_unix_s": 5.0, "counted_ticks": 80, "dropped_ticks": 0, "open_flow_ticks": 42,
+            **NOTHING_ON,
         },
         {
             "name": FLOW1, "ml_per_tick": RULES.default_ml_per_tick, "source": "default", "relay_name": "",
             "last_reading": None, "read_unix_s": None, "counted_ticks": 0, "dropped_ticks": 0,
-            "open_flow_ticks": None,
+            "open_flow_ticks": None, **NOTHING_ON,
         },
     ]  # fmt: skip
 
@@ -77,6 +83,30 @@ def test_the_largest_report_that_the_core_allows_still_travels() -> None:
         },
     )
     assert decode(encode(CoreStatus(report=told)).rstrip()) == CoreStatus(report=json.loads(json.dumps(told)))
+
+
+def test_what_is_told_for_displays_has_the_room_that_is_left_and_the_first_taps_get_it() -> None:
+    names = [f"board{number:03}.{'f' * 56}" for number in range(1000)]
+    sensors = [
+        SensorReading(sensor_name=f"s{number:03}.{'f' * 56}", celsius=1 / 3, unix_s=1e9, age_s=1.0)
+        for number in range(1000)
+    ]
+    told = report(
+        taps=[Tap(name=name, ml_per_tick=0.123456789) for name in names],
+        on_taps={name: OnTap(description="\U0001f37a" * 200, beverage="\U0001f37a" * 200) for name in names},
+        sensors=sensors,
+        last_drink=DrinkFacts(
+            drink_id=1, uuid="u", flow_id=1, tap_name="t" * 128, username="\U0001f37a" * 128, ticks=1, volume_ml=1.0,
+            start_unix_s=1.0, end_unix_s=1.0, beverage="\U0001f37a" * 200,
+        ),
+    )  # fmt: skip
+    encode(CoreStatus(report=told))
+    room = taproom(told)
+    assert [tap.name for tap in room.taps] == names
+    assert room.taps[0].beverage == "\U0001f37a" * 200
+    assert room.taps[999].beverage == ""
+    assert 100 < len(room.sensors) < 1000
+    assert room.last_drink is not None
 
 
 def test_boards_of_many_words_do_not_keep_those_who_ask_from_their_answer() -> None:

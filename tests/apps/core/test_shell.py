@@ -18,9 +18,10 @@ from kegapps.core.shell import Core
 from kegapps.core.store import Store
 from kegapps.daemon.loop import Loop
 from kegapps.kegnet.client import Client
-from kegapps.kegnet.events import CoreStatus, Event, StatusRequest
+from kegapps.kegnet.events import CoreStatus, DrinkCreatedEvent, Drinks, DrinksRequest, Event, StatusRequest
 from kegapps.kegnet.hub import Hub
-from tests.apps.core.bar import ALICE, FLOW0, TAPS, added, line, reading, request
+from kegapps.kegnet.taproom import Taproom, taproom
+from tests.apps.core.bar import ALICE, FLOW0, TAPS, added, line, reading, request, temperature
 
 DEADLINE_S = 20.0
 
@@ -240,6 +241,80 @@ def test_who_asks_how_the_core_is_gets_one_answer_and_nobody_else_does(room: Roo
         "schema_version": SCHEMA_VERSION,
         "waiting_drinks": 0,
     }
+
+
+def test_who_shows_the_tap_room_is_told_what_is_on_tap_how_warm_it_is_and_what_was_drunk(room: Room) -> None:
+    room.send(reading(0), temperature(4.5))
+    room.until(lambda: room.core.taps)
+    ledger = Ledger(room.path)
+    ledger.set_tap(FLOW0, ml_per_tick=0.5, description="left one")
+    ledger.tap_keg(FLOW0, beverage="Alt", volume_ml=30_000.0, now_unix_s=1.0)
+    ledger.close()
+    room.send(temperature(4.75), reading(1000))
+    room.until(lambda: "drink guest" in room.lines())
+    room.send(reading(1100))
+    room.until(lambda: "FU active None 100" in room.lines())
+    room.send(StatusRequest())
+    room.until(lambda: isinstance(room.heard[-1], CoreStatus))
+    (told,) = [taproom(event.report) for event in room.heard if isinstance(event, CoreStatus)]
+    (tap,) = told.taps
+    assert (tap.title, tap.beverage, tap.keg_volume_ml, tap.keg_left_ml) == (
+        "left one",
+        "Alt",
+        30_000,
+        29_450,
+    )
+    assert (tap.sensor_name, tap.temperature_c) == ("kegboard.thermo-f800080012345610", 4.75)
+    assert [(sensor.sensor_name, sensor.temperature_c) for sensor in told.sensors] == [
+        (tap.sensor_name, 4.75)
+    ]
+    drink = told.last_drink
+    assert drink is not None
+    assert (drink.drink_id, drink.ticks, drink.volume_ml, drink.beverage) == (1, 1000, 500.0, "Alt")
+
+
+def test_who_asks_for_drinks_gets_them_and_nobody_else_does_and_a_drink_that_was_announced_is_among_them(
+    room: Room,
+) -> None:
+    other: list[Event] = []
+    second = Client(room.loop, room.app.address, on_event=other.append)
+    room.until(lambda: second.connected)
+    room.send(reading(0), reading(500))
+    room.until(lambda: "drink guest" in room.lines())
+    room.send(DrinksRequest(after=0))
+    room.until(lambda: isinstance(room.heard[-1], Drinks))
+    answer = room.heard[-1]
+    assert isinstance(answer, Drinks)
+    announced = next(event for event in room.heard if isinstance(event, DrinkCreatedEvent))
+    assert [(drink.drink_id, drink.ticks, drink.username) for drink in answer.drinks] == [
+        (announced.drink_id, 500, None)
+    ]
+    assert answer.last_id == announced.drink_id
+    second.close()
+    assert not [event for event in other if isinstance(event, Drinks)]
+
+
+def test_a_tap_room_is_shown_as_it_was_last_while_the_store_cannot_be_read(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> None:
+        raise StoreError("store: away")
+
+    def told() -> list[Taproom]:
+        return [taproom(event.report) for event in room.heard if isinstance(event, CoreStatus)]
+
+    room.send(reading(0))
+    room.until(lambda: room.core.taps)
+    ledger = Ledger(room.path)
+    ledger.set_tap(FLOW0, description="left one")
+    ledger.close()
+    room.send(StatusRequest())
+    room.until(lambda: len(told()) == 1)
+    monkeypatch.setattr(room.core._tap_room, "on_taps", away)
+    room.send(StatusRequest())
+    room.until(lambda: len(told()) == 2)
+    assert told()[1] == told()[0]
+    assert told()[1].taps[0].description == "left one"
 
 
 def test_the_core_answers_also_while_its_disk_takes_nothing_and_says_why(room: Room) -> None:

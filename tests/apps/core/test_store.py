@@ -14,11 +14,12 @@ import pytest
 from kegapps.core.database import APPLICATION_ID, StoreError, connect, default_path, explain
 from kegapps.core.flows import resumed_mono_s
 from kegapps.core.ledger import Ledger
-from kegapps.core.model import Drink, Flow, Meter, Now, Presence, Tap, Temperature
+from kegapps.core.model import Drink, Flow, Meter, Now, OnTap, Presence, Tap, Temperature
 from kegapps.core.outbox import Counts
 from kegapps.core.pending import Changes
 from kegapps.core.schema import MIGRATIONS, SCHEMA_VERSION
 from kegapps.core.store import Store
+from kegapps.kegnet.events import DrinksRequest
 
 NOW = Now(mono_s=5000.0, unix_s=1_795_216_330.0)
 TAP = Tap(name="kegboard.flow0", ml_per_tick=0.25)
@@ -76,7 +77,9 @@ def test_what_was_committed_is_there_after_a_restart(path: str) -> None:
     assert memory.flows == (FLOW,)
     assert memory.presences == (PRESENCE,)
     assert memory.last_flow_id == FLOW.flow_id
-    assert memory.sensor_minutes == {"a.thermo-1": 29_920_272}
+    assert memory.temperatures == (
+        Temperature(sensor_name="a.thermo-1", unix_minute=29_920_272, celsius=4.25),
+    )
     store.close()
 
 
@@ -405,6 +408,38 @@ def test_a_store_of_the_second_version_becomes_one_with_an_outbox_and_keeps_its_
     assert store.server_store().counts() == Counts()  # what was poured before is not sent unasked
     assert store.commit(Changes(ended={DRINK.uuid: DRINK})) == {"f-1": 8}
     assert store.server_store().counts().total == 1
+    store.close()
+
+
+def test_a_store_of_the_fifth_version_knows_what_is_left_in_its_kegs(path: str) -> None:
+    os.makedirs(os.path.dirname(path))
+    db = sqlite3.connect(path, isolation_level=None)
+    db.executescript("".join(MIGRATIONS[:5]))
+    db.execute("insert into taps values ('kegboard.flow0', 0.25, 'kegboard.relay0', 'left one')")
+    db.execute("insert into kegs values (4, 'kegboard.flow0', 'Alt', 30000.0, 1.0, null)")
+    db.execute("insert into kegs values (5, 'kegboard.flow1', 'Pils', 50000.0, 1.0, null)")
+    db.execute("insert into server_taps values ('http://bar', 'kegboard.flow1', 'Right', 0.25, '', '7', 5.0)")
+    for drink_id, keg_id in ((7, 4), (8, 4), (9, None)):
+        db.execute(
+            "insert into drinks values (?, ?, 1, 'kegboard.flow0', null, 1000, 0.25, 250.0, 1.0, 2.0, ?)",
+            (drink_id, f"u-{drink_id}", keg_id),
+        )
+    db.execute(f"pragma application_id = {APPLICATION_ID}")
+    db.execute("pragma user_version = 5")
+    db.close()
+    store = Store(path, boot_id="", server_url="http://bar")
+    room = store.tap_room()
+    expected = OnTap(description="left one", beverage="Alt", keg_volume_ml=30_000.0, keg_left_ml=29_500.0)
+    assert room.on_taps() == {"kegboard.flow0": expected}
+    store.commit(Changes(ended={DRINK.uuid: replace(DRINK, keg_id=4)}))
+    assert room.on_taps()["kegboard.flow0"].keg_left_ml == 29_250.0
+    assert [drink.beverage for drink in room.drinks(DrinksRequest(after=0)).drinks] == [
+        "Alt",
+        "Alt",
+        "",
+        "Alt",
+    ]
+    assert [tap.meter_name for tap in store.server_store().taps()] == ["kegboard.flow1"]
     store.close()
 
 

@@ -8,8 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kegapps.core.boards import board_of
-from kegapps.core.model import Now, Tap
+from kegapps.core.model import Now, Tap, board_of
 from kegapps.kegnet.events import ALL_TAPS, BoardStatus, SetRelayOutputEvent
 from tests.apps.core.bar import (
     ALICE,

@@ -132,7 +132,11 @@ def test_the_store_can_be_edited_while_the_core_does_not_run(store: Path) -> Non
         (("drinks", "add"), 2, "drinks add: expected list"),
         (("users", "add"), 2, "users add: expected NAME"),
         (("tokens", "add", "core.rfid", "00"), 2, "tokens add: expected DEVICE TOKEN NAME"),
-        (("taps", "set", "kegboard.flow0"), 2, "taps set: give --ml_per_tick, --relay or --description"),
+        (
+            ("taps", "set", "kegboard.flow0"),
+            2,
+            "taps set: give --ml_per_tick, --relay, --sensor or --description",
+        ),
         (("drinks", "--since=yesterday"), 2, "--since='yesterday' is no time: expected 90m"),
         (("outbox", "retry"), 2, "outbox retry: expected numbers of drinks, or --all"),
         (("outbox", "retry", "-1"), 2, "-1: no such flag; if it is none, write -- before it"),

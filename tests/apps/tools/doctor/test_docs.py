@@ -33,8 +33,10 @@ def test_every_key_of_the_cores_report_is_explained() -> None:
     report = core_report(
         version="", pid=1, rules=Rules(), taps=[Tap(name="a.b", ml_per_tick=1.0)], meters={}, open_flows=(),
         boards=[HeardBoard(status=BoardStatus(board_name="a", state="online"), heard_mono_s=0.0)],
-        store=StoreState(path="/s"), clients=1, now=Now(mono_s=0.0, unix_s=0.0),
+        store=StoreState(path="/s"), clients=1, now=Now(mono_s=0.0, unix_s=0.0), on_taps={}, sensors=(), last_drink=None,
     )  # fmt: skip
-    assert "\n".join(report) == "version\npid\ntaps\nboards\nstore\nserver\noutbox\nclients"
+    assert (
+        "\n".join(report) == "version\npid\ntaps\nsensors\nlast_drink\nboards\nstore\nserver\noutbox\nclients"
+    )
     for key in [*report["taps"][0], *report["boards"][0], *report["store"]]:
         assert f"``{key}``" in DOCS, key

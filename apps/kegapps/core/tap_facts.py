@@ -1,0 +1,45 @@
+"""What is told of a tap to those who show it: how much its keg holds by now, and which sensor is its own.
+
+Knows taps, sensors and flows. Must not know the store, sockets or clocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from kegapps.core.model import Flow, OnTap, SensorReading, Tap, board_of
+
+STALE_S: Final = 600.0
+"""An older temperature tells nothing of the beer any more."""
+
+
+def tap_facts(
+    tap: Tap, on_tap: OnTap, flow: Flow | None, sensors: Sequence[SensorReading]
+) -> Mapping[str, Any]:
+    """The keys of the report that are about what is on `tap`, while `flow` is poured there."""
+    left_ml = on_tap.keg_left_ml
+    if left_ml is not None:
+        poured_ml = flow.ticks * tap.ml_per_tick if flow else 0.0
+        left_ml = max(0.0, left_ml - poured_ml)
+    sensor_name = on_tap.sensor_name or only_sensor(tap.name, sensors)
+    reading = next((one for one in sensors if one.sensor_name == sensor_name), None)
+    if reading is not None and reading.age_s > STALE_S:
+        reading = None
+    return {
+        "description": on_tap.description,
+        "beverage": on_tap.beverage,
+        "keg_volume_ml": on_tap.keg_volume_ml,
+        "keg_left_ml": left_ml,
+        "sensor_name": sensor_name,
+        "temperature_c": reading.celsius if reading else None,
+        "temperature_unix_s": reading.unix_s if reading else None,
+    }
+
+
+def only_sensor(tap_name: str, sensors: Sequence[SensorReading]) -> str:
+    """The sensor of a tap of which nobody said one: the only one of its board, else the only one at all, else none."""
+    names = [sensor.sensor_name for sensor in sensors]
+    of_board = [name for name in names if board_of(name) == board_of(tap_name)]
+    candidates = of_board or names
+    return candidates[0] if len(candidates) == 1 else ""
