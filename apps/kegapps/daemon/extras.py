@@ -27,5 +27,5 @@ def extra(module: str, *, extra: str, wanted_by: str) -> Any:
         raise StartError(
             f"{wanted_by}: {module} cannot be used: {error}; reinstall it: pip install 'kegmaster[{extra}]'"
         ) from error
-    except (ImportError, OSError) as error:
+    except Exception as error:  # whatever a broken package raises, it is the package that cannot be used
         raise StartError(f"{wanted_by}: {module} is installed but cannot be used: {error}") from error
