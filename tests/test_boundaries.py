@@ -45,6 +45,7 @@ DECIDING = {
         "lcd/mtxorb_talk",
         "lcd/picture",
         "lcd/refresh",
+        "lcd/lcdproc_codec",
         "lcd/room",
         "lcd/rotation",
         "lcd/screens",
