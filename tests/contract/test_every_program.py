@@ -102,6 +102,10 @@ PROGRAMS = {
         flags=lambda cwd: destinations(cwd, "json://localhost:1/"),
         failing=lambda cwd: destinations(cwd, "no-such-network://localhost/"),
     ),
+    "lcd_daemon.py": Program(
+        flags=lambda cwd: [f"--lcd_device_path={cwd / 'lcd'}", f"--kb_core_addr=localhost:{free_port()}"],
+        failing=lambda cwd: [f"--lcd_device_path={cwd / 'missing' / 'lcd'}"],
+    ),
     "sound_server.py": Program(
         flags=lambda _: [f"--kb_core_addr=localhost:{free_port()}"],
         failing=lambda cwd: [f"--sound_drink={cwd / 'missing.wav'}"],

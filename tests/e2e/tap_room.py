@@ -50,7 +50,7 @@ class TapRoom(Box):
             self.names.append(name)
             sample[name]["_enabled"] = "True"
             for flag in own_flags(program):
-                if flag.endswith(("_addr", "_address")):
+                if flag.endswith(("_addr", "_address")) and "i2c" not in flag:
                     # One port for all that speak kegnet, another for each other peer, which is not there.
                     what = "kegnet" if flag.startswith("kb_core_") else f"{name} {flag}"
                     sample[name][flag] = f"localhost:{ports.setdefault(what, free_port())}"
