@@ -64,6 +64,10 @@ PROGRAMS = {
         flags=lambda cwd: destinations(cwd, "facebook://1234567890/a-token-of-a-page"),
         failing=lambda cwd: destinations(cwd, "discord://1234567890/a-token-of-a-hook"),
     ),
+    "gpio_meter.py": Program(
+        flags=lambda cwd: [f"--counts={cwd / 'counts'}", f"--kb_core_addr=localhost:{free_port()}"],
+        failing=lambda _: ["--counts=/dev/null/counts"],
+    ),
     "kegbot_core.py": Program(
         flags=lambda cwd: [f"--store={cwd / 'core.sqlite'}", f"--kb_core_bind_addr=localhost:{free_port()}"],
         failing=lambda cwd: [
