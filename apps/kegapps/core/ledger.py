@@ -20,7 +20,7 @@ from kegapps.core.database import StoreError, connect, default_path, explained, 
 from kegapps.core.ledger_rules import TAP_NAME, LedgerError, checked_rate, checked_text, checked_username
 from kegapps.core.outbox_ledger import OutboxLedger
 from kegapps.core.rows import DrinkRow, KegRow, TapRow, TemperatureRow, TokenRow, UserRow
-from kegapps.core.schema import BEVERAGE
+from kegapps.core.schema import BEVERAGE, KEG_LEFT_ML, KEG_VOLUME_ML, TAP_BEVERAGE
 from kegapps.core.tokens import token_key
 
 __all__ = ["Ledger", "LedgerError", "StoreError", "default_path"]
@@ -50,8 +50,9 @@ class Ledger:
     def taps(self) -> list[TapRow]:
         """All taps, by name."""
         rows = self._rows(
-            "select t.name, t.ml_per_tick, t.relay_name, t.description, t.sensor_name, k.beverage, "
-            "k.volume_ml keg_volume_ml, max(0, k.volume_ml - k.served_ml) keg_left_ml, m.last_reading, "
+            "select t.name, t.ml_per_tick, t.relay_name, t.description, "
+            "coalesce(nullif(s.sensor_name, ''), t.sensor_name) sensor_name, "
+            f"{TAP_BEVERAGE} beverage, {KEG_VOLUME_ML} keg_volume_ml, {KEG_LEFT_ML} keg_left_ml, m.last_reading, "
             "m.read_unix_s, coalesce(m.counted_ticks, 0) counted_ticks, "
             "coalesce(m.dropped_ticks, 0) dropped_ticks, coalesce(m.dropped_steps, 0) dropped_steps, "
             "coalesce(m.dropped_reason, '') dropped_reason, "
@@ -93,7 +94,7 @@ class Ledger:
             )
         with self._edit():
             self._need_tap(name)
-            self._need_ours(name, ml_per_tick, relay_name)
+            self._need_ours(name, ml_per_tick, relay_name, sensor_name)
             if ml_per_tick is not None:
                 self._db.execute(
                     "update taps set ml_per_tick = ? where name = ?", (checked_rate(ml_per_tick), name)
@@ -287,14 +288,21 @@ class Ledger:
         sql = "update kegs set ended_unix_s = ? where tap_name = ? and ended_unix_s is null"
         return self._db.execute(sql, (now_unix_s, tap_name)).rowcount
 
-    def _need_ours(self, name: str, ml_per_tick: float | None, relay_name: str | None) -> None:
-        """What the Kegbot Server says of a tap would be written over an edit within a minute."""
+    def _need_ours(
+        self, name: str, ml_per_tick: float | None, relay_name: str | None, sensor_name: str | None
+    ) -> None:
+        """What the Kegbot Server says of a tap would be written over an edit, or counts instead of it."""
         sql = (
-            f"select relay_name, server_url from server_taps where meter_name = ? and server_url = {_CURRENT}"
+            "select relay_name, sensor_name, server_url from server_taps "
+            f"where meter_name = ? and server_url = {_CURRENT}"
         )
         for row in self._rows(sql, name):
-            if ml_per_tick is not None or (relay_name is not None and row["relay_name"]):
-                what = "calibration" if ml_per_tick is not None else "relay"
+            told = {
+                "calibration": ml_per_tick is not None,
+                "relay": relay_name is not None and row["relay_name"],
+                "sensor": sensor_name is not None and row["sensor_name"],
+            }
+            for what in filter(told.get, told):
                 raise LedgerError(
                     f"{name} is a tap of {row['server_url']}, whose {what} counts: change it there; "
                     "it is taken up within a minute"

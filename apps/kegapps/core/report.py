@@ -75,7 +75,7 @@ def core_report(
     sensor_rows = _fitting((_sensor(sensor) for sensor in sensors), min(SENSORS_BYTES, room))
     room -= len(json.dumps(sensor_rows))
     facts: list[Mapping[str, Any]] = _fitting(
-        (tap_facts(tap, on_taps.get(tap.name, OnTap()), flows.get(tap.name), sensors) for tap in taps),
+        (tap_facts(tap, on_taps.get(tap.name, OnTap()), flows.get(tap.name), sensors, now) for tap in taps),
         room,
     )
     nothing: Mapping[str, Any] = {}

@@ -185,3 +185,8 @@ SCHEMA_VERSION: Final = len(MIGRATIONS)
 
 BEVERAGE: Final = "coalesce(nullif(d.beverage, ''), k.beverage)"
 """What the drink `d` of the keg `k` was: as it was called then or, in older ones, as the keg is; else null."""
+
+TAP_BEVERAGE: Final = "coalesce(nullif(s.beverage, ''), k.beverage)"
+KEG_VOLUME_ML: Final = "case when s.keg_left_ml is null then k.volume_ml else s.keg_volume_ml end"
+KEG_LEFT_ML: Final = "coalesce(s.keg_left_ml, max(0, k.volume_ml - k.served_ml))"
+"""What is on a tap: in the Kegbot Server's words if its tap `s` tells, else in ours, those of the keg `k`."""

@@ -15,6 +15,7 @@ from kegapps.core.database import explained, transaction
 from kegapps.core.outbox import HOLD_FOR_LOOK_S, LONGEST_WAIT_S, Counts, Delivered, Entry, Route, State
 from kegapps.server.calls import Pour
 from kegapps.server.form_api import ServerTap
+from kegapps.server.on_tap import OnServerTap
 
 _ENTRIES: Final = (
     "select o.drink_id, d.uuid, o.meter_name, d.ticks, d.volume_ml, d.ml_per_tick, o.username, d.start_unix_s, "
@@ -166,15 +167,11 @@ class ServerStore:
         """The taps as the server had them last."""
         with self._reading() as db:
             rows = db.execute(
-                "select meter_name, name, ml_per_tick, relay_name, keg_id from server_taps where server_url = ?",
+                "select meter_name, name, ml_per_tick, relay_name, keg_id, beverage, keg_volume_ml, keg_left_ml, "
+                "sensor_name, temperature_c, temperature_unix_s from server_taps where server_url = ?",
                 (self._server_url,),
             ).fetchall()
-        return tuple(
-            ServerTap(
-                id="", name=name, meter_name=meter, ml_per_tick=ml, relay_name=relay, keg_id=keg or None
-            )
-            for meter, name, ml, relay, keg in rows
-        )
+        return tuple(map(_server_tap, rows))
 
     def keep_taps(self, taps: Iterable[ServerTap], *, now_unix_s: float) -> None:
         """These are the server's taps now; what they say goes into our own taps as well, and stays there.
@@ -187,10 +184,12 @@ class ServerStore:
             for tap in taps:
                 db.execute(
                     "insert into server_taps (server_url, meter_name, name, ml_per_tick, relay_name, keg_id, "
-                    "read_unix_s) values (?, ?, ?, ?, ?, ?, ?)",
+                    "read_unix_s, beverage, keg_volume_ml, keg_left_ml, sensor_name, temperature_c, "
+                    "temperature_unix_s) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (
                         self._server_url, tap.meter_name, tap.name, tap.ml_per_tick, tap.relay_name,
-                        tap.keg_id or "", now_unix_s,
+                        tap.keg_id or "", now_unix_s, tap.on.beverage, tap.on.keg_volume_ml, tap.on.keg_left_ml,
+                        tap.on.sensor_name, tap.on.temperature_c, tap.on.temperature_unix_s,
                     ),
                 )  # fmt: skip
                 _adopt(db, tap, before.get(tap.meter_name))
@@ -271,6 +270,23 @@ def _adopt(db: sqlite3.Connection, tap: ServerTap, before: ServerTap | None) -> 
     db.execute(
         "update taps set ml_per_tick = ?, relay_name = ?, description = ? where name = ?",
         (tap.ml_per_tick, relay_name, description, tap.meter_name),
+    )
+
+
+def _server_tap(row: tuple[Any, ...]) -> ServerTap:
+    meter, name, ml_per_tick, relay, keg_id, beverage, volume_ml, left_ml, sensor, celsius, unix_s = row
+    on = OnServerTap(
+        beverage=beverage, keg_volume_ml=volume_ml, keg_left_ml=left_ml, sensor_name=sensor, temperature_c=celsius,
+        temperature_unix_s=unix_s,
+    )  # fmt: skip
+    return ServerTap(
+        id="",
+        name=name,
+        meter_name=meter,
+        ml_per_tick=ml_per_tick,
+        relay_name=relay,
+        keg_id=keg_id or None,
+        on=on,
     )
 
 

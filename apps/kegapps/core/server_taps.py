@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from kegapps.core.effects import Say
@@ -45,8 +46,16 @@ def believed(
             text = f"Tap {tap.name[:64]!r} of the Kegbot Server, meter {tap.meter_name[:64]!r}, is not used: {reason}"
             says.append(Say(level=logging.WARNING, text=text))
         else:
-            good[tap.meter_name] = tap
+            good[tap.meter_name] = _shown(tap)
     return tuple(good[name] for name in sorted(good)), tuple(says)
+
+
+def _shown(tap: ServerTap) -> ServerTap:
+    """Without a sensor that no board can have, and without what was left in a keg that is gone."""
+    on = tap.on if TAP_NAME.fullmatch(tap.on.sensor_name) else replace(tap.on, sensor_name="")
+    if tap.keg_id is None:
+        on = replace(on, beverage="", keg_volume_ml=None, keg_left_ml=None)
+    return replace(tap, on=on)
 
 
 def ready_meters(taps: Iterable[ServerTap], before: Sequence[ServerTap]) -> frozenset[str]:

@@ -16,6 +16,7 @@ from kegapps.core.flows import resumed_mono_s
 from kegapps.core.held_files import HeldFiles, bring_back, save_beside
 from kegapps.core.model import Drink, Flow, Memory, Meter, Now, Presence, Setup, Tap, Temperature, TokenAnswer
 from kegapps.core.pending import Changes
+from kegapps.core.schema import TAP_BEVERAGE
 from kegapps.core.server_store import ServerStore
 from kegapps.core.tap_room_store import TapRoomStore
 
@@ -94,7 +95,7 @@ class Store:
         with explained(self.path):
             taps = self._db.execute(
                 "select t.name, t.ml_per_tick, t.relay_name, description, k.id, "
-                "coalesce(nullif(s.beverage, ''), k.beverage, ''), s.meter_name is not null from taps t "
+                f"coalesce({TAP_BEVERAGE}, ''), s.meter_name is not null from taps t "
                 "left join kegs k on k.tap_name = t.name and k.ended_unix_s is null "
                 "left join server_taps s on s.meter_name = t.name and s.server_url = ? order by t.name",
                 (self._server_url,),
@@ -328,6 +329,12 @@ class Store:
                 "update kegs set served_ml = served_ml + ? where id = ?", (d.volume_ml, d.keg_id)
             )
             if self._server_url:
+                # Until the server says it anew, which it does once it has the drink.
+                self._db.execute(
+                    "update server_taps set keg_left_ml = max(0, keg_left_ml - ?) "
+                    "where server_url = ? and meter_name = ?",
+                    (d.volume_ml, self._server_url, d.tap_name),
+                )
                 self._db.execute(
                     "insert into outbox (drink_id, server_url, state, next_unix_s, username, meter_name) "
                     "values (?, ?, 'waiting', ?, ?, ?)",

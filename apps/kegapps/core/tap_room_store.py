@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from kegapps.core.database import explained
 from kegapps.core.model import OnTap
-from kegapps.core.schema import BEVERAGE
+from kegapps.core.schema import BEVERAGE, KEG_LEFT_ML, KEG_VOLUME_ML, TAP_BEVERAGE
 from kegapps.kegnet.events import DrinkFacts, Drinks, DrinksRequest
 from kegapps.kegnet.fields import MAX_COUNT, MAX_LABEL_CHARS, MAX_MEASURE, MAX_NAME_CHARS, fit
 
@@ -35,8 +35,11 @@ class TapRoomStore:
         """What is on each tap, by its name; of a tap of the Kegbot Server what the server said last."""
         with explained(self._path):
             rows = self._database().execute(
-                "select t.name, t.description, t.sensor_name, k.beverage, k.volume_ml, k.volume_ml - k.served_ml "
-                "from taps t left join kegs k on k.tap_name = t.name and k.ended_unix_s is null"
+                "select t.name, t.description, coalesce(nullif(s.sensor_name, ''), t.sensor_name), "
+                f"{TAP_BEVERAGE}, {KEG_VOLUME_ML}, {KEG_LEFT_ML}, s.temperature_c, s.temperature_unix_s from taps t "
+                "left join kegs k on k.tap_name = t.name and k.ended_unix_s is null "
+                "left join server_taps s on s.meter_name = t.name and s.server_url = ?",
+                (self._server_url,),
             )
             return {
                 name: OnTap(
@@ -45,8 +48,10 @@ class TapRoomStore:
                     keg_volume_ml=volume_ml,
                     keg_left_ml=left_ml,
                     sensor_name=sensor_name,
+                    temperature_c=celsius,
+                    temperature_unix_s=unix_s,
                 )
-                for name, description, sensor_name, beverage, volume_ml, left_ml in rows
+                for name, description, sensor_name, beverage, volume_ml, left_ml, celsius, unix_s in rows
             }
 
     def drinks(self, request: DrinksRequest) -> Drinks:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
 
 from kegapps.server import answers
 from kegapps.server.answers import AnswerError, Data
 from kegapps.server.calls import Call, Pour
+from kegapps.server.on_tap import OnServerTap, read_on_tap
 
 GUEST: Final = "guest"  # today's username of nobody in particular
 UNBOUND: Final = "unknown."  # and the tap's id: in place of a meter's name, if none is bound to it
@@ -39,6 +40,8 @@ class ServerTap:
     """`<board>.<relay>`, or empty."""
     keg_id: str | None
     """None: no keg is on."""
+    on: OnServerTap = field(default_factory=OnServerTap)
+    """What is on it, for show."""
     fault: str = ""
     """Why it is not to be used, for people: what the server says of its meter or relay makes no sense."""
 
@@ -248,6 +251,7 @@ def _tap(tap: Data) -> ServerTap:
         ml_per_tick=max(0.0, ml_per_tick),
         relay_name=relay_name,
         keg_id=keg_id if meter_name else None,  # else it is not known whose keg it is
+        on=read_on_tap(tap),
         fault=fault,
     )
 

@@ -11,12 +11,13 @@ import pytest
 from kegapps.core.delivery import about_to_send
 from kegapps.core.ledger import Ledger
 from kegapps.core.ledger_rules import LedgerError
-from kegapps.core.model import Drink, Tap
+from kegapps.core.model import Drink, OnTap, Tap
 from kegapps.core.outbox import Delivered, Route, State
 from kegapps.core.pending import Changes
 from kegapps.core.server_store import ServerStore
 from kegapps.core.store import Store
 from kegapps.server.form_api import ServerTap
+from kegapps.server.on_tap import OnServerTap
 
 START_UNIX_S = 1_795_216_330.0
 DRINK = Drink(
@@ -238,6 +239,45 @@ def test_what_the_server_says_of_a_tap_counts_here_and_is_kept(cellar: Cellar) -
     assert cellar.store.load_setup().taps["kegboard.flow1"].source == "server"
     cellar.restart_with("")  # the server is given up: what it said stays
     assert [(tap.ml_per_tick, tap.source) for tap in cellar.ledger.taps()] == [(0.4, "local")] * 2
+
+
+def test_what_the_server_says_is_on_tap_counts_and_is_kept_and_drinks_of_ours_are_taken_off(
+    cellar: Cellar,
+) -> None:
+    on = OnServerTap(
+        beverage="Alt", keg_volume_ml=30_000.0, keg_left_ml=10_000.0, sensor_name="kegboard.thermo-1",
+        temperature_c=4.0, temperature_unix_s=5.0,
+    )  # fmt: skip
+    ledger = cellar.ledger
+    ledger.tap_keg("kegboard.flow0", beverage="Pils", volume_ml=50_000.0, now_unix_s=1.0)
+    cellar.server.keep_taps([server_tap(on=on)], now_unix_s=0.0)
+    cellar.restart_with(BAR)
+    assert cellar.server.taps() == (server_tap(id="", on=on),)
+    shown = cellar.store.tap_room().on_taps()["kegboard.flow0"]
+    assert shown == OnTap(
+        description="Main Tap", beverage="Alt", keg_volume_ml=30_000.0, keg_left_ml=10_000.0,
+        sensor_name="kegboard.thermo-1", temperature_c=4.0, temperature_unix_s=5.0,
+    )  # fmt: skip
+    (row,) = cellar.ledger.taps()
+    assert (row.beverage, row.keg_left_ml, row.sensor_name) == ("Alt", 10_000.0, "kegboard.thermo-1")
+    assert cellar.store.load_setup().taps["kegboard.flow0"].beverage == "Alt"
+    cellar.store.commit(Changes(ended={"new": replace(DRINK, uuid="new", volume_ml=400.0)}))
+    assert cellar.store.tap_room().on_taps()["kegboard.flow0"].keg_left_ml == 9_600.0
+    cellar.server.keep_taps([server_tap(on=replace(on, keg_left_ml=9_500.0))], now_unix_s=0.0)
+    assert cellar.store.tap_room().on_taps()["kegboard.flow0"].keg_left_ml == 9_500.0
+    cellar.restart_with("")  # the server is given up: then it is our keg that is on
+    assert cellar.store.tap_room().on_taps()["kegboard.flow0"].beverage == "Pils"
+
+
+def test_what_the_server_does_not_say_of_its_tap_people_here_may_say(cellar: Cellar) -> None:
+    cellar.ledger.tap_keg("kegboard.flow0", beverage="Pils", volume_ml=50_000.0, now_unix_s=1.0)
+    cellar.ledger.set_tap("kegboard.flow0", sensor_name="kegboard.thermo-2")
+    cellar.server.keep_taps([server_tap()], now_unix_s=0.0)
+    shown = cellar.store.tap_room().on_taps()["kegboard.flow0"]
+    assert (shown.beverage, shown.keg_volume_ml, shown.sensor_name) == ("Pils", 50_000.0, "kegboard.thermo-2")
+    cellar.server.keep_taps([server_tap(on=OnServerTap(sensor_name="kegboard.thermo-1"))], now_unix_s=0.0)
+    with pytest.raises(LedgerError, match="whose sensor counts: change it there"):
+        cellar.ledger.set_tap("kegboard.flow0", sensor_name="kegboard.thermo-2")
 
 
 def test_a_relay_and_a_name_that_people_gave_here_stay_if_the_server_has_none(cellar: Cellar) -> None:

@@ -25,7 +25,7 @@ def told(on_tap: OnTap = KEG, *sensors: SensorReading, ticks: int = 0) -> dict[s
         uuid="u", flow_id=1, tap_name=FLOW0, username=None, idle_limit_s=10, start_unix_s=1.0, last_unix_s=1.0,
         last_mono_s=1.0, ticks=ticks,
     )  # fmt: skip
-    return dict(tap_facts(TAP, on_tap, flow if ticks else None, sensors))
+    return dict(tap_facts(TAP, on_tap, flow if ticks else None, sensors, NOW))
 
 
 def test_a_tap_with_a_keg_and_a_sensor_tells_of_both() -> None:
@@ -61,6 +61,30 @@ def test_the_sensor_that_somebody_named_is_the_taps_own_whatever_others_there_ar
     assert told(named, shown(), shown("cellar.thermo-9", 12.0))["temperature_c"] == 12.0
     assert told(named, shown())["temperature_c"] is None
     assert told(named, shown())["sensor_name"] == "cellar.thermo-9"
+
+
+def of_server(sensor_name: str = "", age_s: float = 60.0) -> OnTap:
+    return OnTap(sensor_name=sensor_name, temperature_c=7.0, temperature_unix_s=NOW.unix_s - age_s)
+
+
+@pytest.mark.parametrize(
+    ("on_tap", "sensors", "expected"),
+    [
+        (of_server(), (), ("", 7.0)),
+        (of_server(), (shown(),), ("", 7.0)),  # it is only guessed that the sensor is this tap's
+        (of_server(COLD), (shown(),), (COLD, 4.5)),  # the same sensor, heard since
+        (of_server(COLD), (shown(age_s=900.0),), (COLD, 7.0)),
+        (of_server(COLD), (shown(WARM),), (COLD, 7.0)),
+        (of_server(age_s=900.0), (shown(),), (COLD, 4.5)),
+        (of_server(age_s=-900.0), (), ("", None)),  # the server's clock is wrong, or ours
+        (of_server(COLD, age_s=900.0), (), (COLD, None)),
+    ],
+)
+def test_the_temperature_that_the_server_tells_of_its_tap_counts_until_we_know_better(
+    on_tap: OnTap, sensors: tuple[SensorReading, ...], expected: tuple[str, float | None]
+) -> None:
+    facts = told(on_tap, *sensors)
+    assert (facts["sensor_name"], facts["temperature_c"]) == expected
 
 
 @pytest.mark.parametrize(

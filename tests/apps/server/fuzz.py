@@ -45,6 +45,10 @@ DRINK: Final[dict[str, Any]] = {
 TAP: Final[dict[str, Any]] = {
     "id": 1, "name": "Main Tap", "meter_name": "kegboard.flow0", "ml_per_tick": 0.45454545454545453,
     "relay_name": "", "current_keg_id": 1, "meter": {"id": 1, "name": "kegboard.flow0", "ticks_per_ml": 2.2},
+    "current_keg": {"id": 1, "type": {"name": "Alt"}, "size_volume_ml": 5e4, "volume_ml_remain": 2.5e4, "percent_full": 50,
+                    "beverage": {"name": "Alt"}, "full_volume_ml": 5e4, "served_volume_ml": 2.5e4},
+    "thermo_sensor": {"id": 1, "sensor_name": "kegboard.thermo-1"},
+    "last_temperature": {"id": 1, "temperature_c": 4.25, "time": "2026-11-20T23:28:00+00:00"},
 }  # fmt: skip
 BODIES: Final[tuple[Any, ...]] = (
     {"object": DRINK, "meta": {"result": "ok"}},

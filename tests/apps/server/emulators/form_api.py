@@ -207,6 +207,10 @@ class FormApi:
         }
         if tap.keg_id is not None:
             data["current_keg_id"] = tap.keg_id
+        if tap.keg_id is not None and tap.beverage:
+            data["current_keg"] = self._keg(tap)
+        if tap.sensor_name:
+            data |= self._sensor(tap.sensor_name)
         if self.generation != "2012":
             data["sort_order"] = 0
             if tap.meter_name:
@@ -214,6 +218,35 @@ class FormApi:
                 controller = {"id": 1, "name": board, "model_name": "kegboard"}
                 data["meter"] = {"id": tap.id, "name": tap.meter_name, "controller": controller}
                 data["meter"] |= {"port_name": port, "ticks_per_ml": tap.ticks_per_ml}
+        return data
+
+    def _keg(self, tap: Tap) -> dict[str, Any]:
+        served_ml = sum(drink.volume_ml for drink in self.memory.drinks if drink.keg_id == tap.keg_id)
+        left_ml = tap.keg_volume_ml - served_ml
+        beverage = {"id": 1, "name": tap.beverage}
+        old = {
+            "id": tap.keg_id, "type_id": "1", "type": beverage, "size_id": 0, "size_volume_ml": tap.keg_volume_ml,
+            "size": {"id": 0, "name": "half-barrel", "volume_ml": tap.keg_volume_ml}, "volume_ml_remain": left_ml,
+            "percent_full": 100 * left_ml / tap.keg_volume_ml, "spilled_ml": 0.0,
+        }  # fmt: skip
+        new = {
+            "id": tap.keg_id, "keg_type": "half-barrel", "full_volume_ml": tap.keg_volume_ml,
+            "served_volume_ml": served_ml, "spilled_volume_ml": 0.0,
+            "beverage": beverage | {"producer": {"id": 1, "name": "Alice's"}},
+        }  # fmt: skip
+        return {"2012": old, "1.x": old | new | {"remaining_volume_ml": left_ml}, "today": new}[
+            self.generation
+        ]
+
+    def _sensor(self, sensor_name: str) -> dict[str, Any]:
+        data: dict[str, Any] = {"thermo_sensor_id": 1}
+        if self.generation != "2012":
+            data["thermo_sensor"] = {"id": 1, "sensor_name": sensor_name, "nice_name": "Keezer"}
+        logs = [(minute, c) for (name, minute), c in self.memory.temperatures.items() if name == sensor_name]
+        if logs:
+            minute, celsius = max(logs)
+            time = moment(self.generation, minute * 60)
+            data["last_temperature"] = {"id": 1, "sensor_id": 1, "temperature_c": celsius, "time": time}
         return data
 
     def _drink(self, drink: Recorded, *, full: bool = False) -> dict[str, Any]:

@@ -17,6 +17,9 @@ class Tap:
     ticks_per_ml: float = 2.2
     relay_name: str = ""
     keg_id: int | None = 1
+    beverage: str = ""  # nothing is told of the keg without
+    keg_volume_ml: float = 50_000.0
+    sensor_name: str = ""
 
 
 @dataclass(kw_only=True)
