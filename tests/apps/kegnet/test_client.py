@@ -479,3 +479,27 @@ def test_who_speaks_for_another_app_goes_on_in_its_session_and_hears_what_is_sto
     world.until(lambda: world.core.peer.got)
     assert [getattr(event, "reading", 0) for event in world.core.peer.got] == [200]
     assert world.core.peer.greetings == [Session(session="cellar", next=8)]
+
+
+def test_what_belongs_together_is_handed_to_the_kernel_in_one_piece(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = world.connected()
+    world.until(lambda: client.drained)
+    sends: list[int] = []
+    take = Client._account
+    monkeypatch.setattr(Client, "_account", lambda self, sent: (sends.append(sent), take(self, sent)))
+    together = [reading(1), TOKEN, reading(2), reading(3)]
+    client.send_together(*together)
+    assert sends == [sum(len(encode(event)) for event in together)]
+    world.until(lambda: len(world.core.peer.got) >= 4)
+    assert world.core.peer.got[-4:] == together
+
+
+def test_what_belongs_together_is_kept_for_a_core_that_is_away(world: World) -> None:
+    client = world.start()
+    client.send_together(reading(1), StatusRequest(), reading(2))
+    assert client.waiting == 2
+    with pytest.raises(ValueError, match="no number"):
+        client.send_together(reading(3), ThermoEvent(sensor_name="s", sensor_value=float("nan")))
+    assert client.waiting == 2
