@@ -79,6 +79,17 @@ PROGRAMS = {
         flags=lambda cwd: [f"--kegboard_device={cwd / 'board'}", f"--kb_core_addr=localhost:{free_port()}"],
         failing=lambda cwd: [f"--kegboard_device={cwd / 'missing' / 'board'}"],
     ),
+    "kegboard_gateway.py": Program(
+        flags=lambda cwd: [
+            f"--gateway_store={cwd / 'gateway.sqlite'}",
+            "--gateway_bind_addr=localhost:0",
+            f"--kb_core_addr=localhost:{free_port()}",
+        ],
+        failing=lambda cwd: [
+            f"--gateway_store={cwd / 'gateway.sqlite'}",
+            f"--gateway_bind_addr=localhost:{taken_port()}",
+        ],
+    ),
     "kegboard_simulator.py": Program(
         flags=lambda cwd: [f"--device_link={cwd / 'board'}", f"--control={cwd / 'control'}"],
         failing=lambda cwd: [f"--device_link={cwd / 'missing' / 'board'}"],

@@ -56,7 +56,7 @@ class TapRoom(Box):
                     sample[name][flag] = f"localhost:{ports.setdefault(what, free_port())}"
                 elif flag == "redis_url":
                     sample[name][flag] = f"redis://localhost:{free_port()}/0"
-                elif flag in ("store", "device_link", "control") or flag.endswith("_device_path"):
+                elif flag in ("store", "device_link", "control") or flag.endswith(("_device_path", "_store")):
                     sample[name][flag] = str(directory / f"{name}.{flag}")
         if "kegboard_daemon" in self.names:
             sample["kegboard_daemon"]["kegboard_device"] = str(directory / "absent")

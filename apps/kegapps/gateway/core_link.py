@@ -1,0 +1,416 @@
+"""From the store's odometers to the core: what it has not counted yet, in words that it believes, and no more.
+
+Knows kegnet's client, the store and both clocks. Must not know requests or boards' batches.
+The core is asked where each meter stands for it before anything is told, so that whoever of the two was killed, or
+restored from a backup, only what is missing is told, with its own time. A core of 2012 cannot be asked: it gets what it
+was not known to be handed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from kegapps.daemon.loop import Loop, Timer
+from kegapps.gateway.store import Leg, Meter, Store
+from kegapps.gateway.taps import BY_OTHERS, Key, Tap, Taps
+from kegapps.gateway.telling import began_before_end_s, parts
+from kegapps.kegnet.client import Client
+from kegapps.kegnet.events import (
+    CoreStatus,
+    DrinkCreatedEvent,
+    Event,
+    FlowRequest,
+    FlowRequestKind,
+    FlowUpdate,
+    MeterUpdate,
+    SetRelayOutputEvent,
+    StatusRequest,
+    TokenAuthEvent,
+    TokenStatus,
+)
+
+log = logging.getLogger("gateway")
+
+ANSWER_S: Final = 5.0
+"""A core that has not said by then how it is, is none that can be asked."""
+SETTLE_S: Final = 0.3
+"""What an earlier gateway sent last may still be on its way when the core is first asked."""
+CONFIRM_S: Final = 60.0
+WINDOW: Final = 200
+"""So many messages may be on their way before the core is asked how far it is."""
+CHUNK: Final = 40
+"""So many go together: fewer than the client would begin to thin out."""
+SPAN: Final = 2**32
+KEEP_S: Final = 30 * 86400.0
+PRUNE_S: Final = 3600.0
+DEFAULT_ML_PER_TICK: Final = 1000 / 2200
+
+
+class CoreLink:
+    """One gateway's connection to the core. Call `feed` after every commit that added legs."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        store: Store,
+        taps: Taps,
+        address: tuple[str, int],
+        *,
+        boot: str,
+        token: str = "",
+        on_change: Callable[[], None],
+        on_tap: Callable[[str], None],
+    ) -> None:
+        """`boot` names the time for which the monotonic clock means something.
+
+        `on_change` is called when the core came or went, `on_tap` with a board whose grants may be others now.
+        """
+        self._loop = loop
+        self._store = store
+        self._taps = taps
+        self._boot = boot
+        self._on_change = on_change
+        self._on_tap = on_tap
+        self._at: dict[str, int] = {}  # by meter: told up to this position
+        self._readings: dict[str, int | None] | None = None  # where the core's meters stood; None: not known
+        self._calibrations: dict[str, float] = {}
+        self._settled: dict[str, int | None] | None = None
+        self._is_settled = False
+        self._is_blind = False
+        self._under_way = 0
+        self._unfinished: dict[str, str] = {}  # by meter: the pour that the core's flow is of
+        self._asking: Timer | None = None
+        self._pruned_s = float("-inf")
+        self.client = Client(
+            loop,
+            address,
+            token=token,
+            on_event=self._from_core,
+            on_connected=self._connected,
+            on_disconnected=self._disconnected,
+        )
+
+    @property
+    def connected(self) -> bool:
+        """The core is there."""
+        return self.client.connected
+
+    @property
+    def knows(self) -> bool:
+        """It is known where the core stands: what comes is passed on at once."""
+        return self.client.connected and self._readings is not None
+
+    def close(self) -> None:
+        """Disconnect."""
+        if self._asking is not None:
+            self._asking.cancel()
+        self.client.close()
+
+    def tell(self, *events: Event) -> None:
+        """Say this after all that was said so far."""
+        self.client.send_together(*events)
+
+    def show(self, meter: Meter, key: Key) -> None:
+        """A token was put on the reader of a board: it is for each of its taps."""
+        tap = self._tap(meter)
+        events = [] if tap.holder == key else [_token(meter.meter, key, "removed")]
+        if tap.holder != key:
+            tap.show(key)
+        self.tell(*events, _token(meter.meter, key, "added"))
+
+    def take_away(self, meter: Meter, key: Key) -> None:
+        """The token was taken from the reader, which ends the flow if it is of a kind that lies there."""
+        self.tell(_token(meter.meter, key, "removed"))
+
+    def end_flow(self, meter: Meter) -> None:
+        """The board lets nothing more through: whoever's flow it is, it is over, and the token counts for nothing."""
+        told = self._tap(meter).told
+        events: list[Event] = [] if told is None else [_token(meter.meter, told, "removed")]
+        self.tell(*events, _request(meter.meter, "stop_flow"))
+
+    def finish(self, meter: Meter, pour_id: str) -> None:
+        """A pour is over of which all ticks were told."""
+        if self.knows and self._unfinished.get(meter.meter) == pour_id:
+            del self._unfinished[meter.meter]
+            self.tell(*self._end(meter, None, 0.0, is_live=self._tap(meter).holder is not None))
+
+    # Where the core stands
+
+    def _connected(self) -> None:
+        self._readings = None
+        self._is_blind = False
+        self._ask()
+        self._on_change()
+
+    def _disconnected(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+        self._readings = None
+        self._taps.core_lost()
+        self._on_change()
+
+    def _ask(self) -> None:
+        self.client.send(StatusRequest())
+        self._later(ANSWER_S, self._no_answer)
+
+    def _later(self, seconds: float, what: Callable[[], None]) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+        self._asking = self._loop.call_later(seconds, what)
+
+    def _no_answer(self) -> None:
+        if self._readings is not None:
+            self._ask()
+            return
+        log.info("the core does not say how its meters stand; it is told what was not told yet")
+        self._readings = {}
+        self._is_blind = True
+        for meter in self._store.meters().values():
+            if (at := self._at.get(meter.meter)) is not None:
+                # A core of 2012 that was started again counts nothing of the first reading.
+                self.tell(MeterUpdate(tap_name=meter.meter, reading=_wire(meter, at)))
+        self.feed()
+
+    def _from_core(self, event: Event) -> None:
+        match event:
+            case CoreStatus():
+                self._learn(event.report)
+            case DrinkCreatedEvent() if self._under_way and self._readings is not None:
+                self._ask()
+            case FlowUpdate():
+                is_over = event.state in ("idle", "completed")
+                board = self._taps.flow(
+                    event.tap_name, event.username, event.start_time.timestamp(), is_over=is_over
+                )
+                if board is not None:
+                    self._on_tap(board)
+            case SetRelayOutputEvent():
+                enabled = event.output_mode == "enabled"
+                board = self._taps.relay(event.output_name, self._loop.now_s(), enabled=enabled)
+                if board:
+                    self._on_tap(board)
+
+    def _learn(self, report: Mapping[str, Any]) -> None:
+        readings, relays, calibrations = read_report(report)
+        self._calibrations = calibrations
+        self._taps.know(relays)
+        if not self._is_settled and self._settled != readings:
+            self._settled = readings
+            self._later(SETTLE_S, self._ask)
+            return
+        self._is_settled = True
+        is_first, self._readings, self._is_blind = self._readings is None, readings, False
+        if is_first:
+            self._at.clear()
+        for meter in self._store.meters().values():
+            self._confirm(meter, readings.get(meter.meter))
+        now_s = self._loop.now_s()
+        if now_s - self._pruned_s > PRUNE_S:
+            self._pruned_s = now_s
+            self._store.prune(time.time() - KEEP_S)
+        self._store.commit()
+        self._under_way = 0
+        self._later(CONFIRM_S, self._confirm_later)
+        self.feed()
+        if is_first:
+            self._on_change()
+
+    def _confirm_later(self) -> None:
+        if self._under_way:
+            self._ask()
+
+    def _confirm(self, meter: Meter, reading: int | None) -> None:
+        """Note how far the core has counted, and its calibration."""
+        told = meter.told
+        if reading is not None and meter.shift is not None:
+            position = (reading - meter.shift) % SPAN
+            told = position if position <= meter.position else told
+        ml_per_tick = self._calibrations.get(meter.meter)
+        if (told, ml_per_tick) != (meter.told, meter.core_ml_per_tick):
+            self._store.keep_meter(replace(meter, told=told, core_ml_per_tick=ml_per_tick))
+
+    def _place(self, meter: Meter) -> tuple[Meter, list[Event]]:
+        """Find out from which position on this meter is to be told, and what has to be said before."""
+        assert self._readings is not None
+        reading = self._readings.get(meter.meter)
+        if reading is not None and meter.shift is not None:
+            position = (reading - meter.shift) % SPAN
+            oldest = self._store.oldest_position(meter.meter)
+            if position == meter.told or (oldest is not None and oldest <= position <= meter.position):
+                self._at[meter.meter] = position
+                return meter, []
+            log.warning(
+                "%s: the core stands at %d, which is none of our readings; counting on from there",
+                meter.meter, reading,
+            )  # fmt: skip
+        if reading is not None or meter.shift is None:
+            # Another board may have had this name, or an earlier store of ours: go on where the core is.
+            shift = ((reading or 0) - meter.told) % SPAN
+            if shift != meter.shift:
+                meter = replace(meter, shift=shift)
+                self._store.keep_meter(meter)
+                self._store.commit()
+        self._at[meter.meter] = meter.told
+        if reading is not None:
+            return meter, []
+        # A core's first reading of a meter counts nothing.
+        first = self._store.legs(meter.meter, meter.told, 1)
+        age_s = self._age_s(first[0]) + first[0].duration_s if first else 0.0
+        return meter, [MeterUpdate(tap_name=meter.meter, reading=_wire(meter, meter.told), age_s=_s(age_s))]
+
+    # Telling
+
+    def feed(self) -> None:
+        """Tell the core what it has not been told, as much as may be under way."""
+        if not self.knows:
+            return
+        for meter in self._store.meters().values():
+            events: list[Event] = []
+            if meter.meter not in self._at:
+                meter, events = self._place(meter)
+                if events:
+                    self.tell(*events)
+            while self._at[meter.meter] < meter.position and self._under_way < WINDOW:
+                legs = self._store.legs(meter.meter, self._at[meter.meter], 8)
+                if not legs:  # pruned or lost: the ticks are counted all the same
+                    self._say_all(meter)
+                for leg in legs:
+                    self._tell_leg(meter, leg)
+        if self._under_way >= WINDOW:
+            self._ask()
+        elif self._is_blind:
+            self._later(SETTLE_S, self._told_blindly)
+
+    def _told_blindly(self) -> None:
+        if not self.client.drained:
+            self._later(SETTLE_S, self._told_blindly)
+            return
+        self._under_way = 0
+        for meter in self._store.meters().values():
+            if self._at.get(meter.meter, 0) > meter.told:
+                self._store.keep_meter(replace(meter, told=self._at[meter.meter]))
+        self._store.commit()
+        self.feed() if self._behind() else None
+
+    def _behind(self) -> bool:
+        return any(self._at.get(m.meter, m.position) < m.position for m in self._store.meters().values())
+
+    def _say_all(self, meter: Meter) -> None:
+        self._at[meter.meter] = meter.position
+        self._send([MeterUpdate(tap_name=meter.meter, reading=_wire(meter, meter.position))])
+
+    def _tell_leg(self, meter: Meter, leg: Leg) -> None:
+        at, age_s = self._at[meter.meter], self._age_s(leg)
+        told = parts(
+            leg.end_ticks - leg.begin_ticks,
+            leg.duration_s,
+            ml_per_tick=self._calibrations.get(meter.meter, DEFAULT_ML_PER_TICK),
+        )
+        events: list[Event] = []
+        tap = self._tap(meter)
+        key = (leg.auth_device, leg.token)
+        is_live = (
+            tap.holder is not None
+            and leg.unix_s >= tap.flow_start_unix_s - 2
+            and (not leg.token or key == tap.holder)
+        )
+        if at <= leg.begin_ticks and not is_live:
+            began_s = age_s + began_before_end_s(told, leg.duration_s)
+            events += self._begin(meter, leg, began_s)
+        for part in told:
+            if leg.begin_ticks + part.ticks > at:
+                reading = _wire(meter, leg.begin_ticks + part.ticks)
+                events.append(
+                    MeterUpdate(tap_name=meter.meter, reading=reading, age_s=_s(age_s + part.before_end_s))
+                )
+        if leg.last:
+            events += self._end(meter, key if leg.token else None, age_s, is_live=is_live)
+            self._unfinished.pop(meter.meter, None)
+        else:
+            self._unfinished[meter.meter] = leg.pour_id
+        self._at[meter.meter] = leg.end_ticks
+        self._send(events)
+
+    def _begin(self, meter: Meter, leg: Leg, age_s: float) -> list[Event]:
+        """What goes before the ticks of a pour that is not of the flow that somebody has there just now."""
+        events: list[Event] = []
+        name, holder = meter.meter, self._tap(meter).holder
+        if leg.first:
+            if holder not in (None, BY_OTHERS):
+                events.append(_token(name, holder, "removed"))
+            if holder is not None or self._unfinished.get(name, leg.pour_id) != leg.pour_id:
+                events.append(_request(name, "stop_flow"))
+        if leg.token:
+            key = (leg.auth_device, leg.token)
+            # It may be there for the core since an earlier time, and then would not begin anything.
+            events += [_token(name, key, "removed", age_s), _token(name, key, "added", age_s)]
+        elif leg.first:
+            events.append(_request(name, "start_flow", age_s))
+        return events
+
+    def _end(self, meter: Meter, key: Key | None, age_s: float, *, is_live: bool) -> list[Event]:
+        """What goes behind the last ticks of a pour, so that the next one is another drink."""
+        name, tap = meter.meter, self._tap(meter)
+        holder = tap.holder
+        if is_live and holder == BY_OTHERS:
+            return []  # whose token is not ours to take away and put back: theirs is one drink until they are done
+        gone = holder if is_live else key
+        events: list[Event] = [_token(name, gone, "removed", age_s)] if gone is not None else []
+        events.append(_request(name, "stop_flow", age_s))
+        if holder not in (None, BY_OTHERS):
+            tap.show(holder)
+            events.append(_token(name, holder, "added"))
+        return events
+
+    def _send(self, events: list[Event]) -> None:
+        for begin in range(0, len(events), CHUNK):
+            self.client.send_together(*events[begin : begin + CHUNK])
+        self._under_way += len(events)
+
+    def _tap(self, meter: Meter) -> Tap:
+        return self._taps.tap(meter.meter, meter.meter.rpartition(".")[0], meter.number)
+
+    def _age_s(self, leg: Leg) -> float:
+        if leg.boot == self._boot:
+            return max(0.0, self._loop.now_s() - leg.mono_s)
+        return max(0.0, time.time() - leg.unix_s)
+
+
+def read_report(report: Mapping[str, Any]) -> tuple[dict[str, int | None], dict[str, str], dict[str, float]]:
+    """Of each tap of the core: its last reading, its relay, its calibration; whatever the report holds."""
+    readings: dict[str, int | None] = {}
+    relays: dict[str, str] = {}
+    calibrations: dict[str, float] = {}
+    rows = report.get("taps")
+    for row in rows if isinstance(rows, list) else ():
+        name = row.get("name") if isinstance(row, dict) else None
+        if not isinstance(name, str):
+            continue
+        reading, relay, ml_per_tick = row.get("last_reading"), row.get("relay_name"), row.get("ml_per_tick")
+        readings[name] = reading if type(reading) is int else None
+        relays[name] = relay if isinstance(relay, str) else ""
+        if type(ml_per_tick) in (int, float) and 0 < ml_per_tick < 1e6:
+            calibrations[name] = float(ml_per_tick)
+    return readings, relays, calibrations
+
+
+def _wire(meter: Meter, position: int) -> int:
+    return (position + (meter.shift or 0)) % SPAN
+
+
+def _s(seconds: float) -> float:
+    return round(seconds, 3)
+
+
+def _token(meter: str, key: Key, status: TokenStatus, age_s: float = 0.0) -> TokenAuthEvent:
+    return TokenAuthEvent(
+        tap_name=meter, auth_device_name=key[0], token_value=key[1], status=status, age_s=_s(age_s)
+    )
+
+
+def _request(meter: str, request: FlowRequestKind, age_s: float = 0.0) -> FlowRequest:
+    return FlowRequest(tap_name=meter, request=request, age_s=_s(age_s))

@@ -1,0 +1,562 @@
+"""The endpoint: who may tell, what becomes of each event, and what a board is answered.
+
+Knows requests, the store, the link to the core and the taps. Must not know sockets, flags or SQL.
+Source: shared/kegbot-server-api.md, section 6.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+from kegapps.daemon.loop import Loop, Timer
+from kegapps.daemon.service import Service
+from kegapps.gateway import tokens
+from kegapps.gateway.batch import (
+    Batch,
+    CommandResult,
+    Dropped,
+    Event,
+    GrantEnd,
+    Invalid,
+    Pour,
+    Status,
+    Temperature,
+    TokenShown,
+    Unknown,
+    read_batch,
+)
+from kegapps.gateway.core_link import CoreLink
+from kegapps.gateway.request import Request
+from kegapps.gateway.server import Answer, Reply
+from kegapps.gateway.store import Device, GrantRow, Leg, Meter, PourRow, Store, StoreError
+from kegapps.gateway.taps import BY_OTHERS, Key, Taps
+from kegapps.kegnet.events import BoardStatus, ThermoEvent
+from kegapps.kegnet.ratelimit import RateLimit
+
+log = logging.getLogger("gateway")
+
+PATHS: Final = frozenset({"/api/kegboard-event", "/kegboard-event"})
+DECISION_S: Final = 0.3
+"""So long a token's answer waits for the core; the person stands at the tap."""
+GATHER_S: Final = 0.03
+"""The core lets somebody in on all taps of a board at once: the others' news are right behind the first."""
+SILENCE_S: Final = 150.0
+"""A board that has not come for so long, two heartbeats and a half, is taken for absent."""
+TELL_EVERY_S: Final = 10.0
+STRANGERS: Final = (30, 10.0)
+"""Requests without a valid token from one address, in so many seconds."""
+REQUESTS: Final = (100, 10.0)
+"""Requests of one board."""
+MAX_LIMITS: Final = 512
+RETRY_AFTER: Final = {"Retry-After": "10"}
+CALIBRATION_TOLERANCE: Final = 0.01
+
+
+@dataclass(slots=True, kw_only=True)
+class _Heard:
+    """What is known of a board in this run."""
+
+    board_name: str
+    host: str
+    heard_s: float
+    fw_version: str = ""
+    booted_s: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Waiting:
+    """A request whose answer waits for the core's word about these tokens."""
+
+    board: str
+    keys: tuple[Key, ...]
+    reply: Reply
+    timer: Timer
+
+
+class Gateway:
+    """All boards, one core."""
+
+    def __init__(
+        self,
+        service: Service,
+        store: Store,
+        core: tuple[str, int],
+        *,
+        token: str = "",
+        default_ml_per_tick: float,
+        boot: str,
+        on_change: Callable[[], None],
+    ) -> None:
+        """`boot` names the time for which the monotonic clock means something; `on_change`: `status` may be another."""
+        self._loop: Loop = service.loop
+        self._store = store
+        self._default_ml_per_tick = default_ml_per_tick
+        self._boot = boot
+        self._on_change = on_change
+        self._heard: dict[str, _Heard] = {}
+        self._limits: dict[str, RateLimit] = {}
+        self._waiting: list[_Waiting] = []
+        self._talk = RateLimit(20, 60.0)
+        self._differing: dict[str, tuple[float, float]] = {}
+        self._trouble = ""
+        self._taps = Taps(lambda: os.urandom(8).hex())
+        for meter in store.meters().values():
+            self._taps.tap(meter.meter, _board_of(meter.meter), meter.number)
+        for grant in store.open_grants():
+            # A board may still hold what an earlier gateway gave it; nobody watches over that any more.
+            self._taps.close(_board_of(grant.meter), grant.grant_id, self._loop.now_s())
+            store.close_grant(grant.grant_id)
+        store.commit()
+        self.core = CoreLink(
+            self._loop,
+            store,
+            self._taps,
+            core,
+            boot=boot,
+            token=token,
+            on_change=self._core_changed,
+            on_tap=self._tap_changed,
+        )
+        self._loop.call_later(TELL_EVERY_S, self._tell_on)
+
+    @property
+    def status(self) -> str:
+        """How many boards there are, for a person."""
+        if self._trouble:
+            return self._trouble
+        online = sorted(heard.board_name for heard in self._heard.values() if self._is_online(heard))
+        try:
+            pending = [device.device for device in self._store.devices() if device.state == "pending"]
+        except StoreError as error:
+            return str(error)
+        parts = [f"boards online: {', '.join(online[:8])}" if online else "waiting for boards"]
+        if pending:
+            parts.append(f"to be allowed: {', '.join(map(_shown, pending[:4]))}")
+        return "; ".join(parts)
+
+    def close(self) -> None:
+        """Disconnect from the core."""
+        self.core.close()
+
+    # Requests
+
+    def handle(self, request: Request, host: str, reply: Reply) -> None:
+        """Answer a request, at once or within DECISION_S."""
+        try:
+            answer = self._refusal(request) or self._take_request(request, host, reply)
+            self._recover()
+        except StoreError as error:
+            self._store.undo()
+            self._fail(error)
+            answer = Answer(status=503, body={"error": "store"}, headers=RETRY_AFTER)
+        if answer is not None:
+            reply(answer)
+
+    def _refusal(self, request: Request) -> Answer | None:
+        if request.path.rstrip("/") not in PATHS:
+            return Answer(status=404, body={"error": "not_found"})
+        if request.method != "POST":
+            return Answer(status=405, body={"error": "method_not_allowed"}, headers={"Allow": "POST"})
+        kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+        # Also what keeps a web page from talking to us through the browser of somebody in this network.
+        if kind != "application/json":
+            return Answer(status=415, body={"error": "unsupported_media_type"})
+        return None
+
+    def _take_request(self, request: Request, host: str, reply: Reply) -> Answer | None:
+        try:
+            batch = read_batch(request.body)
+        except Invalid as invalid:
+            if self._is_too_much(f"host {host}", STRANGERS):
+                return Answer(status=503, body={"error": "busy"}, headers=RETRY_AFTER)
+            detail = {"detail": invalid.detail} if invalid.detail else {}
+            return Answer(status=400, body={"error": invalid.error} | detail)
+        device = self._store.device(batch.device)
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and _is_paired(device, token.strip()):
+            assert device is not None
+            if self._is_too_much(f"device {device.device}", REQUESTS):
+                return Answer(status=503, body={"error": "busy"}, headers=RETRY_AFTER)
+            return self._take(device, batch, host, reply)
+        if self._is_too_much(f"host {host}", STRANGERS):
+            return Answer(status=503, body={"error": "busy"}, headers=RETRY_AFTER)
+        return Answer(status=401, body={"pairing": self._pair(device, batch.device, host)})
+
+    def _pair(self, device: Device | None, name: str, host: str) -> dict[str, str]:
+        """What a board is told that has no valid token."""
+        now_unix_s = time.time()
+        if device is None:
+            device = self._store.meet(name, host, now_unix_s)
+            self._store.commit()
+            if device is None:
+                self._say(
+                    logging.WARNING, f"{host}: board {name!r} is not noted: too many wait to be allowed"
+                )
+            else:
+                self._say(
+                    logging.WARNING,
+                    f"{host}: board {name!r} wants to be let in: kegboard_gateway.py allow {_shown(name)}",
+                )
+                self._on_change()
+            return {"state": "pending"}
+        if device.state == "allowed" and device.fresh:
+            token = tokens.new_token()
+            self._store.give_token(name, tokens.digest(token))
+            self._store.commit()
+            self._say(logging.INFO, f"{host}: board {name!r} was given its token")
+            return {"state": "allowed", "token": token}
+        if device.state == "allowed" and device.asks_unix_s is None:
+            self._say(
+                logging.WARNING,
+                f"{host}: a board called {name!r} comes without the token that it was given; if it is the right "
+                f"one, and lost it: kegboard_gateway.py allow {_shown(name)}",
+            )
+        last_unix_s = device.heard_unix_s if device.state == "pending" else device.asks_unix_s or 0.0
+        if now_unix_s - last_unix_s > 10:  # a stranger must not keep the disk busy
+            self._store.asks(name, host, now_unix_s)
+            self._store.commit()
+        return {"state": "denied" if device.state == "denied" else "pending"}
+
+    def _is_too_much(self, who: str, most: tuple[int, float]) -> bool:
+        limit = self._limits.pop(who, None) or RateLimit(*most)
+        self._limits[who] = limit  # the least recent are in front
+        if len(self._limits) > MAX_LIMITS:
+            del self._limits[next(iter(self._limits))]
+        return limit.admit(self._loop.now_s()) is None
+
+    # Batches
+
+    def _take(self, device: Device, batch: Batch, host: str, reply: Reply) -> Answer | None:
+        now_s, now_unix_s = self._loop.now_s(), time.time()
+        self._hear(device, host, now_s)
+        self._store.begin()
+        last_id = self._store.last_id(device.device, batch.boot_id)
+        after: list[Callable[[], None]] = []
+        shown: list[Key] = []
+        malformed = 0
+        for event in batch.events:
+            what = event.what
+            # A pour is known by its own id for ever: better taken out of order than lost.
+            if event.id <= last_id and not (isinstance(what, Pour) and what.final):
+                continue
+            match what:
+                case Pour():
+                    after.append(self._take_pour(device, event, what, now_s, now_unix_s))
+                case Status():
+                    after.append(self._take_status(device, event, what, now_s))
+                case Temperature():
+                    after.append(self._take_temperature(device, event, what))
+                case TokenShown():
+                    # What was queued asks for nothing any more.
+                    if what.attached and event.age_s < 10:
+                        shown.append((what.auth_device, what.token))
+                    after.append(partial(self._take_token, device, what, event.age_s))
+                case CommandResult():
+                    self._acknowledge(device, what)
+                case GrantEnd():
+                    after.append(partial(self._end_grant, device, what))
+                case Dropped():
+                    malformed += 1
+                    text = f"{device.board_name}: dropped a {what.type} event: {what.reason}"
+                    self._say(logging.WARNING, text)
+                case Unknown():
+                    log.debug("%s: an event of a kind not known here: %s", device.board_name, what.type)
+        self._store.take_ids(device.device, batch.boot_id, batch.events[-1].id, now_unix_s)
+        if malformed or now_unix_s - device.heard_unix_s > 5 or host != device.host:
+            self._store.heard(device.device, host, now_unix_s, malformed=malformed)
+        self._store.commit()
+        for act in after:
+            act()
+        if shown and self.core.knows:
+            self._wait_for_core(device.board_name, tuple(shown), reply)
+            return None
+        for key in shown:
+            self._taps.deny(device.board_name, key, "the core is away", now_s)
+        return self._answer(device.board_name)
+
+    def _answer(self, board: str) -> Answer:
+        """200, with what the board is to do."""
+        now_s = self._loop.now_s()
+        changes = self._taps.settle(board, now_s)
+        for grant in changes.opened:
+            self._store.add_grant(
+                GrantRow(
+                    grant_id=grant.grant_id, device=self._device_of(board), meter=grant.meter,
+                    auth_device=grant.key[0], token=grant.key[1], at_unix_s=time.time(), open=True,
+                )
+            )  # fmt: skip
+        for grant_id in changes.closed:
+            self._store.close_grant(grant_id)
+        self._store.commit()
+        return Answer(status=200, body={"commands": self._taps.commands(board, now_s)})
+
+    def _device_of(self, board: str) -> str:
+        return next((name for name, heard in self._heard.items() if heard.board_name == board), board)
+
+    # Events
+
+    def _take_pour(
+        self, device: Device, event: Event, pour: Pour, now_s: float, now_unix_s: float
+    ) -> Callable[[], None]:
+        meter = self._meter(device, pour.meter_number)
+        known = self._store.pour(pour.pour_id)
+        taken = known.ticks if known else 0
+        if known is not None and (known.done or known.meter != meter.meter):
+            return _nothing
+        ticks = self._ticks(pour, meter)
+        if ticks is None or (not pour.final and ticks <= taken):
+            return _nothing
+        if ticks < taken:
+            text = f"{meter.meter}: a pour ended with {ticks} ticks of which {taken} were told; they stay counted"
+            self._say(logging.WARNING, text)
+            ticks = taken
+        self._store.keep_pour(PourRow(pour_id=pour.pour_id, meter=meter.meter, ticks=ticks, done=pour.final))
+        if ticks == taken:
+            return partial(self.core.finish, meter, pour.pour_id)
+        grant = self._store.grant(device.device, pour.grant_id) if pour.grant_id else None
+        is_someones = grant is not None and (grant.auth_device, grant.token) != BY_OTHERS
+        position = meter.position + ticks - taken
+        self._store.add_leg(
+            Leg(
+                id=0, meter=meter.meter, pour_id=pour.pour_id, begin_ticks=meter.position, end_ticks=position,
+                first=not taken, last=pour.final, unix_s=now_unix_s - event.age_s, mono_s=now_s - event.age_s,
+                boot=self._boot, duration_s=pour.duration_s * (ticks - taken) / ticks,
+                auth_device=grant.auth_device if grant and is_someones else "",
+                token=grant.token if grant and is_someones else "",
+            )
+        )  # fmt: skip
+        self._store.keep_meter(replace(meter, position=position))
+        return self._feed
+
+    def _feed(self) -> None:
+        try:
+            self.core.feed()
+        except StoreError as error:  # it is on the disk, and will be told
+            self._store.undo()
+            self._fail(error)
+
+    def _ticks(self, pour: Pour, meter: Meter) -> int | None:
+        """All ticks of the pour so far; None: that cannot be told before it is over."""
+        ml_per_tick = pour.ml_per_tick or meter.ml_per_tick
+        if pour.final and pour.ticks:
+            return pour.ticks
+        if not pour.final and ml_per_tick is None:
+            return None
+        return round(pour.volume_ml / (ml_per_tick or self._default_ml_per_tick))
+
+    def _take_status(self, device: Device, event: Event, status: Status, now_s: float) -> Callable[[], None]:
+        for number in status.meters:
+            meter = self._meter(device, number)
+            ml_per_tick = status.ml_per_tick.get(number, meter.ml_per_tick)
+            if meter.ml_per_tick != ml_per_tick:
+                self._store.keep_meter(replace(meter, ml_per_tick=ml_per_tick))
+        self._store.status(
+            device.device,
+            fw_version=status.fw_version,
+            uptime_s=status.uptime_s,
+            events_dropped=status.events_dropped,
+        )
+        if status.events_dropped > device.events_dropped:
+            lost = status.events_dropped - device.events_dropped
+            self._say(
+                logging.WARNING,
+                f"{device.board_name}: the board had no room for {lost} events; they are lost",
+            )
+        heard = self._heard[device.device]
+        heard.fw_version = status.fw_version
+        heard.booted_s = None if status.uptime_s is None else now_s - event.age_s - status.uptime_s
+        return partial(self._tell_status, device.device)
+
+    def _tell_status(self, device: str) -> None:
+        self._tell_of(self._heard[device])
+        self._feed()
+        self._compare_calibrations()
+
+    def _compare_calibrations(self) -> None:
+        for meter in self._store.meters().values():
+            ours, cores = meter.ml_per_tick, meter.core_ml_per_tick
+            if ours is None or cores is None or self._differing.get(meter.meter) == (ours, cores):
+                continue
+            if abs(ours - cores) > CALIBRATION_TOLERANCE * cores:
+                self._differing[meter.meter] = ours, cores
+                self._say(
+                    logging.WARNING,
+                    f"{meter.meter}: the board counts {ours:.4g} mL per tick, the core {cores:.4g}, which decides: "
+                    f"kegbot_admin.py taps set {meter.meter} --ml_per_tick={ours:.6g}",
+                )
+
+    def _take_temperature(self, device: Device, event: Event, reading: Temperature) -> Callable[[], None]:
+        sensor = re.sub(r"[^A-Za-z0-9_.:-]", "-", reading.sensor)[-(63 - len(device.board_name)) :]
+        name = f"{device.board_name}.{sensor}"
+        told = ThermoEvent(sensor_name=name, sensor_value=reading.temp_c, age_s=round(event.age_s, 3))
+        return partial(self.core.tell, told)
+
+    def _take_token(self, device: Device, shown: TokenShown, age_s: float) -> None:
+        key = shown.auth_device, shown.token
+        if not self.core.knows:
+            return
+        for meter in self._store.meters().values():
+            if meter.device == device.device and not shown.attached:
+                self.core.take_away(meter, key)
+            elif meter.device == device.device and age_s < 10:
+                self.core.show(meter, key)
+
+    def _acknowledge(self, device: Device, result: CommandResult) -> None:
+        if result.result != "ok":
+            text = f"{device.board_name}: a command was not carried out: {result.result} {result.message}"
+            self._say(logging.WARNING, text)
+        self._taps.acknowledged(device.board_name, result.command)
+
+    def _end_grant(self, device: Device, end: GrantEnd) -> None:
+        meters = self._store.meters()
+        for name in self._taps.ended(device.board_name, end.grant_id, end.meter_numbers):
+            if self.core.knows:
+                self.core.end_flow(meters[name])
+        if end.grant_id:
+            self._store.close_grant(end.grant_id)
+            self._store.commit()
+
+    def _meter(self, device: Device, number: int) -> Meter:
+        name = f"{device.board_name}.flow{number}"
+        meter = self._store.meters().get(name)
+        if meter is None or meter.device != device.device:
+            before = meter or Meter(
+                meter=name, device=device.device, number=number, position=0, told=0, shift=None,
+                ml_per_tick=None, core_ml_per_tick=None,
+            )  # fmt: skip
+            meter = replace(before, device=device.device)
+            self._store.keep_meter(meter)
+            self._taps.tap(name, device.board_name, number)
+        return meter
+
+    # Waiting for the core
+
+    def _wait_for_core(self, board: str, keys: tuple[Key, ...], reply: Reply) -> None:
+        waiting = _Waiting(
+            board=board, keys=keys, reply=reply, timer=self._loop.call_later(DECISION_S, lambda: decide())
+        )
+
+        def decide() -> None:
+            self._decide(waiting)
+
+        self._waiting.append(waiting)
+
+    def _tap_changed(self, board: str) -> None:
+        """The core let somebody in, or out."""
+        for waiting in self._waiting:
+            if waiting.board == board and self._taps.is_wanted(board, waiting.keys, self._loop.now_s()):
+                soon = partial(self._decide, waiting)
+                waiting.timer.cancel()
+                waiting.timer = self._loop.call_later(GATHER_S, soon)
+
+    def _decide(self, waiting: _Waiting) -> None:
+        waiting.timer.cancel()
+        if waiting not in self._waiting:
+            return
+        self._waiting.remove(waiting)
+        now_s = self._loop.now_s()
+        for key in waiting.keys:
+            if not self._taps.is_wanted(waiting.board, [key], now_s):
+                self._taps.deny(waiting.board, key, "not known here", now_s)
+        try:
+            waiting.reply(self._answer(waiting.board))
+        except StoreError as error:
+            self._store.undo()
+            self._fail(error)
+            waiting.reply(Answer(status=503, body={"error": "store"}, headers=RETRY_AFTER))
+
+    def _core_changed(self) -> None:
+        if self.core.knows:
+            for heard in self._heard.values():
+                self._tell_of(heard)
+            self._compare_calibrations()
+        self._on_change()
+
+    # How boards are
+
+    def _hear(self, device: Device, host: str, now_s: float) -> None:
+        heard = self._heard.get(device.device)
+        if heard is None:
+            heard = _Heard(
+                board_name=device.board_name, host=host, heard_s=now_s, fw_version=device.fw_version
+            )
+            self._heard[device.device] = heard
+            is_back = True
+        else:
+            is_back = not self._is_online(heard)
+            heard.heard_s, heard.host, heard.board_name = now_s, host, device.board_name
+        if is_back:
+            self._say(logging.INFO, f"board {device.board_name} is online at {host}")
+            self._tell_of(heard)
+            self._on_change()
+
+    def _is_online(self, heard: _Heard) -> bool:
+        return self._loop.now_s() - heard.heard_s <= SILENCE_S
+
+    def _tell_of(self, heard: _Heard) -> None:
+        if not self.core.connected:
+            return
+        now_s = self._loop.now_s()
+        online = self._is_online(heard)
+        silent_s = now_s - heard.heard_s
+        self.core.tell(
+            BoardStatus(
+                board_name=heard.board_name,
+                state="online" if online else "absent",
+                detail=f"firmware {heard.fw_version}" if online and heard.fw_version
+                else "" if online else f"not heard for {silent_s:.0f} s",
+                device=f"http {heard.host}",
+                uptime_s=max(0.0, now_s - heard.booted_s) if online and heard.booted_s is not None else None,
+            )
+        )  # fmt: skip
+
+    def _tell_on(self) -> None:
+        self._loop.call_later(TELL_EVERY_S, self._tell_on)
+        for heard in self._heard.values():
+            self._tell_of(heard)
+        self._on_change()
+
+    # Trouble
+
+    def _fail(self, error: StoreError) -> None:
+        if not self._trouble:
+            log.error("%s; boards are told to come again", error)
+        self._trouble = str(error)
+        self._on_change()
+
+    def _recover(self) -> None:
+        if self._trouble:
+            self._trouble = ""
+            log.info("storing again")
+            self._on_change()
+
+    def _say(self, level: int, text: str) -> None:
+        unsaid = self._talk.admit(self._loop.now_s())
+        if unsaid is not None:
+            log.log(level, "%s%s", text, f" ({unsaid} lines before it were left out)" if unsaid else "")
+
+
+def _is_paired(device: Device | None, token: str) -> bool:
+    # Compared also for a board that is not known: an answer's time tells nothing.
+    kept = device.token_hash if device is not None and device.state == "allowed" else ""
+    return tokens.matches(token, kept or "-" * 64)
+
+
+def _board_of(meter: str) -> str:
+    return meter.rpartition(".")[0]
+
+
+def _nothing() -> None:
+    return
+
+
+def _shown(name: str) -> str:
+    """A name as it is typed in a shell."""
+    return name if re.fullmatch(r"[A-Za-z0-9_.:-]+", name) else "'" + name.replace("'", "'\\''") + "'"

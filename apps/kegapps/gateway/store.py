@@ -1,0 +1,509 @@
+"""What the gateway keeps on disk: boards and their tokens, an odometer of every meter, and what to tell the core of it.
+
+Knows SQLite, and the records below. Must not know sockets, JSON, kegnet or clocks.
+A board is answered 200 only after `commit`: from then on its pour is ours to tell. Ticks stand on a line of their own
+for each meter that only ever grows (`position`); a `Leg` is the piece of it that one telling of a pour has added.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from kegapps.daemon.errors import StartError
+
+APPLICATION_ID: Final = 0x4B65_6777  # "Kegw"
+SCHEMA_VERSION: Final = 1
+MAX_PENDING: Final = 32
+"""Boards that wait to be allowed: anybody in the network can make one up."""
+MAX_DEVICES: Final = 256
+KEPT_BOOTS: Final = 16
+BUSY_S: Final = 1.0
+
+_SCHEMA: Final = """
+create table devices (
+  device text primary key, board_name text not null unique, state text not null,
+  token_hash text not null default '', fresh integer not null default 0,
+  first_unix_s real not null, heard_unix_s real not null, asks_unix_s real, host text not null default '',
+  fw_version text not null default '', uptime_s real, events_dropped integer not null default 0,
+  events_malformed integer not null default 0);
+create table boots (
+  device text not null, boot_id text not null, last_id integer not null, at_unix_s real not null,
+  primary key (device, boot_id)) without rowid;
+create table meters (
+  meter text primary key, device text not null, number integer not null, position integer not null default 0,
+  told integer not null default 0, shift integer, ml_per_tick real, core_ml_per_tick real) without rowid;
+create table pours (
+  pour_id text primary key, meter text not null, ticks integer not null, done integer not null) without rowid;
+create table legs (
+  id integer primary key autoincrement, meter text not null, pour_id text not null,
+  begin_ticks integer not null, end_ticks integer not null, first integer not null, last integer not null,
+  unix_s real not null, mono_s real not null, boot text not null, duration_s real not null,
+  auth_device text not null default '', token text not null default '');
+create index legs_by_meter on legs (meter, end_ticks);
+create table grants (
+  grant_id text primary key, device text not null, meter text not null, auth_device text not null,
+  token text not null, at_unix_s real not null, open integer not null) without rowid;
+"""
+
+
+class StoreError(Exception):
+    """The store cannot be used; `str(error)` is one line: what is wrong and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A board as it is known. `state`: `pending`, `allowed` or `denied`."""
+
+    device: str
+    board_name: str
+    """What its meters, sensors and relays are called in the core: `<board_name>.flow0`."""
+    state: str
+    token_hash: str
+    """Of the token that it has; empty before it was given one."""
+    fresh: bool
+    """It was allowed and did not fetch its token yet."""
+    first_unix_s: float
+    heard_unix_s: float
+    asks_unix_s: float | None
+    """When it last asked for a token although it was given one; None: it does not."""
+    host: str
+    fw_version: str
+    uptime_s: float | None
+    events_dropped: int
+    events_malformed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meter:
+    """One meter's odometer."""
+
+    meter: str
+    device: str
+    number: int
+    position: int
+    """All ticks ever taken from its board."""
+    told: int
+    """Of these the core is known to have counted so many."""
+    shift: int | None
+    """The core's reading is the position plus this, modulo 2^32; None before the two met."""
+    ml_per_tick: float | None
+    """The board's own calibration, as it says."""
+    core_ml_per_tick: float | None
+    """The core's, by which it makes volumes of ticks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PourRow:
+    """What was taken of a pour so far."""
+
+    pour_id: str
+    meter: str
+    ticks: int
+    done: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """A piece of a meter's odometer, from `begin_ticks` to `end_ticks`, that a telling of a pour has added.
+
+    It was poured in the `duration_s` seconds before `unix_s` or, while the machine runs under this `boot`, `mono_s`.
+    """
+
+    id: int
+    meter: str
+    pour_id: str
+    begin_ticks: int
+    end_ticks: int
+    first: bool
+    """The pour begins with it."""
+    last: bool
+    """The pour is over with it."""
+    unix_s: float
+    mono_s: float
+    boot: str
+    duration_s: float
+    auth_device: str
+    token: str
+    """Whose pour it is; empty: nobody's in particular."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantRow:
+    """A board was allowed to pour on a meter for a token."""
+
+    grant_id: str
+    device: str
+    meter: str
+    auth_device: str
+    token: str
+    at_unix_s: float
+    open: bool
+
+
+def default_path() -> str:
+    """Where the store is unless `--gateway_store` says otherwise: beside the core's. Raises StartError."""
+    if os.geteuid() == 0:
+        return "/var/lib/kegbot/gateway.sqlite"
+    state = os.environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(state):
+        home = os.path.expanduser("~")
+        if not os.path.isabs(home):
+            raise StartError("no home directory to keep the store in: name a file with --gateway_store")
+        state = os.path.join(home, ".local", "state")
+    return os.path.join(state, "kegbot", "gateway.sqlite")
+
+
+class Store:
+    """The file at `path`, which is made if it is missing and `create` says so. Raises StoreError, as every method.
+
+    Changes are one transaction until `commit` or `undo`.
+    """
+
+    def __init__(self, path: str, *, create: bool = True) -> None:
+        self.path = path
+        self._lock: int | None = None
+        with self._explained():
+            self._prepare(create=create)
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
+            try:
+                self._set_up()
+            except BaseException:
+                self._db.close()
+                raise
+
+    def own(self) -> None:
+        """Keep other gateways from this store: two would tell the core everything twice."""
+        with self._explained():
+            lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+                raise StoreError(f"store {self.path}: another gateway uses it") from None
+            self._lock = lock
+
+    def begin(self) -> None:
+        """Before the first change of a transaction, so that what is read in it stays true; harmless if it has begun."""
+        if not self._db.in_transaction:
+            self._execute("begin immediate")
+
+    def commit(self) -> None:
+        """All changes are on the disk."""
+        if self._db.in_transaction:
+            self._execute("commit")
+
+    def undo(self) -> None:
+        """Forget the changes since the last commit."""
+        if self._db.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("rollback")
+
+    def close(self) -> None:
+        """Close the file; what was not committed is forgotten."""
+        self.undo()
+        self._db.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    # Boards
+
+    def device(self, device: str) -> Device | None:
+        """The board of this name."""
+        rows = list(self._devices("where device = ?", device))
+        return rows[0] if rows else None
+
+    def devices(self) -> tuple[Device, ...]:
+        """All boards, by name."""
+        return tuple(self._devices("order by device"))
+
+    def meet(self, device: str, host: str, now_unix_s: float) -> Device | None:
+        """A board that is new: it waits to be allowed. None: too many do, or there are too many boards."""
+        self.begin()
+        (pending, known) = self._execute(
+            "select coalesce(sum(state = 'pending'), 0), count(*) from devices"
+        ).fetchone()
+        if pending >= MAX_PENDING or known >= MAX_DEVICES:
+            return None
+        names = {name for (name,) in self._execute("select board_name from devices")}
+        self._execute(
+            "insert into devices (device, board_name, state, first_unix_s, heard_unix_s, host)"
+            " values (?, ?, 'pending', ?, ?, ?)",
+            device, _board_name(device, names), now_unix_s, now_unix_s, host,
+        )  # fmt: skip
+        return self.device(device)
+
+    def set_state(self, device: str, state: str, *, fresh: bool = False, keep_token: bool = False) -> None:
+        """What a person decided. With `keep_token` the board's token holds until it fetches a new one."""
+        self.begin()
+        self._execute(
+            "update devices set state = ?, fresh = ?, asks_unix_s = null,"
+            " token_hash = case when ? then token_hash else '' end where device = ?",
+            state, fresh, keep_token, device,
+        )  # fmt: skip
+
+    def give_token(self, device: str, token_hash: str) -> None:
+        """The board is being told its token, once."""
+        self.begin()
+        self._execute(
+            "update devices set token_hash = ?, fresh = 0, asks_unix_s = null where device = ?",
+            token_hash, device,
+        )  # fmt: skip
+
+    def asks(self, device: str, host: str, now_unix_s: float) -> None:
+        """A board of this name came without its token."""
+        self.begin()
+        self._execute(
+            "update devices set heard_unix_s = case when state = 'pending' then ? else heard_unix_s end,"
+            " asks_unix_s = case when state = 'allowed' then ? else asks_unix_s end, host = ? where device = ?",
+            now_unix_s, now_unix_s, host, device,
+        )  # fmt: skip
+
+    def heard(self, device: str, host: str, now_unix_s: float, *, malformed: int) -> None:
+        """The board came with its token, and with so many events that could not be taken."""
+        self.begin()
+        self._execute(
+            "update devices set heard_unix_s = ?, host = ?, events_malformed = events_malformed + ? where device = ?",
+            now_unix_s, host, malformed, device,
+        )  # fmt: skip
+
+    def status(self, device: str, *, fw_version: str, uptime_s: float | None, events_dropped: int) -> None:
+        """The board told how it is."""
+        self.begin()
+        self._execute(
+            "update devices set fw_version = ?, uptime_s = ?, events_dropped = ? where device = ?",
+            fw_version, uptime_s, events_dropped, device,
+        )  # fmt: skip
+
+    def forget(self, device: str) -> None:
+        """The board is a stranger again; its odometers stay, and what it poured is never counted again."""
+        self.begin()
+        for table in ("devices", "boots", "grants"):
+            self._execute(f"delete from {table} where device = ?", device)
+
+    def last_id(self, device: str, boot_id: str) -> int:
+        """The highest event id taken of this boot of the board."""
+        row = self._execute(
+            "select last_id from boots where device = ? and boot_id = ?", device, boot_id
+        ).fetchone()
+        return int(row[0]) if row else 0
+
+    def take_ids(self, device: str, boot_id: str, last_id: int, now_unix_s: float) -> None:
+        """All event ids of this boot up to `last_id` are taken."""
+        self.begin()
+        self._execute(
+            "insert into boots values (?, ?, ?, ?) on conflict do update set"
+            " last_id = max(last_id, excluded.last_id), at_unix_s = excluded.at_unix_s",
+            device, boot_id, last_id, now_unix_s,
+        )  # fmt: skip
+        self._execute(
+            "delete from boots where device = ?1 and boot_id not in"
+            " (select boot_id from boots where device = ?1 order by at_unix_s desc limit ?2)",
+            device, KEPT_BOOTS,
+        )  # fmt: skip
+
+    # Meters and pours
+
+    def meters(self) -> dict[str, Meter]:
+        """All meters by name."""
+        rows = self._execute(
+            "select meter, device, number, position, told, shift, ml_per_tick, core_ml_per_tick from meters"
+            " order by meter"
+        )
+        return {
+            row[0]: Meter(
+                meter=row[0], device=row[1], number=row[2], position=row[3], told=row[4], shift=row[5],
+                ml_per_tick=row[6], core_ml_per_tick=row[7],
+            )
+            for row in rows
+        }  # fmt: skip
+
+    def keep_meter(self, meter: Meter) -> None:
+        """Its new state."""
+        self.begin()
+        self._execute(
+            "insert or replace into meters values (?, ?, ?, ?, ?, ?, ?, ?)",
+            meter.meter, meter.device, meter.number, meter.position, meter.told, meter.shift, meter.ml_per_tick,
+            meter.core_ml_per_tick,
+        )  # fmt: skip
+
+    def pour(self, pour_id: str) -> PourRow | None:
+        """What was taken of this pour, ever."""
+        row = self._execute(
+            "select pour_id, meter, ticks, done from pours where pour_id = ?", pour_id
+        ).fetchone()
+        return PourRow(pour_id=row[0], meter=row[1], ticks=row[2], done=bool(row[3])) if row else None
+
+    def keep_pour(self, pour: PourRow) -> None:
+        """Its new state."""
+        self.begin()
+        self._execute(
+            "insert or replace into pours values (?, ?, ?, ?)",
+            pour.pour_id,
+            pour.meter,
+            pour.ticks,
+            pour.done,
+        )
+
+    def add_leg(self, leg: Leg) -> Leg:
+        """A new leg; `id` is given to it."""
+        self.begin()
+        cursor = self._execute(
+            "insert into legs (meter, pour_id, begin_ticks, end_ticks, first, last, unix_s, mono_s, boot, duration_s,"
+            " auth_device, token) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            leg.meter, leg.pour_id, leg.begin_ticks, leg.end_ticks, leg.first, leg.last, leg.unix_s, leg.mono_s,
+            leg.boot, leg.duration_s, leg.auth_device, leg.token,
+        )  # fmt: skip
+        return _leg((cursor.lastrowid, *_values(leg)))
+
+    def legs(self, meter: str, after_ticks: int, most: int) -> tuple[Leg, ...]:
+        """The first `most` legs of this meter that go beyond this position."""
+        rows = self._execute(
+            "select * from legs where meter = ? and end_ticks > ? order by id limit ?",
+            meter,
+            after_ticks,
+            most,
+        )
+        return tuple(map(_leg, rows))
+
+    def oldest_position(self, meter: str) -> int | None:
+        """Where the oldest leg that is kept of this meter begins."""
+        row = self._execute("select min(begin_ticks) from legs where meter = ?", meter).fetchone()
+        return None if row[0] is None else int(row[0])
+
+    def prune(self, before_unix_s: float) -> None:
+        """Forget legs that the core has counted, and closed grants, from before this time."""
+        self.begin()
+        self._execute(
+            "delete from legs where unix_s < ? and end_ticks <="
+            " (select told from meters where meters.meter = legs.meter)",
+            before_unix_s,
+        )  # fmt: skip
+        self._execute("delete from grants where not open and at_unix_s < ?", before_unix_s)
+
+    # Grants
+
+    def add_grant(self, grant: GrantRow) -> None:
+        """A board is about to be allowed to pour."""
+        self.begin()
+        self._execute(
+            "insert or replace into grants values (?, ?, ?, ?, ?, ?, ?)",
+            grant.grant_id, grant.device, grant.meter, grant.auth_device, grant.token, grant.at_unix_s, grant.open,
+        )  # fmt: skip
+
+    def grant(self, device: str, grant_id: str) -> GrantRow | None:
+        """The grant of this id that this very board was given."""
+        rows = self._execute(
+            "select * from grants where grant_id = ? and device = ?", grant_id, device
+        ).fetchall()
+        return _grant(rows[0]) if rows else None
+
+    def open_grants(self) -> tuple[GrantRow, ...]:
+        """Those that were not ended."""
+        return tuple(map(_grant, self._execute("select * from grants where open")))
+
+    def close_grant(self, grant_id: str) -> None:
+        """It is ended; pours of it may still be told."""
+        self.begin()
+        self._execute("update grants set open = 0 where grant_id = ?", grant_id)
+
+    # The file
+
+    def _devices(self, which: str, *values: object) -> Iterator[Device]:
+        rows = self._execute(
+            "select device, board_name, state, token_hash, fresh, first_unix_s, heard_unix_s, asks_unix_s, host,"
+            f" fw_version, uptime_s, events_dropped, events_malformed from devices {which}",
+            *values,
+        )
+        for row in rows:
+            yield Device(
+                device=row[0], board_name=row[1], state=row[2], token_hash=row[3], fresh=bool(row[4]),
+                first_unix_s=row[5], heard_unix_s=row[6], asks_unix_s=row[7], host=row[8], fw_version=row[9],
+                uptime_s=row[10], events_dropped=row[11], events_malformed=row[12],
+            )  # fmt: skip
+
+    def _execute(self, sql: str, *values: object) -> sqlite3.Cursor:
+        with self._explained():
+            return self._db.execute(sql, values)
+
+    def _prepare(self, *, create: bool) -> None:
+        if not create:
+            if not os.path.exists(self.path):
+                raise StoreError(
+                    f"store {self.path}: no such file; start the gateway once, or name its store"
+                )
+            return
+        os.makedirs(os.path.dirname(self.path) or ".", mode=0o755, exist_ok=True)
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.fchmod(fd, 0o600)  # whatever it was: nobody else has business with the tokens on readers
+        finally:
+            os.close(fd)
+
+    def _set_up(self) -> None:
+        self._db.execute("pragma journal_mode = wal")
+        self._db.execute("pragma synchronous = full")
+        application, version = (
+            self._db.execute(f"pragma {name}").fetchone()[0] for name in ("application_id", "user_version")
+        )
+        if (application, version) == (0, 0) and not self._db.execute(
+            "select 1 from sqlite_master"
+        ).fetchone():
+            self._db.executescript(
+                f"begin immediate; {_SCHEMA} pragma application_id = {APPLICATION_ID};"
+                f" pragma user_version = {SCHEMA_VERSION}; commit;"
+            )
+        elif application != APPLICATION_ID:
+            raise StoreError(f"store {self.path}: of another program; name another file with --gateway_store")
+        elif version != SCHEMA_VERSION:
+            raise StoreError(
+                f"store {self.path}: made by a newer gateway (version {version}); update this one"
+            )
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"store {self.path}: {error}; check the disk and the rights of its folder"
+            ) from error
+        except OSError as error:
+            raise StoreError(
+                f"store {error.filename or self.path}: {error.strerror}; check --gateway_store"
+            ) from error
+
+
+def _values(leg: Leg) -> tuple[object, ...]:
+    return (
+        leg.meter, leg.pour_id, leg.begin_ticks, leg.end_ticks, leg.first, leg.last, leg.unix_s, leg.mono_s, leg.boot,
+        leg.duration_s, leg.auth_device, leg.token,
+    )  # fmt: skip
+
+
+def _leg(row: tuple[object, ...]) -> Leg:
+    values = dict(zip(Leg.__slots__, row, strict=True))
+    values |= {"first": bool(values["first"]), "last": bool(values["last"])}
+    return Leg(**values)  # type: ignore[arg-type] # the schema's types
+
+
+def _grant(row: tuple[object, ...]) -> GrantRow:
+    values = dict(zip(GrantRow.__slots__, row, strict=True))
+    return GrantRow(**(values | {"open": bool(values["open"])}))  # type: ignore[arg-type] # the schema's types
+
+
+def _board_name(device: str, taken: set[str]) -> str:
+    """A name of this device that is fit for meters of the core, and no other's."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", device)[:40].lstrip("_") or "board"
+    number, wanted = 1, name
+    while wanted in taken:
+        number += 1
+        wanted = f"{name}-{number}"
+    return wanted
