@@ -81,14 +81,16 @@ def _read(path: str) -> tuple[str, os.stat_result]:
         raise FileError(f"{path}: {error.strerror}") from None
     except ValueError:
         raise FileError(f"{path!r} is no path") from None
-    with open(fd, "rb") as file:
+    try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise FileError(f"{path} is no plain file")
-        try:
+        with open(fd, "rb", closefd=False) as file:
             data = file.read(MAX_BYTES + 1)
-        except OSError as error:
-            raise FileError(f"{path}: {error.strerror}") from None
+    except OSError as error:
+        raise FileError(f"{path}: {error.strerror}") from None
+    finally:
+        os.close(fd)
     if len(data) > MAX_BYTES:
         raise FileError(f"{path} is larger than {MAX_BYTES >> 20} MiB")
     try:
