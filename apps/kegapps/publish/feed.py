@@ -72,6 +72,11 @@ class Feed:
             self._pending = request
         return request
 
+    def recognised(self) -> None:
+        """The core is of a kind that knows its drinks, however long it may take to tell them."""
+        if self.speaks_of_drinks is None:
+            self.speaks_of_drinks = True
+
     @property
     def waits(self) -> bool:
         """An answer is owed."""
@@ -88,7 +93,7 @@ class Feed:
         """A drink was announced."""
         if self.speaks_of_drinks is False:
             return News(drinks=(self._by_events(event),))
-        if self.speaks_of_drinks is None:
+        if self._cursor is None:
             self._unheard.append(self._by_events(event))
         if self._pending is not None:
             self._more = True
@@ -110,6 +115,9 @@ class Feed:
     def take(self, answer: Drinks) -> News:
         """An answer came. The cursor moves by `moved`, when what it brought is safe."""
         if self._pending is None:
+            if self.speaks_of_drinks is False:  # it does know them, and only took its time
+                self.speaks_of_drinks = True
+                self._ask()
             return News()
         pending, self._pending = self._pending, None
         self.speaks_of_drinks = True

@@ -32,7 +32,7 @@ from kegapps.publish.wording import Pour, cut, words
 
 log = logging.getLogger("publish")
 
-ANSWER_S: Final = 10.0
+ANSWER_S: Final = 5.0
 """A core of ours answers at once; one that has not after so long does not know the question, or is in trouble."""
 
 _AGAIN_S: Final = 5.0
@@ -107,6 +107,8 @@ class Announcer:
                 self._keep(self._feed.take(event))
             case CoreStatus():
                 self._titles = {tap.name: tap.title for tap in taproom(event.report).taps}
+                if "last_drink" in event.report:
+                    self._feed.recognised()
                 return
         self._turn()
 

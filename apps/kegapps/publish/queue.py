@@ -319,13 +319,21 @@ class Queue:
             raise QueueError(f"queue {self.path}: not set up yet; start the publisher once")
         self._db.execute("pragma journal_mode = wal").fetchone()
         self._db.execute("pragma synchronous = full")
-        self._db.execute("pragma journal_size_limit = 4194304")
+        self._bound_wal()
         if version < VERSION:
             with self._transaction():
                 for statement in _SCHEMA.split(";"):
                     self._db.execute(statement)
                 self._db.execute(f"pragma user_version = {VERSION}")
                 self._db.execute(f"pragma application_id = {APPLICATION_ID}")
+
+    def _bound_wal(self) -> None:
+        """Keep the -wal small where there is little room: what it takes is missing for what is to be kept."""
+        room = os.statvfs(self.path)
+        page_size = self._pragma("page_size")
+        pages = max(16, min(room.f_bavail * room.f_frsize // 4 // page_size, 1000))
+        self._db.execute(f"pragma wal_autocheckpoint = {pages}")
+        self._db.execute(f"pragma journal_size_limit = {pages * page_size}")
 
     def _pragma(self, name: str) -> int:
         return int(self._db.execute(f"pragma {name}").fetchone()[0])

@@ -75,13 +75,13 @@ class Store:
             return
         if isinstance(event, DrinksRequest):
             self.asked.append(event)
-            self.core.hub.send_to(peer, encode_drinks(self.drinks, event))
+            self.core.hub.send_to(peer, drinks_for(self.drinks, event))
         elif isinstance(event, StatusRequest):
             report: dict[str, Any] = {"taps": [{"name": "kegboard.flow0", "description": "the left tap"}]}
             self.core.hub.send_to(peer, CoreStatus(report=report))
 
 
-def encode_drinks(drinks: list[DrinkFacts], request: DrinksRequest) -> Drinks:
+def drinks_for(drinks: list[DrinkFacts], request: DrinksRequest) -> Drinks:
     found = (
         drinks[-request.limit :] if request.after == -1 else [d for d in drinks if d.drink_id > request.after]
     )

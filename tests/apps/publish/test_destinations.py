@@ -62,7 +62,7 @@ def test_a_line_that_cannot_be_used_is_named_and_not_quoted(text: str, reason: s
 @pytest.mark.parametrize(
     ("said", "shown"),
     [
-        ("Failed to send: error=500.", "Failed to send: error=500."),
+        ("Failed to send: error=500.", "Failed to send: error=500"),
         (
             "POST https://discord.com/api/123456789012345678/s3cret-T0ken failed",
             "POST https://discord.com/api/*** failed",

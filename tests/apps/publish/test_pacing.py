@@ -72,5 +72,7 @@ def test_pauses_double_up_to_a_limit_and_spread() -> None:
     def pause(failures: int, spread: float) -> float:
         return backoff_s(failures, first_s=5.0, most_s=300.0, spread=spread)
 
-    assert [pause(failures, 0.5) for failures in (1, 2, 3, 7, 8, 10**6)] == pytest.approx([5, 10, 20, 300, 300, 300])
+    assert [pause(failures, 0.5) for failures in (1, 2, 3, 7, 8, 10**6)] == pytest.approx(
+        [5, 10, 20, 300, 300, 300]
+    )
     assert (pause(1, 0.0), pause(1, 1.0)) == pytest.approx((4.0, 6.0))

@@ -3,61 +3,16 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.apps.kegnet.support import Core, running_core
-from tests.apps.publish.programs import Publisher, Store, drink
-from tests.apps.publish.sink import Sink
-
-
-class Bar:
-    """A core with a store, a network, and a publisher that knows both."""
-
-    def __init__(self, core: Core, folder: Path) -> None:
-        self.core = core
-        self.store = Store(core)
-        self.sink = Sink()
-        self.sinks = [self.sink]
-        self.publisher = Publisher(folder, core.hub.address, self.sink.url())
-
-    def another_sink(self) -> Sink:
-        self.sinks.append(Sink())
-        return self.sinks[-1]
-
-    def start(self, *flags: str) -> None:
-        """Start it, and wait until it has read as far as the core can tell."""
-        before = len(self.store.asked)
-        self.publisher.start(*flags)
-        self.core.turn_until(lambda: len(self.store.asked) > before, self.publisher.output())
-        self.core.loop.run_once(0.02)
-
-    def taken(self, *messages: str, sink: Sink | None = None) -> None:
-        """Exactly these were taken, in this order."""
-        sink = sink or self.sink
-        self.core.turn_until(lambda: len(sink.taken) >= len(messages), self.publisher.output())
-        assert sink.taken == list(messages)
-
-    def close(self) -> None:
-        self.publisher.close()
-        for sink in self.sinks:
-            sink.close()
-
-
-@pytest.fixture
-def bar(tmp_path: Path) -> Iterator[Bar]:
-    with running_core() as core:
-        made = Bar(core, tmp_path)
-        yield made
-        made.close()
+from tests.apps.publish.conftest import Bar
+from tests.apps.publish.programs import drink
 
 
 def test_what_was_poured_before_the_first_start_is_not_announced_and_what_comes_after_is(bar: Bar) -> None:
     bar.store.pour("old", "older")
     bar.start("--message={user} poured {volume} of {beverage} from {tap}", "--units=oz")
-    bar.publisher.says("announced from now on", bar.core)
     bar.store.pour("alice", None)
     bar.taken(
         "alice poured 10.1 oz of stout from the left tap",
@@ -69,7 +24,6 @@ def test_what_was_poured_before_the_first_start_is_not_announced_and_what_comes_
 
 def test_what_was_poured_while_it_was_away_is_announced_once_it_is_back(bar: Bar) -> None:
     bar.start()
-    bar.publisher.says("announced from now on", bar.core)
     bar.store.pour("a")
     bar.taken("a 300 mL")
     bar.publisher.end()
@@ -84,7 +38,6 @@ def test_what_was_poured_while_it_was_away_is_announced_once_it_is_back(bar: Bar
 @pytest.mark.parametrize("fault", ["error", "hang", "close", "die"])
 def test_a_network_that_fails_is_told_everything_once_when_it_is_back(bar: Bar, fault: str) -> None:
     bar.start("--timeout_s=1")
-    bar.publisher.says("announced from now on", bar.core)
     if fault == "die":
         bar.sink.die()
     else:
@@ -104,7 +57,6 @@ def test_a_network_that_is_dead_neither_holds_up_the_others_nor_doubles_theirs(b
     alive = bar.another_sink()
     bar.publisher.write_urls(bar.sink.url(), f"living {alive.url()}")
     bar.start()
-    bar.publisher.says("announced from now on", bar.core)
     bar.sink.die()
     bar.store.pour("a", "b")
     bar.taken("a 300 mL", "b 300 mL", sink=alive)
@@ -116,7 +68,6 @@ def test_a_network_that_is_dead_neither_holds_up_the_others_nor_doubles_theirs(b
 
 def test_a_rate_is_kept_also_across_a_restart(bar: Bar) -> None:
     bar.start("--rate_limit=2/1.5")
-    bar.publisher.says("announced from now on", bar.core)
     bar.store.pour("a", "b", "c")
     bar.taken("a 300 mL", "b 300 mL", "c 300 mL")
     bar.publisher.end(signal.SIGKILL)
@@ -134,7 +85,6 @@ def test_a_rate_is_kept_also_across_a_restart(bar: Bar) -> None:
 def test_a_store_that_was_replaced_is_noticed_and_its_history_is_not_announced(bar: Bar) -> None:
     bar.store.pour("x", "y", "z")
     bar.start()
-    bar.publisher.says("announced from now on", bar.core)
     bar.store.pour("a")
     bar.taken("a 300 mL")
     bar.publisher.end()
@@ -147,14 +97,3 @@ def test_a_store_that_was_replaced_is_noticed_and_its_history_is_not_announced(b
     bar.taken("a 300 mL", "new 300 mL")
     bar.store.add(drink(4, "b", uuid="more"))
     bar.taken("a 300 mL", "new 300 mL", "b 300 mL")
-
-
-def test_a_core_of_2012_is_listened_to(bar: Bar) -> None:
-    bar.store.answers = False
-    bar.publisher.start()
-    bar.core.turn_until(lambda: bar.core.hub.clients == 1)
-    bar.store.pour("alice")
-    bar.publisher.says("this core tells no stored drinks", bar.core)
-    bar.taken("alice some")
-    bar.store.pour("bob")
-    bar.taken("alice some", "bob some")

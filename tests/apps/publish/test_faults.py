@@ -1,0 +1,174 @@
+"""What happens to a publisher itself: killed helpers, ends in mid-delivery, full disks, files that changed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.apps.publish.conftest import Bar
+from tests.apps.publish.programs import Publisher
+from tests.apps.publish.sink import DEADLINE_S
+
+
+def helpers(publisher: Publisher) -> list[int]:
+    """The processes that send for it."""
+    assert publisher.process is not None
+    path = Path(f"/proc/{publisher.process.pid}/task/{publisher.process.pid}/children")
+    return [int(pid) for pid in path.read_text().split()]
+
+
+def test_told_to_end_it_ends_within_a_second_and_what_it_was_sending_is_sent_once(bar: Bar) -> None:
+    go_on = threading.Event()
+
+    def hold() -> None:
+        go_on.wait(DEADLINE_S)
+
+    bar.sink.hook = hold
+    bar.start()
+    bar.store.pour("a")
+    bar.core.turn_until(lambda: bar.sink.requests == 1)
+    start_s = time.monotonic()
+    assert bar.publisher.end() == 0
+    assert time.monotonic() - start_s < 1
+    bar.store.pour("b")
+    bar.publisher.start()
+    bar.publisher.says("waiting for what a run before is still sending", bar.core)
+    go_on.set()
+    bar.taken("a 300 mL", "b 300 mL")
+    assert bar.sink.requests == 2
+
+
+@pytest.mark.parametrize(("in_doubt", "announced"), [("retry", ["a", "a", "b"]), ("give_up", ["a", "b"])])
+def test_when_a_helper_is_killed_the_flag_decides_what_becomes_of_what_it_was_sending(
+    bar: Bar, in_doubt: str, announced: list[str]
+) -> None:
+    def kill() -> None:
+        bar.sink.hook = lambda: None
+        for pid in helpers(bar.publisher):
+            os.kill(pid, signal.SIGKILL)
+
+    bar.start(f"--in_doubt={in_doubt}")
+    bar.sink.hook = kill
+    bar.store.pour("a", "b")
+    bar.taken(*(f"{user} 300 mL" for user in announced))
+    if in_doubt == "give_up":
+        (row,) = bar.publisher.listed()
+        assert (row["state"], row["text"], row["reason"]) == (
+            "given_up",
+            "a 300 mL",
+            "perhaps sent, perhaps not",
+        )
+
+
+def test_a_network_without_an_answer_is_left_by_its_time(bar: Bar) -> None:
+    bar.sink.mode = "hang"
+    bar.start("--timeout_s=1", "--max_attempts=2")
+    bar.store.pour("a", "b")
+    said = bar.publisher.says("message 1 is given up", bar.core)
+    assert "no answer within 1 s" in said or "Connection error" in said
+    bar.sink.mode = "ok"
+    bar.taken("b 300 mL")
+    done = bar.publisher.run("queue", "retry", "1")
+    assert (done.returncode, done.stdout) == (0, "done\n")
+    bar.taken("b 300 mL", "a 300 mL")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 400 KiB."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount a small file system")
+    path = tmp_path / "disk"
+    path.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=400k,mode=755", "tmpfs"]
+    if subprocess.run(["mount", *options, str(path)], capture_output=True, check=False).returncode:
+        pytest.skip("cannot mount here")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def test_on_a_full_disk_nothing_is_lost_and_that_is_said(bar: Bar, small_disk: Path) -> None:
+    bar.publisher.queue = small_disk / "queue.sqlite"
+    bar.start()
+    bar.store.pour("a")
+    bar.taken("a 300 mL")
+    ballast = small_disk / "ballast"
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    bar.store.pour(*(f"{number}{'x' * 50}" for number in range(90)))
+    said = bar.publisher.says("no room left", bar.core)
+    assert "the core keeps what is not announced yet" in said
+    ballast.unlink()
+    bar.taken("a 300 mL", *(f"{number}{'x' * 50} 300 mL" for number in range(90)))
+    assert bar.publisher.end() == 0
+    assert "Traceback" not in bar.publisher.output()
+
+
+def test_two_publishers_do_not_share_a_queue(bar: Bar) -> None:
+    bar.start()
+    assert bar.publisher.process is not None
+    first = bar.publisher.process
+    bar.publisher.start()
+    assert bar.publisher.process.wait(DEADLINE_S) == 1
+    assert f"process {first.pid} sends from it; stop that, or name another file" in bar.publisher.output()
+    bar.publisher.process = first
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"this is no database, whatever it is " * 100, "damaged, or no queue at all"),
+        (None, "a database of another"),
+    ],
+)
+def test_what_is_no_queue_is_left_alone(bar: Bar, content: bytes | None, reason: str) -> None:
+    if content is None:
+        subprocess.run(
+            ["sqlite3", bar.publisher.queue, "create table t (x)"], check=False, capture_output=True
+        )
+        if not bar.publisher.queue.exists():
+            import sqlite3
+
+            with sqlite3.connect(bar.publisher.queue) as db:
+                db.execute("create table t (x)")
+    else:
+        bar.publisher.queue.write_bytes(content)
+    before = bar.publisher.queue.read_bytes()
+    bar.publisher.start()
+    assert bar.publisher.process is not None
+    assert bar.publisher.process.wait(DEADLINE_S) == 1
+    assert reason in bar.publisher.output()
+    assert bar.publisher.queue.read_bytes() == before
+
+
+def test_a_destination_that_left_the_file_keeps_what_waits_for_it_and_gets_it_when_it_is_back(
+    bar: Bar,
+) -> None:
+    other = bar.another_sink()
+    bar.publisher.write_urls(f"first {bar.sink.url()}", f"second {other.url()}")
+    other.mode = "error"
+    bar.start()
+    bar.store.pour("a")
+    bar.taken("a 300 mL")
+    bar.publisher.end()
+    other.mode = "ok"
+    bar.publisher.write_urls(f"first {bar.sink.url()}")
+    bar.start()
+    bar.publisher.says(
+        "1 messages wait for second (json), which --urls_file does not name any more", bar.core
+    )
+    bar.publisher.end()
+    bar.publisher.write_urls(f"second {other.url('with-a-new-password')}")
+    bar.start()
+    bar.taken("a 300 mL", sink=other)
