@@ -159,7 +159,7 @@ def test_fb_publisher_says_to_the_network_what_a_page_wants_to_hear(bar: Bar) ->
     assert sorted(body.split("&")) == ["access_token=EAAB%7Ca-page-token", "message=alice+%26+bob+300+mL"]
 
 
-@pytest.mark.parametrize("script", ["publisher.py", "fb_publisher.py", "kegbot_twitter.py"])
+@pytest.mark.parametrize("script", ["fb_publisher.py", "kegbot_twitter.py"])  # publisher.py: tests/contract
 def test_without_apprise_one_line_names_what_helps(tmp_path: Path, script: str) -> None:
     # A venv with this very code, its needs, and no extra: what a plain `pip install kegmaster` gives.
     (tmp_path / "apprise.py").write_text(
