@@ -28,13 +28,15 @@ def judge(facts: Facts, settings: Settings, paths: Mapping[str, tuple[str, ...]]
     master = judge_master.findings(facts, settings, store_cut=store_cut)
     master_cut = is_cut(master, Link.MASTER)
     report = facts.core.report if facts.core and facts.core.report else {}
+    told = report.get("boards", ())
+    # A device that nobody named is not missed in a kegerator whose boards hang on no serial port.
+    meant = [board for board in settings.boards if not (board.is_default and told)]
     boards: list[Finding] = []
-    for board in settings.boards:
+    for board in meant:
         devices = paths.get(board.device.value)
         boards += judge_device.findings(facts, board, devices)
-        boards += judge_board.findings(
-            facts, board, devices or (), report.get("boards", ()), master_cut=master_cut
-        )
+        boards += judge_board.findings(facts, board, devices or (), told, master_cut=master_cut)
+    boards += judge_board.other_findings(facts, meant, paths, told)
     boards += judge_device.other_findings(settings)
     core = judge_core.findings(facts, settings, master_cut=master_cut, store_cut=store_cut)
     taps = _taps(facts)

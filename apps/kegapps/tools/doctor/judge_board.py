@@ -5,7 +5,7 @@ Knows what the core tells of boards, and what a board told the doctor itself. Pu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from kegapps.tools.doctor.facts import Facts
@@ -63,6 +63,35 @@ def findings(
             text = f"the board at {path} was not asked{why}"
             found.append(unknown(_LINK, text) if master_cut else _nobody_listens(facts, text))
     return found
+
+
+def other_findings(
+    facts: Facts,
+    boards: Sequence[BoardSettings],
+    paths: Mapping[str, tuple[str, ...]],
+    told: Sequence[Mapping[str, Any]],
+) -> list[Finding]:
+    """What is to be said of boards that hang on no serial port, such as a gpio_meter's: not of `boards`."""
+    known = {
+        board.name.value: [path for path in paths.get(board.device.value, ()) if path in facts.devices]
+        for board in boards
+    }
+    others = [row for row in told if not any(_is_of(row, name, known[name], facts) for name in known)]
+    # Beside a daemon's boards one that is not there may be one that went for good.
+    return [_told_by_another(row, cut=trouble if not boards else hint) for row in others]
+
+
+def _told_by_another(row: Mapping[str, Any], *, cut: Callable[[Link, str, str], Finding]) -> Finding:
+    name, state, age_s = plain(row.get("board_name"), 64), row.get("state"), row.get("heard_age_s")
+    more = f" ({detail})" if (detail := plain(row.get("detail", ""))) else ""
+    cure = "see the log of the program that tells of it, such as gpio_meter"
+    if state != "online":
+        return cut(_LINK, f"{name} is not there{more}", cure)
+    if isinstance(age_s, int | float) and age_s > STALE_S:
+        return cut(
+            _LINK, f"{name}: nothing was told of it for {duration(age_s)}, though it should every 10 s", cure
+        )
+    return ok(_LINK, f"{name} answers: {', '.join(_about(row)) or 'its version is not told'}{more}")
 
 
 def _is_of(row: Mapping[str, Any], name: str, paths: Sequence[str], facts: Facts) -> bool:

@@ -50,6 +50,11 @@ class BoardSettings:
     core: Setting
     process: Process | None = None
 
+    @property
+    def is_default(self) -> bool:
+        """Nobody named its device, and no daemon of it runs."""
+        return self.process is None and self.device.origin == DEFAULT
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherCore:

@@ -21,7 +21,7 @@ from kegapps.tools.doctor.facts import (
 )
 from kegapps.tools.doctor.finding import Finding, Level, Link, first_cut
 from kegapps.tools.doctor.judge import judge
-from kegapps.tools.doctor.settings import BoardSettings, Setting, Settings
+from kegapps.tools.doctor.settings import DEFAULT, BoardSettings, Setting, Settings
 from kegapps.tools.doctor.show import as_object, as_text, verdict
 from kegapps.tools.doctor.wording import duration, listed, plain, size
 
@@ -138,6 +138,54 @@ def test_what_the_daemon_tells_of_its_board_is_believed(state: dict[str, Any], t
     assert found.link is Link.BOARD
     assert text in found.text
     assert cure in found.cure
+
+
+PINS: dict[str, Any] = {
+    "board_name": "gpio", "state": "online", "detail": "flow0 on GPIO17", "firmware_version": None,
+    "serial_number": "", "device": "", "uptime_s": 60.0, "heard_age_s": 3.0,
+}  # fmt: skip
+NOT_NAMED = replace(
+    SETTINGS,
+    boards=(
+        BoardSettings(
+            device=Setting(value=TTY, origin=DEFAULT), name=Setting(value="kegboard", origin=DEFAULT),
+            core=setting("localhost:9805"),
+        ),
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ({}, ""),
+        ({"state": "absent", "detail": "pins: GPIO busy"}, "gpio is not there (pins: GPIO busy)"),
+        ({"heard_age_s": 26.0}, "nothing was told of it for 26 s"),
+    ],
+)
+def test_a_board_on_no_serial_port_is_a_board_and_no_other_is_missed(row: dict[str, Any], text: str) -> None:
+    facts = replace(with_report(boards=[{**PINS, **row}]), devices={TTY: replace(DEVICE, exists=False)})
+    if text:
+        found = cut(facts, NOT_NAMED)
+        assert found.link is Link.BOARD
+        assert text in found.text
+        assert "gpio_meter" in found.cure
+    else:
+        assert verdict(judged(facts, NOT_NAMED)) == "The chain is whole."
+        (found,) = [finding for finding in judged(facts, NOT_NAMED) if finding.link is Link.BOARD]
+        assert found.text == "gpio answers: up 1 min 0 s (flow0 on GPIO17)"
+
+
+def test_beside_a_daemons_board_one_on_no_serial_port_that_is_away_is_hinted_at() -> None:
+    found = judged(with_report(boards=[BOARD, {**PINS, "state": "absent"}]))
+    assert [(f.level, f.text.split()[0]) for f in found if f.link is Link.BOARD] == [
+        (Level.OK, "kegboard"), (Level.HINT, "gpio"),
+    ]  # fmt: skip
+
+
+def test_without_any_board_the_device_that_goes_without_saying_is_missed() -> None:
+    facts = replace(with_report(boards=[]), devices={TTY: replace(DEVICE, exists=False)})
+    assert cut(facts, NOT_NAMED).link is Link.DEVICE
 
 
 def test_a_daemon_that_tells_nothing_any_more_is_a_cut() -> None:
