@@ -121,6 +121,14 @@ PROGRAMS = {
         flags=lambda cwd: [f"--lcd_device_path={cwd / 'lcd'}", f"--kb_core_addr=localhost:{free_port()}"],
         failing=lambda cwd: [f"--lcd_device_path={cwd / 'missing' / 'lcd'}"],
     ),
+    "rfid_daemon.py": Program(
+        flags=lambda cwd: [
+            "--rfid_device_type=serial",
+            f"--rfid_device_path={cwd / 'reader'}",
+            f"--kb_core_addr=localhost:{free_port()}",
+        ],
+        failing=lambda cwd: ["--rfid_device_type=serial", f"--rfid_device_path={cwd / 'missing' / 'reader'}"],
+    ),
     "sound_server.py": Program(
         flags=lambda _: [f"--kb_core_addr=localhost:{free_port()}"],
         failing=lambda cwd: [f"--sound_drink={cwd / 'missing.wav'}"],

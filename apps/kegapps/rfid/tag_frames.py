@@ -35,6 +35,16 @@ class TagDecoder:
         self.malformed = 0
         self.garbage_bytes = 0
 
+    @property
+    def damage(self) -> str:
+        """What came besides good frames, for a person; empty if nothing did."""
+        if not (self.bad_checksums or self.malformed or self.garbage_bytes):
+            return ""
+        return (
+            f"noise on the line: {self.bad_checksums} wrong checksums, {self.malformed} broken frames, "
+            f"{self.garbage_bytes} bytes of garbage, beside {self.tags} good frames"
+        )
+
     def feed(self, data: bytes) -> Iterator[str]:
         """The tokens completed by `data`, all of it taken in at once, even if nobody looks at them."""
         found: list[str] = []
