@@ -34,6 +34,13 @@ DECIDING = {
         "lateness",
     ),
     APPS: (
+        "bridge/homeassistant",
+        "bridge/mqtt_letters",
+        "bridge/mqtt_orders",
+        "bridge/mqtt_outbox",
+        "bridge/mqtt_topics",
+        "bridge/mqtt_transit",
+        "bridge/mqtt_views",
         "kbsp/messages",
         "kbsp/codec",
         "lcd/cells",

@@ -129,6 +129,14 @@ PROGRAMS = {
         ],
         failing=lambda cwd: ["--rfid_device_type=serial", f"--rfid_device_path={cwd / 'missing' / 'reader'}"],
     ),
+    "mqtt_bridge.py": Program(
+        flags=lambda cwd: [
+            f"--mqtt_address=127.0.0.1:{free_port()}",
+            f"--kb_core_addr=localhost:{free_port()}",
+            f"--mqtt_state={cwd / 'bridge.sqlite'}",
+        ],
+        failing=lambda cwd: [f"--mqtt_tls_ca={cwd / 'missing.pem'}"],
+    ),
     "sound_server.py": Program(
         flags=lambda _: [f"--kb_core_addr=localhost:{free_port()}"],
         failing=lambda cwd: [f"--sound_drink={cwd / 'missing.wav'}"],

@@ -11,7 +11,7 @@ if there are readings near it; the core knows by its age that nobody waits at th
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, NamedTuple, TypeGuard
@@ -77,6 +77,10 @@ class Backlog:
 
     def __len__(self) -> int:
         return len(self._stored)
+
+    def __iter__(self) -> Iterator[Stored]:
+        """What is kept, oldest first; not to be changed meanwhile."""
+        return iter(self._stored)
 
     def add(self, event: Event, now_s: float) -> None:
         """Keep `event`, unless one that is kept already says the same."""

@@ -1,0 +1,157 @@
+"""How the broker is reached, and who we are to it: flags made into one record.
+
+Knows absl.flags, the notation of addresses, and files with passwords. Must not know connections.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from absl import flags
+
+from kegapps.daemon.errors import StartError, UsageError
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string(
+    "mqtt_address",
+    "localhost",
+    "The broker: host, or host:port. The port is 1883 unless named, 8883 with --mqtt_tls.",
+)
+flags.DEFINE_string("mqtt_user", "", "User by which the broker knows us. Empty: none.")
+flags.DEFINE_string(
+    "mqtt_password_file", "", "A file of mode 0600 with the password on one line. Read once, at the start."
+)
+flags.DEFINE_boolean(
+    "mqtt_tls",
+    False,
+    "Encrypt, and refuse a broker whose certificate is not for its name in --mqtt_address, or not by an authority "
+    "that is trusted.",
+)
+flags.DEFINE_string(
+    "mqtt_tls_ca",
+    "",
+    "PEM file with the authority to trust. Empty: those that the system trusts. Implies --mqtt_tls.",
+)
+flags.DEFINE_string(
+    "mqtt_tls_certificate",
+    "",
+    "PEM file with our own certificate, if the broker wants one. Implies --mqtt_tls.",
+)
+flags.DEFINE_string("mqtt_tls_key", "", "PEM file of mode 0600 with the key of --mqtt_tls_certificate.")
+
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}(%[A-Za-z0-9]+)?")
+_MAX_PASSWORD_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """What to trust (the system's authorities if `ca` is empty), and how to show who we are."""
+
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broker:
+    """Where it is, who we are, and whether the line is encrypted."""
+
+    host: str
+    port: int
+    user: str = ""
+    password: str = field(default="", repr=False)
+    tls: Tls | None = None
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+def broker(absolute: Callable[[str], str]) -> Broker:
+    """What the flags say; `absolute` makes paths one. Raises UsageError, and StartError for files."""
+    tls = _tls(absolute)
+    try:
+        host, port = parse_broker(FLAGS.mqtt_address, 8883 if tls else 1883)
+    except ValueError as error:
+        raise UsageError(f"--mqtt_address={error}") from None
+    password = ""
+    if FLAGS.mqtt_password_file:
+        if not FLAGS.mqtt_user:
+            raise UsageError("--mqtt_password_file without --mqtt_user: whose password is it?")
+        path = absolute(FLAGS.mqtt_password_file)
+        lines = _secret("mqtt_password_file", path).rstrip("\r\n").splitlines()
+        if len(lines) != 1:
+            raise StartError(f"--mqtt_password_file: {path}: expected the password on one line")
+        password = lines[0]
+    return Broker(host=host, port=port, user=FLAGS.mqtt_user, password=password, tls=tls)
+
+
+def parse_broker(text: str, default_port: int) -> tuple[str, int]:
+    """(host, port) of `host`, `host:port`, `[IPv6]` or `[IPv6]:port`. Raises ValueError for a person."""
+    wrong = f"{text!r} is no address: expected host or host:port, such as broker.local or 192.168.1.5:1883"
+    host, port = text.strip(), ""
+    if host.startswith("["):
+        host, bracket, rest = host[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            raise ValueError(wrong)
+        port = rest[1:] if rest else str(default_port)
+    elif host.count(":") == 1:
+        host, _, port = host.partition(":")
+    else:
+        port = str(default_port)
+    if not port.isascii() or not port.isdecimal() or len(port) > 5 or not 0 < int(port) < 65536:
+        raise ValueError(wrong)
+    if not _HOST.fullmatch(host):
+        raise ValueError(wrong)
+    return host, int(port)
+
+
+def _tls(absolute: Callable[[str], str]) -> Tls | None:
+    paths = {}
+    for name in ("mqtt_tls_ca", "mqtt_tls_certificate", "mqtt_tls_key"):
+        value = FLAGS[name].value
+        paths[name] = absolute(value) if value else ""
+        if value and not (os.path.isfile(paths[name]) and os.access(paths[name], os.R_OK)):
+            raise StartError(f"--{name}={value}: no readable file")
+    if bool(paths["mqtt_tls_certificate"]) != bool(paths["mqtt_tls_key"]):
+        raise UsageError("--mqtt_tls_certificate and --mqtt_tls_key belong together: name both or none")
+    if paths["mqtt_tls_key"]:
+        _check_mode("mqtt_tls_key", paths["mqtt_tls_key"], os.stat(paths["mqtt_tls_key"]))
+    if not FLAGS.mqtt_tls and not any(paths.values()):
+        return None
+    return Tls(ca=paths["mqtt_tls_ca"], certificate=paths["mqtt_tls_certificate"], key=paths["mqtt_tls_key"])
+
+
+def _secret(flag: str, path: str) -> str:
+    try:
+        # A FIFO would wait for a writer, for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise StartError(f"--{flag}: {path}: {error.strerror}") from None
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise StartError(f"--{flag}: {path} is no plain file")
+        _check_mode(flag, path, found)
+        text = os.read(descriptor, _MAX_PASSWORD_BYTES + 1)
+    finally:
+        os.close(descriptor)
+    if len(text) > _MAX_PASSWORD_BYTES:
+        raise StartError(f"--{flag}: {path}: longer than {_MAX_PASSWORD_BYTES} bytes")
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        raise StartError(f"--{flag}: {path}: not UTF-8") from None
+
+
+def _check_mode(flag: str, path: str, found: os.stat_result) -> None:
+    if found.st_mode & 0o077:
+        raise StartError(
+            f"--{flag}: {path} has mode {stat.S_IMODE(found.st_mode):04o}, so others may read or change it; "
+            f"chmod 600 {path}"
+        )

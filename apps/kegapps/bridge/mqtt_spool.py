@@ -1,0 +1,197 @@
+"""The bridge's own file: what it may not forget when it, or the machine, falls.
+
+Knows SQLite, files and both clocks. Must not know connections, or what events mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sqlite3
+import time
+import urllib.parse
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from kegapps.bridge.mqtt_outbox import Changes, Kept
+from kegapps.daemon.errors import StartError
+from kegapps.kegnet.codec import Rejected, decode, encode
+from kegapps.kegnet.events import APP_EVENTS
+
+APPLICATION_ID: Final = 0x4B65_676D  # "Kegm": tells our files from other SQLite databases
+_SCHEMA: Final = """
+create table notes (name text primary key, value text not null) without rowid;
+create table events (
+    row integer primary key, number integer, message blob not null,
+    boot_id text not null, mono_s real not null, unix_s real not null
+);
+create table sessions (session text primary key, had integer not null) without rowid;
+create table retained (topic text primary key) without rowid;
+pragma user_version = 1;
+"""
+
+
+class SpoolError(Exception):
+    """The file cannot be written; why, in one line."""
+
+
+def default_path() -> str:
+    """Where the file is unless `--mqtt_state` says otherwise. Raises StartError without a home directory."""
+    if os.geteuid() == 0:
+        return "/var/lib/kegbot/mqtt_bridge.sqlite"
+    state = os.environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(state):
+        home = os.path.expanduser("~")
+        if not os.path.isabs(home):
+            raise StartError("no home directory to keep anything in: name a file with --mqtt_state")
+        state = os.path.join(home, ".local", "state")
+    return os.path.join(state, "kegbot", "mqtt_bridge.sqlite")
+
+
+class Spool:
+    """Opens or makes the file at `path`, for itself alone. Raises StartError if that cannot be done."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._boot_id = _boot_id()
+        try:
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            self._db = sqlite3.connect(
+                f"file:{urllib.parse.quote(path)}?mode=rw", uri=True, isolation_level=None, timeout=2.0
+            )
+            self._db.execute("pragma locking_mode = exclusive")
+            self._db.execute("pragma journal_mode = wal")
+            self._db.execute("pragma synchronous = full")
+            self._set_up()
+        except OSError as error:
+            raise StartError(f"--mqtt_state: {path}: {error.strerror or error}") from None
+        except sqlite3.Error as error:
+            raise StartError(f"--mqtt_state: {path}: {_explained(error)}") from None
+
+    @property
+    def session(self) -> str:
+        """The name under which the core knows our numbers: as old as the file."""
+        return self.note("session") or ""
+
+    def note(self, name: str) -> str | None:
+        """What was noted last under that name."""
+        row = self._db.execute("select value from notes where name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_note(self, name: str, value: str) -> None:
+        """Note it. Raises SpoolError."""
+        with self._writing():
+            self._set_note(name, value)
+
+    # What waits for the core
+
+    def kept(self) -> Iterator[Kept]:
+        """All events, oldest first. Their times are by this boot's monotonic clock, as far as that can be told."""
+        now_s, now_unix_s = time.monotonic(), time.time()
+        rows = self._db.execute(
+            "select row, number, message, boot_id, mono_s, unix_s from events order by number is null, number, row"
+        )
+        for row, number, message, boot_id, mono_s, unix_s in rows.fetchall():
+            event = decode(bytes(message))
+            if isinstance(event, Rejected) or not isinstance(event, APP_EVENTS):
+                continue  # of a newer version, perhaps
+            # Over a reboot there is only the wall clock, which may have been set: nothing comes from the future.
+            since_s = mono_s if boot_id == self._boot_id else now_s - max(0.0, now_unix_s - unix_s)
+            yield Kept(row=row, number=number, event=event, since_s=min(since_s, now_s))
+
+    def sessions(self) -> dict[str, int]:
+        """How far the messages of each app came."""
+        return dict(self._db.execute("select session, had from sessions"))
+
+    def commit(self, changes: Changes, sessions: Mapping[str, int | None], *, next_number: int) -> None:
+        """Store all of it, or nothing. Raises SpoolError."""
+        now_s, now_unix_s = time.monotonic(), time.time()
+        with self._writing():
+            self._db.executemany(
+                "insert into events (row, message, boot_id, mono_s, unix_s) values (?, ?, ?, ?, ?)",
+                [
+                    (row, encode(event).rstrip(b"\n"), self._boot_id, since_s, now_unix_s - (now_s - since_s))
+                    for row, event, since_s in changes.added
+                ],
+            )
+            self._db.executemany(
+                "update events set number = ? where row = ?",
+                [(number, row) for row, number in changes.numbered],
+            )
+            self._db.executemany("delete from events where row = ?", [(row,) for row in changes.gone])
+            for session, had in sessions.items():
+                if had is None:
+                    self._db.execute("delete from sessions where session = ?", (session,))
+                else:
+                    self._db.execute("insert or replace into sessions values (?, ?)", (session, had))
+            if changes.numbered:
+                self._set_note("next_number", str(next_number))
+
+    # What the broker holds
+
+    def retained(self) -> set[str]:
+        """The topics on which a broker may hold something that we said."""
+        return {str(row[0]) for row in self._db.execute("select topic from retained")}
+
+    def set_retained(self, topics: Iterable[str]) -> None:
+        """These now, and no others. Raises SpoolError."""
+        with self._writing():
+            self._db.execute("delete from retained")
+            self._db.executemany("insert into retained values (?)", [(topic,) for topic in topics])
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def _set_note(self, name: str, value: str) -> None:
+        self._db.execute("insert or replace into notes values (?, ?)", (name, value))
+
+    def _set_up(self) -> None:
+        (version,) = self._db.execute("pragma user_version").fetchone()
+        if version > 1:
+            raise StartError(f"--mqtt_state: {self.path} is of a newer kegmaster")
+        (tables,) = self._db.execute("select count(*) from sqlite_master").fetchone()
+        (application_id,) = self._db.execute("pragma application_id").fetchone()
+        if tables and application_id != APPLICATION_ID:
+            raise StartError(f"--mqtt_state: {self.path} is of another program; name another file")
+        if not tables:
+            self._db.executescript(
+                f"begin immediate; pragma application_id = {APPLICATION_ID}; {_SCHEMA} commit;"
+            )
+        if self.note("session") is None:
+            self.set_note("session", secrets.token_hex(16))
+        self.set_note(
+            "last_start", str(int(time.time()))
+        )  # the lock is taken by writing, and shows who has it
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            self._db.execute("begin immediate")
+            yield
+            self._db.execute("commit")
+        except sqlite3.Error as error:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("rollback")
+            raise SpoolError(f"{self.path}: {_explained(error)}") from error
+
+
+def _explained(error: sqlite3.Error) -> str:
+    code = (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "another bridge uses it; give each one a file of its own with --mqtt_state"
+    if code == sqlite3.SQLITE_FULL:
+        return "no room left on the disk"
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return "damaged, or no file of ours; move it away to begin anew"
+    return str(error)
+
+
+def _boot_id() -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return secrets.token_hex(8)  # then no two boots are the same

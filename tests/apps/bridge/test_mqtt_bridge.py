@@ -1,0 +1,170 @@
+"""Two real bridges, a real Mosquitto, a real core and an emulated board: every tick once, whatever falls."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kegapps.core.ledger import Ledger
+from kegapps.kegnet.events import FlowRequest
+from tests.apps.bridge.mosquitto import Listener, needs_mosquitto, until
+from tests.apps.bridge.rig import CELLAR, Rig, rig
+from tests.apps.core.bar import ALICE, FLOW0, added, reading
+from tests.apps.core.programs import App
+
+pytestmark = needs_mosquitto
+
+BASE = 10  # what stands on the meter before anything is counted
+POUR = ("--ticks_per_second=400",)
+
+
+@pytest.fixture
+def bar(tmp_path: Path) -> Iterator[Rig]:
+    with rig(tmp_path) as built:
+        yield built
+
+
+@pytest.fixture
+def boards(bar: Rig) -> Rig:
+    """The same with a machine with a board."""
+    bar.start_boards_bridge()
+    bar.start_board()
+    return bar
+
+
+def test_what_a_board_far_away_counts_is_in_the_store(boards: Rig) -> None:
+    assert boards.board is not None
+    boards.board.verb("pour", "flow0", "300", *POUR)
+    until(lambda: boards.reading() == BASE + 300)
+    assert (boards.counted(), boards.dropped()) == (300, 0)
+
+
+def test_a_broker_that_was_killed_during_a_pour_costs_no_tick(boards: Rig) -> None:
+    assert boards.board is not None
+    poured = boards.board.begin("pour", "flow0", "1200", *POUR)
+    until(lambda: boards.counted() > 100)
+    boards.broker.kill()
+    until(lambda: boards.board is not None and boards.board.ticks()["counted"] > 900)
+    boards.broker.start()
+    poured()
+    until(lambda: boards.reading() == BASE + 1200)
+    assert (boards.counted(), boards.dropped()) == (1200, 0)
+
+
+@pytest.mark.parametrize("which", ["core", "core bridge", "boards bridge"])
+def test_kill_9_of_any_program_on_the_way_costs_no_tick_and_doubles_none(boards: Rig, which: str) -> None:
+    assert boards.board is not None
+    assert boards.boards_bridge is not None
+    poured = boards.board.begin("pour", "flow0", "800", *POUR)
+    until(lambda: boards.counted() > 100)
+    if which == "core":
+        boards.core.end(signal.SIGKILL)
+        boards.start_core()
+    elif which == "core bridge":
+        boards.kill(boards.core_bridge)
+        boards.start_core_bridge()
+    else:
+        boards.kill(boards.boards_bridge)
+        boards.start_boards_bridge()
+    poured()
+    until(lambda: boards.reading() == BASE + 800)
+    assert (boards.counted(), boards.dropped()) == (800, 0)
+
+
+def test_what_was_told_while_no_broker_was_there_survives_kill_9(boards: Rig) -> None:
+    assert boards.board is not None
+    assert boards.boards_bridge is not None
+    assert boards.daemon is not None
+    boards.broker.kill()
+    boards.boards_bridge.line("broker not reached")
+    boards.board.verb("pour", "flow0", "200", *POUR)
+    until(lambda: b'"reading": 210' in _bytes_of(boards.folder, "boards-bridge.sqlite"))
+    boards.kill(boards.daemon)  # it has nothing to send again
+    boards.kill(boards.boards_bridge)
+    boards.broker.start()
+    boards.start_boards_bridge()
+    until(lambda: boards.reading() == BASE + 200)
+    assert boards.counted() == 200
+
+
+def _bytes_of(folder: Path, name: str) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.glob(f"{name}*"))
+
+
+def test_a_token_at_the_core_opens_the_valve_of_a_board_far_away_and_a_lost_link_closes_it(
+    boards: Rig,
+) -> None:
+    board = boards.board
+    assert board is not None
+    app = App(boards.core.port)
+    app.send(added(ALICE))
+    until(lambda: board.state()["relays"]["relay0"], "for the valve to open")
+    with Listener(boards.broker.port, "kegbot/relays/#") as listener:
+        listener.until(lambda: listener.retained.get("kegbot/relays/kegboard.relay0") == b"ON")
+    boards.broker.kill()
+    until(lambda: not board.state()["relays"]["relay0"], "for the valve to close")
+    app.close()
+
+
+def test_an_order_that_is_old_retained_or_forged_opens_no_valve(boards: Rig) -> None:
+    assert boards.board is not None
+    assert boards.boards_bridge is not None
+    order = b'{"event": "SetRelayOutputEvent", "data": {"output_name": "kegboard.relay0", "output_mode": "enabled"}, "stamp": "%s"}'
+    topic = f"kegbot/machines/{CELLAR}/down"
+    with Listener(boards.broker.port, f"kegbot/machines/{CELLAR}/beat") as listener:
+        listener.publish(topic, order % b"")
+        listener.until(lambda: listener.heard, "for the stamp that is missed")
+        listener.publish(topic, order % b"deadbeef 100.000")
+        listener.publish(topic, order % b"", retain=True)
+        listener.publish(f"kegbot/machines/{CELLAR}/up", order % b"")
+        boards.core_bridge.line("SetRelayOutputEvent is not an app's to send")
+        listener.publish("kegbot/relays/kegboard.relay0", b"ON", retain=True)
+        # When all that has been read, this has:
+        listener.publish(topic, b"the end")
+        boards.boards_bridge.line("not JSON")
+    assert not boards.board.state()["relays"]["relay0"]
+
+
+def test_the_tap_room_is_published_and_what_is_gone_is_cleared(bar: Rig) -> None:
+    flow0, config = (
+        "kegbot/taps/kegboard.flow0",
+        "homeassistant/sensor/kegbot/tap_kegboard_2e_flow0_pour/config",
+    )
+    with Listener(bar.broker.port, "kegbot/#", "homeassistant/#") as listener:
+        listener.until(lambda: config in listener.retained and flow0 in listener.retained)
+        assert listener.retained["kegbot/core/availability"] == b"online"
+        app = App(bar.core.port)
+        app.send(reading(0, tap=FLOW0), reading(500, tap=FLOW0))
+        listener.until(lambda: listener.json(flow0)["ticks"] == 500)
+        assert listener.json(flow0)["state"] == "pouring"
+        assert listener.json(flow0)["volume_ml"] == pytest.approx(227.3)
+        app.send(FlowRequest(tap_name=FLOW0, request="stop_flow"))
+        listener.until(lambda: listener.json(flow0)["state"] == "idle")
+        app.close()
+        bar.kill(bar.core_bridge)
+        listener.until(
+            lambda: listener.retained["kegbot/core/availability"] == b"offline", "for its last will"
+        )
+        ledger = Ledger(str(bar.store))
+        ledger.remove_tap(FLOW0, now_unix_s=time.time())
+        ledger.close()
+        bar.start_core_bridge()
+        listener.until(lambda: config not in listener.retained and flow0 not in listener.retained)
+        assert "kegbot/taps/kegboard.flow1" in listener.retained
+        assert bar.core_bridge.end() == 0
+        listener.until(lambda: listener.retained["kegbot/core/availability"] == b"offline")
+
+
+def test_two_machines_whose_boards_have_one_name_are_told_and_not_mixed(bar: Rig) -> None:
+    letter = b'{"event": "MeterUpdate", "data": {"tap_name": "kegboard.flow0", "reading": %d}, "session": "s", "number": 0, "first": 0, "run": "r", "sent_s": 1}'
+    with Listener(bar.broker.port, "kegbot/machines/+/taken") as listener:
+        listener.until(lambda: "broker at" in " ".join(bar.core_bridge.said()))
+        for name, ticks in (("cellar", 100), ("garden", 7)):
+            while not any(told["took"] == 1 for told in listener.on(f"kegbot/machines/{name}/taken")):
+                listener.publish(f"kegbot/machines/{name}/up", letter % ticks)
+        bar.core_bridge.line("machine cellar has a board of that name")
+    assert bar.reading() == 100
