@@ -13,10 +13,10 @@ from kegapps.daemon.loop import Loop
 from kegapps.daemon.notify import Notifier
 from kegapps.daemon.service import Service
 from kegapps.kegnet.events import CoreStatus, DrinkCreatedEvent, FlowState, FlowUpdate, StatusRequest
-from kegapps.kegnet.hub import Hub
+from kegapps.kegnet.hub import Hub, HubLimits
 from kegapps.lcd.daemon import LcdDaemon, Manner
 from kegapps.lcd.screens import UNITS
-from tests.apps.kegnet.support import Clock, Core, HubLimits, turn_until
+from tests.apps.kegnet.support import Clock, Core, turn_until
 
 NOW = datetime(2026, 11, 21, 7, 12, 12, tzinfo=UTC)
 TAPS: dict[str, Any] = {
