@@ -271,7 +271,9 @@ class CoreLink:
         for meter in self._store.meters().values():
             events: list[Event] = []
             if meter.meter not in self._at:
-                meter, events = self._place(meter)
+                self._confirm(meter, None)
+                self._store.commit()
+                meter, events = self._place(self._store.meters()[meter.meter])
                 if events:
                     self.tell(*events)
             while self._at[meter.meter] < meter.position and self._under_way < WINDOW:

@@ -52,6 +52,8 @@ class Tap:
     flow_start_unix_s: float = 0.0
     is_switching: bool = False
     """The end of the flow is of our making, and the same token's next one begins behind it."""
+    is_ending: bool = False
+    """The board has ended its grant; the core's word that the flow is over is on its way."""
     grant: Grant | None = None
     unwanted_since_s: float | None = None
 
@@ -62,7 +64,7 @@ class Tap:
 
     def show(self, key: Key) -> None:
         """The core is being told that this token is there now."""
-        self.told, self.is_switching = key, self.owner is not None
+        self.told, self.is_switching, self.is_ending = key, self.owner is not None, False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,10 +108,9 @@ class Taps:
             return None
         tap.owner = None if is_over else owner
         tap.flow_start_unix_s = start_unix_s
-        if is_over and not tap.is_switching:
-            tap.told = None
-        elif is_over:
-            tap.is_switching = False
+        if is_over and owner is not None:  # the end of a guest's may be told after a token was shown
+            tap.told = tap.told if tap.is_switching else None
+            tap.is_switching = tap.is_ending = False
         return tap.board
 
     def relay(self, name: str, now_s: float, *, enabled: bool) -> str | None:
@@ -125,7 +126,7 @@ class Taps:
         self._relays.clear()
         for tap in self._taps.values():
             tap.owner = tap.told = None
-            tap.is_switching = False
+            tap.is_switching = tap.is_ending = False
 
     def settle(self, board: str, now_s: float) -> Changes:
         """Make the grants of a board what the core wants them to be."""
@@ -169,6 +170,7 @@ class Taps:
             ):
                 tap.grant = None
                 tap.unwanted_since_s = None
+                tap.is_ending = True
                 over.append(meter)
         self._drop(board, f"d-{grant_id}")
         return over
@@ -219,6 +221,8 @@ class Taps:
 
     def _wanted(self, meter: str, tap: Tap, now_s: float) -> Key | None:
         """Who may pour there now."""
+        if tap.is_ending:
+            return None
         relay_name = self._relay_of.get(meter, "")
         if relay_name and now_s - self._relays.get(relay_name, float("-inf")) > RELAY_HELD_S:
             return None

@@ -488,8 +488,13 @@ def test_what_belongs_together_is_handed_to_the_kernel_in_one_piece(
     world.until(lambda: client.drained)
     sends: list[int] = []
     take = Client._account
-    monkeypatch.setattr(Client, "_account", lambda self, sent: (sends.append(sent), take(self, sent)))
-    together = [reading(1), TOKEN, reading(2), reading(3)]
+
+    def note(self: Client, sent: int) -> None:
+        sends.append(sent)
+        take(self, sent)
+
+    monkeypatch.setattr(Client, "_account", note)
+    together: list[Event] = [reading(1), TOKEN, reading(2), reading(3)]
     client.send_together(*together)
     assert sends == [sum(len(encode(event)) for event in together)]
     world.until(lambda: len(world.core.peer.got) >= 4)
