@@ -7,10 +7,8 @@ the decoder must not keep more than its limit.
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -29,6 +27,7 @@ from kegapps.kegnet.events import (
     Taken,
 )
 from kegapps.kegnet.taproom import taproom
+from tests.apps import fuzzing
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "kegnet.txt"
 PIECES = (
@@ -136,17 +135,5 @@ def run(inputs: int, seed: int) -> Counter[str]:
     return outcomes
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Fuzz kegnet's codec.")
-    parser.add_argument("--inputs", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    begin_s = time.monotonic()
-    outcomes = run(options.inputs, options.seed)
-    took_s = time.monotonic() - begin_s
-    print(f"{options.inputs} inputs, seed {options.seed}, {took_s:.1f} s: no exception; {dict(outcomes)}")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(fuzzing.main(run, "Fuzz kegnet's codec."))

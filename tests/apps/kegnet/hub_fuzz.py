@@ -8,7 +8,6 @@ limits allow, and a well-behaved client beside them is served all the time.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import logging
 import random
@@ -22,6 +21,7 @@ from kegapps.daemon.loop import Loop
 from kegapps.kegnet.codec import Decoder, encode
 from kegapps.kegnet.events import APP_EVENTS, APP_PINGS, CoreStatus, Credentials, Event, FlowRequest
 from kegapps.kegnet.hub import Hub, HubLimits
+from tests.apps import fuzzing
 from tests.apps.kegnet.fuzz import check, mutated, seeds
 
 TOKEN = "0123456789abcdef"
@@ -179,17 +179,5 @@ def run(inputs: int, seed: int) -> Counter[str]:
         bench.close()
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Fuzz the hub's socket.")
-    parser.add_argument("--inputs", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    begin_s = time.monotonic()
-    outcomes = run(options.inputs, options.seed)
-    took_s = time.monotonic() - begin_s
-    print(f"{options.inputs} inputs, seed {options.seed}, {took_s:.1f} s: no exception; {dict(outcomes)}")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(fuzzing.main(run, "Fuzz the hub's socket."))

@@ -7,13 +7,11 @@ printable reason, and never DONE without a drink to show for it.
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import random
 import socket
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +26,7 @@ from kegapps.server.look import Attempt, Found, find_drink
 from kegapps.server.probe import Probe
 from kegapps.server.url import parse_api_url
 from kegapps.server.verdicts import Asked, Kind, Verdict, judge
+from tests.apps import fuzzing
 from tests.apps.server.rawserver import raw_server, request_of
 
 SOCKET_SHARE: Final = 500
@@ -254,17 +253,5 @@ def run(inputs: int, seed: int) -> Counter[str]:
     return outcomes
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Fuzz all that reads the answers of a Kegbot Server.")
-    parser.add_argument("--inputs", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    begin_s = time.monotonic()
-    outcomes = run(options.inputs, options.seed)
-    took_s = time.monotonic() - begin_s
-    print(f"{options.inputs} inputs, seed {options.seed}, {took_s:.1f} s: no exception; {dict(outcomes)}")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(fuzzing.main(run, "Fuzz all that reads the answers of a Kegbot Server."))
