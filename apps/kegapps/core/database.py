@@ -128,6 +128,15 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+def sync_folder(folder: str) -> None:
+    """Have the names in `folder` on the disk. Raises OSError."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def _prepare_file(path: str, *, create: bool) -> None:
     if create:
         os.makedirs(os.path.dirname(path) or ".", mode=0o755, exist_ok=True)
@@ -149,7 +158,7 @@ def _prepare_file(path: str, *, create: bool) -> None:
         return
     # Here nobody has it open yet. SQLite itself would create it readable for everybody.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    _sync_folder(os.path.dirname(path) or ".")
+    sync_folder(os.path.dirname(path) or ".")
 
 
 def _make_private(path: str) -> None:
@@ -157,14 +166,6 @@ def _make_private(path: str) -> None:
         # Who is not the owner cannot; whoever may open the file is then the owner's affair.
         with contextlib.suppress(FileNotFoundError, PermissionError):
             os.chmod(name, 0o600)
-
-
-def _sync_folder(folder: str) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _check_identity(db: sqlite3.Connection, path: str) -> None:

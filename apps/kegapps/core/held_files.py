@@ -13,7 +13,7 @@ import time
 from contextlib import closing
 from typing import Final
 
-from kegapps.core.database import StoreError, explained, store_files
+from kegapps.core.database import StoreError, explained, store_files, sync_folder
 
 _STAMP: Final = "%Y%m%d-%H%M%S"
 
@@ -58,11 +58,7 @@ def bring_back(db: sqlite3.Connection, path: str) -> None:
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        sync_folder(folder)
 
 
 def save_beside(db: sqlite3.Connection, path: str) -> str:
