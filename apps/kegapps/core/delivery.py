@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from kegapps.core.effects import Say
-from kegapps.core.outbox import LONGEST_WAIT_S, Delivered, Entry, Route, State
+from kegapps.core.outbox import LONGEST_WAIT_S, Delivered, Entry, State
 from kegapps.server import form_api, verdicts
 from kegapps.server.answers import AnswerError
 from kegapps.server.calls import Answer, Call
 from kegapps.server.event_api import retry_delay_s
 from kegapps.server.form_api import ServerTap
 from kegapps.server.look import Attempt, Found, find_drink, look_calls
+from kegapps.server.route import Way
 from kegapps.server.verdicts import Asked, Kind, Verdict
 
 LOOK_AFTER_S: Final = 5.0
@@ -51,7 +52,7 @@ def must_look(entry: Entry) -> bool:
     return entry.sent_unix_s is not None
 
 
-def about_to_send(entry: Entry, by: Route, *, now_unix_s: float, known_id: str | None) -> Entry:
+def about_to_send(entry: Entry, by: Way, *, now_unix_s: float, known_id: str | None) -> Entry:
     """The entry as it has to be on disk before the request leaves. Of several, the first tells when to look from."""
     if must_look(entry):
         return replace(entry, sent_by=by)
@@ -176,7 +177,7 @@ def looked(
     )
     if look.found is Found.ABSENT and acknowledged:
         text = f"Drink {entry.drink_id} was taken by kegboard-event and dropped; it is sent by the older API"
-        dropped = replace(unsent, sent_by=Route.FORM, next_unix_s=now_unix_s)
+        dropped = replace(unsent, sent_by=Way.FORM, next_unix_s=now_unix_s)
         return Result(record=dropped, says=(Say(level=logging.WARNING, text=text),))
     if look.found is Found.ABSENT:
         # The server may still be at it. Said once of a drink that the server fails at again and again.
@@ -210,13 +211,13 @@ def _untold(
 ) -> Result:
     """No look can tell whether the server has it."""
     drink = f"Drink {entry.drink_id}"
-    if entry.sent_by is not Route.EVENT and entry.repeats < MAX_REPEATS:
+    if entry.sent_by is not Way.EVENT and entry.repeats < MAX_REPEATS:
         # A drink twice is listed for all to see; one that is lost is not.
         text = f"{drink} is sent again, though the server may have it: {reason}"
-        again = replace(unsent, sent_by=Route.FORM, repeats=entry.repeats + 1)
+        again = replace(unsent, sent_by=Way.FORM, repeats=entry.repeats + 1)
         return Result(record=again, says=(Say(level=logging.WARNING, text=text),), could_tell=False)
     settle = "look there; if it has it: outbox done"
-    if entry.sent_by is not Route.EVENT:
+    if entry.sent_by is not Way.EVENT:
         reason = f"the server may have it, even twice, and cannot be asked ({reason}): {settle}, if not: outbox retry"
         after = replace(entry, state=State.DEAD, reason=reason, attempts=entry.attempts + 1)
         text = f"{drink} is not sent again: {reason}"

@@ -17,13 +17,14 @@ from kegapps.core.effects import Say
 from kegapps.core.event_route import EventRoute
 from kegapps.core.jobs import Job, Outcome, Purpose, Trouble, look_for, token_answer
 from kegapps.core.model import Now
-from kegapps.core.outbox import Entry, Route
+from kegapps.core.outbox import Entry
 from kegapps.server import form_api, verdicts
 from kegapps.server.answers import AnswerError
 from kegapps.server.calls import Answer
 from kegapps.server.form_api import ServerTap, is_older
 from kegapps.server.probe import Finding, Probe
 from kegapps.server.probe import State as ProbeState
+from kegapps.server.route import Way
 from kegapps.server.url import ApiUrl
 from kegapps.server.verdicts import Asked, Kind, Verdict
 
@@ -121,9 +122,7 @@ class Dispatch:
             return self._event_job(self._events, entry, now)
         if delivery.must_look(entry):
             return look_for(entry, 0)
-        marked = delivery.about_to_send(
-            entry, Route.FORM, now_unix_s=now.unix_s, known_id=self.newest_drink_id
-        )
+        marked = delivery.about_to_send(entry, Way.FORM, now_unix_s=now.unix_s, known_id=self.newest_drink_id)
         call = delivery.post(marked, now_unix_s=now.unix_s, taps=self.taps)
         return Job(purpose=Purpose.DRINK, call=call, entry=marked)
 
@@ -264,7 +263,7 @@ class Dispatch:
         if events.needs_taps(now.mono_s - self._taps_read_mono_s):
             return Job(purpose=Purpose.TAPS, call=form_api.get_taps())
         marked = delivery.about_to_send(
-            entry, Route.EVENT, now_unix_s=now.unix_s, known_id=self.newest_drink_id
+            entry, Way.EVENT, now_unix_s=now.unix_s, known_id=self.newest_drink_id
         )
         board, call = events.post(marked, now)
         again = delivery.must_look(entry)

@@ -16,7 +16,7 @@ from typing import Final
 from kegapps.core.delivery import MAX_FAILURES
 from kegapps.core.effects import Say
 from kegapps.core.model import Now
-from kegapps.core.outbox import Entry, Route
+from kegapps.core.outbox import Entry
 from kegapps.server import event_api
 from kegapps.server.calls import Answer, Call, Pour
 from kegapps.server.event_api import MAX_EVENTS, DeviceEvent, Pairing, Reception, device_of
@@ -213,7 +213,7 @@ class EventRoute:
             paired=found is not None and self.is_paired(found[0]),
             taps=taps,
             taps_age_s=taps_age_s,
-            posted_by_form=entry.sent_by is Route.FORM,
+            posted_by_form=entry.sent_by is Way.FORM,
         ).way
 
     def _batch(self, board: str, device: _Device) -> list[DeviceEvent]:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from kegapps.server.calls import Pour
+from kegapps.server.route import Way
 from kegapps.server.url import ApiUrl
 
 HOLD_FOR_LOOK_S: Final = 15.0
@@ -29,13 +30,6 @@ class State(StrEnum):
     """It may be there already: the server is asked before it is sent again."""
     DEAD = "dead"
     """The server will never take it as it is: for a person to edit, retry or settle."""
-
-
-class Route(StrEnum):
-    """By which of the server's interfaces a drink was sent."""
-
-    FORM = "form"
-    EVENT = "event"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +52,7 @@ class Entry:
     """How often in a row the server answered 500 to it."""
     sent_unix_s: float | None = None
     """When a request left whose outcome is not known; None: there is none. On disk before the request leaves."""
-    sent_by: Route | None = None
+    sent_by: Way | None = None
     known_id: str | None = None
     """The server's newest drink that was known before that request."""
     repeats: int = 0

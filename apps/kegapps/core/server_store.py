@@ -12,10 +12,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 from kegapps.core.database import explained, transaction
-from kegapps.core.outbox import HOLD_FOR_LOOK_S, LONGEST_WAIT_S, Counts, Delivered, Entry, Route, State
+from kegapps.core.outbox import HOLD_FOR_LOOK_S, LONGEST_WAIT_S, Counts, Delivered, Entry, State
 from kegapps.server.calls import Pour
 from kegapps.server.form_api import ServerTap
 from kegapps.server.on_tap import OnServerTap
+from kegapps.server.route import Way
 
 _ENTRIES: Final = (
     "select o.drink_id, d.uuid, o.meter_name, d.ticks, d.volume_ml, d.ml_per_tick, o.username, d.start_unix_s, "
@@ -147,7 +148,7 @@ class ServerStore:
             db.execute(
                 "update outbox set next_unix_s = sent_unix_s + :after where server_url = :url and sent_by = :form "
                 "and state <> 'dead' and next_unix_s < sent_unix_s + :after",
-                {"after": after_s, "url": self._server_url, "form": Route.FORM},
+                {"after": after_s, "url": self._server_url, "form": Way.FORM},
             )
 
     def held_meters(self) -> frozenset[str]:
@@ -303,5 +304,5 @@ def _entry(row: tuple[Any, ...]) -> Entry:
         ),
         state=State(state), reason=reason, attempts=attempts, next_unix_s=next_unix_s,
         without_user=bool(without_user), errors=errors, sent_unix_s=sent_unix_s,
-        sent_by=Route(sent_by) if sent_by else None, known_id=known_id, repeats=repeats,
+        sent_by=Way(sent_by) if sent_by else None, known_id=known_id, repeats=repeats,
     )  # fmt: skip

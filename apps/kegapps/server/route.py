@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Final
 
 from kegapps.server.calls import Pour
@@ -21,8 +21,8 @@ from kegapps.server.form_api import ServerTap
 MAX_TAPS_AGE_S: Final = 10.0  # a keg may be taken off at any time; read the taps again right before a batch
 
 
-class Way(Enum):
-    """How to send a pour."""
+class Way(StrEnum):
+    """By which of the server's interfaces a pour is sent, or was; the core stores these words."""
 
     EVENT = "event"
     FORM = "form"

@@ -12,10 +12,11 @@ from kegapps.core.delivery import LOOK_AFTER_S, LOOK_AFTER_SENDING_S
 from kegapps.core.dispatch import HURRY_S, MAX_TEMPERATURES, TAPS_EVERY_S, Dispatch
 from kegapps.core.jobs import Job, Outcome, Purpose
 from kegapps.core.model import Now
-from kegapps.core.outbox import LONGEST_WAIT_S, Delivered, Entry, Route, State
+from kegapps.core.outbox import LONGEST_WAIT_S, Delivered, Entry, State
 from kegapps.server.calls import Answer, Pour
 from kegapps.server.form_api import ServerTap
 from kegapps.server.look import look_calls
+from kegapps.server.route import Way
 from kegapps.server.url import parse_api_url
 
 NOW = Now(mono_s=5000.0, unix_s=1_795_216_330.0)
@@ -24,7 +25,7 @@ POUR = Pour(
     start_unix_s=NOW.unix_s - 70.0, end_unix_s=NOW.unix_s - 60.0,
 )  # fmt: skip
 ENTRY = Entry(drink_id=7, pour=POUR, next_unix_s=NOW.unix_s - 60.0)
-SENT = delivery.about_to_send(ENTRY, Route.FORM, now_unix_s=NOW.unix_s, known_id="40")
+SENT = delivery.about_to_send(ENTRY, Way.FORM, now_unix_s=NOW.unix_s, known_id="40")
 TAP = ServerTap(id="1", name="Left", meter_name="kegboard.flow0", ml_per_tick=0.25, relay_name="", keg_id="3")
 LAST_LOOK = len(look_calls()) - 1
 NO_ROUTE = Answer(error="connection refused")
@@ -113,7 +114,7 @@ def test_waits_grow_and_are_bounded_for_ever() -> None:
         absent = look(drinks_page({**OURS, "ticks": 7}, {**OURS, "id": 40}), entry=failed.record)
         assert isinstance(absent, Entry)
         assert not delivery.must_look(absent)
-        entry = delivery.about_to_send(absent, Route.FORM, now_unix_s=NOW.unix_s, known_id="40")
+        entry = delivery.about_to_send(absent, Way.FORM, now_unix_s=NOW.unix_s, known_id="40")
         waits.append(absent.next_unix_s - NOW.unix_s)
     assert waits[0] > 0
     assert waits == sorted(waits)
@@ -188,7 +189,7 @@ def test_if_no_look_can_tell_the_drink_is_sent_once_more_and_then_left_to_a_pers
     again = look(gone, number=LAST_LOOK)
     assert isinstance(again, Entry)
     assert again.sent_unix_s is None
-    sent_again = delivery.about_to_send(again, Route.FORM, now_unix_s=NOW.unix_s, known_id="40")
+    sent_again = delivery.about_to_send(again, Way.FORM, now_unix_s=NOW.unix_s, known_id="40")
     for answer in (gone, BAD_KEY):
         dead = look(answer, number=LAST_LOOK, entry=sent_again)
         assert isinstance(dead, Entry)
@@ -200,11 +201,11 @@ def test_if_no_look_can_tell_the_drink_is_sent_once_more_and_then_left_to_a_pers
 def test_what_kegboard_event_took_is_never_delivered_nor_sent_otherwise_unless_a_look_tells(
     acknowledged: bool,
 ) -> None:
-    told_of = replace(SENT, sent_by=Route.EVENT)
+    told_of = replace(SENT, sent_by=Way.EVENT)
     for answer in (told(404), told(410, "GoneError", "gone"), BAD_KEY):
         held = look(answer, number=LAST_LOOK, entry=told_of, acknowledged=acknowledged)
         assert isinstance(held, Entry)
-        assert (held.state, held.sent_by, held.sent_unix_s) == (State.HELD, Route.EVENT, NOW.unix_s)
+        assert (held.state, held.sent_by, held.sent_unix_s) == (State.HELD, Way.EVENT, NOW.unix_s)
         assert "by kegboard-event, but cannot be asked whether it kept it" in held.reason
         assert 400 < held.next_unix_s - NOW.unix_s <= LONGEST_WAIT_S
 
@@ -383,7 +384,7 @@ def test_a_server_that_was_restored_from_a_backup_is_believed_and_doubles_nothin
     desk.begin()
     desk.do(told(200, object={**DRINK, "id": 1000}), ENTRY)
     lost = delivery.about_to_send(
-        replace(ENTRY, drink_id=8), Route.FORM, now_unix_s=NOW.unix_s, known_id=desk.dispatch.newest_drink_id
+        replace(ENTRY, drink_id=8), Way.FORM, now_unix_s=NOW.unix_s, known_id=desk.dispatch.newest_drink_id
     )
     # The server has it as 991, a number that it had given before.
     others = [{**OURS, "id": 990 - n, "ticks": 5} for n in range(9)]

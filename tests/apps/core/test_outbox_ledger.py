@@ -12,12 +12,13 @@ from kegapps.core.delivery import about_to_send
 from kegapps.core.ledger import Ledger
 from kegapps.core.ledger_rules import LedgerError
 from kegapps.core.model import Drink, OnTap, Tap
-from kegapps.core.outbox import Delivered, Route, State
+from kegapps.core.outbox import Delivered, State
 from kegapps.core.pending import Changes
 from kegapps.core.server_store import ServerStore
 from kegapps.core.store import Store
 from kegapps.server.form_api import ServerTap
 from kegapps.server.on_tap import OnServerTap
+from kegapps.server.route import Way
 
 START_UNIX_S = 1_795_216_330.0
 DRINK = Drink(
@@ -115,7 +116,7 @@ def test_what_a_killed_core_had_just_sent_is_not_asked_for_while_the_server_may_
     sent_unix_s = START_UNIX_S + 50
     entry, _ = cellar.server.next_entry(sent_unix_s)
     assert entry is not None
-    marked = about_to_send(entry, Route.FORM, now_unix_s=sent_unix_s, known_id="40")
+    marked = about_to_send(entry, Way.FORM, now_unix_s=sent_unix_s, known_id="40")
     cellar.server.write([marked], now_unix_s=sent_unix_s)
     server = cellar.restart_with(BAR)
     server.defer_looks(5.0)
