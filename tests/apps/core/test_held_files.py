@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +14,7 @@ from kegapps.core.store import Store
 from tests.apps.core.bar import reading, request
 from tests.apps.core.programs import App, CoreProgram
 from tests.apps.core.test_program import drinks
+from tests.apps.small_disk import mounted as small_disk_at
 
 
 @pytest.fixture
@@ -123,18 +122,8 @@ def test_a_lock_that_is_removed_is_taken_again(store: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 700 KiB."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root to mount a small file system")
-    path = tmp_path / "disk"
-    path.mkdir()
-    options = ["-t", "tmpfs", "-o", "size=700k,mode=755", "tmpfs"]
-    if subprocess.run(["mount", *options, str(path)], capture_output=True, check=False).returncode:
-        pytest.skip("cannot mount here")
-    try:
+    with small_disk_at(tmp_path / "disk", 700) as path:
         yield path
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
 
 
 def test_a_small_disk_is_not_filled_by_the_write_ahead_log(small_disk: Path) -> None:

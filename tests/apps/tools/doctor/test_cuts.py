@@ -21,6 +21,7 @@ from kegapps.tools.doctor.rights import me
 from tests.apps.core.programs import CoreProgram
 from tests.apps.kegboard.programs import free_port
 from tests.apps.server.emulators import Emulator, Site, Tap
+from tests.apps.small_disk import mounted as small_disk_at
 from tests.apps.tools.doctor.kegerator import Kegerator
 from tests.master.conftest import Box, eventually
 
@@ -300,18 +301,8 @@ def test_a_store_that_the_user_may_not_write(coreless: Kegerator, store: Path) -
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 512 KiB."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root to mount a small file system")
-    path = tmp_path / "disk"
-    path.mkdir()
-    options = ["-t", "tmpfs", "-o", "size=512k,mode=755", "tmpfs"]
-    if subprocess.run(["mount", *options, str(path)], capture_output=True, check=False).returncode:
-        pytest.skip("cannot mount here")
-    try:
+    with small_disk_at(tmp_path / "disk", 512) as path:
         yield path
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
 
 
 def test_a_full_disk(coreless: Kegerator, store: Path, small_disk: Path) -> None:
