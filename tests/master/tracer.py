@@ -1,4 +1,4 @@
-"""Kill a process at its n-th system call: ptrace(2), Linux only, no more of it than is needed for that.
+"""Kill a process at its n-th system call.
 
 Knows processes and system calls. Must not know the launcher. All calls come from the thread that attached.
 """
@@ -6,7 +6,6 @@ Knows processes and system calls. Must not know the launcher. All calls come fro
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import select
 import signal
@@ -15,36 +14,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-_SEIZE, _INTERRUPT, _LISTEN = 0x4206, 0x4207, 0x4208
-_CONT, _DETACH, _SYSCALL = 7, 17, 24
-_SETOPTIONS, _GETEVENTMSG, _GET_SYSCALL_INFO = 0x4200, 0x4201, 0x420E
-_O_TRACESYSGOOD, _O_FORKS = 1, 2 | 4 | 8
-_EVENT_FORKS, _EVENT_STOP = (1, 2, 3), 128
-_WALL: Final = 0x40000000
-_ENTRY: Final = 1
+from tests.ptrace import (
+    CONT,
+    DETACH,
+    ENTRY,
+    EVENT_FORKS,
+    EVENT_STOP,
+    INTERRUPT,
+    LISTEN,
+    SEIZE,
+    SETOPTIONS,
+    SYSCALL,
+    TRACEFORKS,
+    TRACESYSGOOD,
+    WALL,
+    event_message,
+    ptrace,
+    syscall_info,
+)
+
 _CALL_STOP: Final = signal.SIGTRAP | 0x80
 _QUIET_S: Final = 0.03
 """What is done after an answer belongs to it too; after so long without a system call, nothing more will come."""
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.ptrace.restype = ctypes.c_long
-_libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-
-
-class _SyscallInfo(ctypes.Structure):
-    _fields_ = (
-        ("op", ctypes.c_uint8), ("pad", ctypes.c_uint8 * 3), ("arch", ctypes.c_uint32),
-        ("instruction", ctypes.c_uint64), ("stack", ctypes.c_uint64), ("number", ctypes.c_uint64),
-        ("arguments", ctypes.c_uint64 * 6), ("rest", ctypes.c_uint64 * 2),
-    )  # fmt: skip
-
-
-def _ptrace(request: int, pid: int, data: int | ctypes.c_void_p = 0, address: int = 0) -> int:
-    result = int(_libc.ptrace(request, pid, address, data))
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return result
 
 
 def permitted() -> bool:
@@ -54,12 +45,12 @@ def permitted() -> bool:
         signal.pause()
         os._exit(0)
     try:
-        _ptrace(_SEIZE, child)
+        ptrace(SEIZE, child)
     except OSError:
         return False
     finally:
         os.kill(child, signal.SIGKILL)
-        os.waitpid(child, _WALL)
+        os.waitpid(child, WALL)
     return True
 
 
@@ -89,9 +80,9 @@ class Tracer:
     def attach(self, pid: int) -> None:
         """Take hold of `pid`, which runs on, unless it is to be counted. Raises OSError."""
         self._generation[pid] = 0
-        _ptrace(_SEIZE, pid, _O_TRACESYSGOOD | (_O_FORKS if self.depth else 0))
+        ptrace(SEIZE, pid, TRACESYSGOOD | (TRACEFORKS if self.depth else 0))
         if not self.depth:
-            _ptrace(_INTERRUPT, pid)
+            ptrace(INTERRUPT, pid)
 
     def run(self, done: int, within_s: float) -> Fall:
         """Go on until the kill, or until the descriptor `done` is readable and all is quiet; then let go."""
@@ -124,7 +115,7 @@ class Tracer:
     def _turn(self) -> bool:
         """Handle one stop of a traced process; False if there is none."""
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG | _WALL)
+            pid, status = os.waitpid(-1, os.WNOHANG | WALL)
         except ChildProcessError:
             return False
         if pid == 0:
@@ -143,56 +134,53 @@ class Tracer:
     def _on_stop(self, pid: int, status: int) -> None:
         number, event = status >> 8 & 0xFF, status >> 16
         target = self._generation[pid] == self.depth
-        go_on = _SYSCALL if target else _CONT
-        if event in _EVENT_FORKS:
-            message = ctypes.c_ulong()
-            _ptrace(_GETEVENTMSG, pid, ctypes.addressof(message))
-            self._on_fork(pid, message.value)
-        elif event == _EVENT_STOP:
-            _ptrace(go_on if number == signal.SIGTRAP else _LISTEN, pid)
+        go_on = SYSCALL if target else CONT
+        if event in EVENT_FORKS:
+            self._on_fork(pid, event_message(pid))
+        elif event == EVENT_STOP:
+            ptrace(go_on if number == signal.SIGTRAP else LISTEN, pid)
         elif number == _CALL_STOP:
             self._on_call(pid)
         else:
-            _ptrace(go_on, pid, number)
+            ptrace(go_on, pid, number)
 
     def _on_fork(self, parent: int, child: int) -> None:
         generation = self._generation.pop(parent) + 1
-        _ptrace(_DETACH, parent)
+        ptrace(DETACH, parent)
         self._generation[child] = generation
         if child not in self._early:
-            _, self._early[child] = os.waitpid(child, _WALL)
+            _, self._early[child] = os.waitpid(child, WALL)
         status = self._early.pop(child)
         if not os.WIFSTOPPED(status):
             del self._generation[child]
             return
         if generation == self.depth:
-            _ptrace(_SETOPTIONS, child, _O_TRACESYSGOOD)
-        _ptrace(_SYSCALL if generation == self.depth else _CONT, child)
+            ptrace(SETOPTIONS, child, TRACESYSGOOD)
+        ptrace(SYSCALL if generation == self.depth else CONT, child)
 
     def _on_call(self, pid: int) -> None:
-        info = _SyscallInfo()
-        _ptrace(_GET_SYSCALL_INFO, pid, ctypes.addressof(info), ctypes.sizeof(info))
-        if info.op == _ENTRY:
+        info = syscall_info(pid)
+        if info.op == ENTRY:
             self.fall.calls += 1
             if self.fall.calls == self.at:
                 self.fall.killed, self.fall.number = True, int(info.number)
                 self.before_kill(pid)
                 os.kill(pid, signal.SIGKILL)
-                while not _over(os.waitpid(pid, _WALL)[1]):
+                while not _over(os.waitpid(pid, WALL)[1]):
                     pass
                 del self._generation[pid]
                 return
-        _ptrace(_SYSCALL, pid)
+        ptrace(SYSCALL, pid)
 
     def _let_go(self) -> None:
         for pid in self._generation:
             try:
-                _ptrace(_INTERRUPT, pid)
-                status = os.waitpid(pid, _WALL)[1]
+                ptrace(INTERRUPT, pid)
+                status = os.waitpid(pid, WALL)[1]
                 if os.WIFSTOPPED(status):
                     # Whatever it stopped for took the place of the interruption; a signal is still to be delivered.
                     number, event = status >> 8 & 0xFF, status >> 16
-                    _ptrace(_DETACH, pid, number if not event and number != _CALL_STOP else 0)
+                    ptrace(DETACH, pid, number if not event and number != _CALL_STOP else 0)
             except (ProcessLookupError, ChildProcessError):
                 continue
         self._generation.clear()

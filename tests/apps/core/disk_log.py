@@ -1,10 +1,10 @@
 """Runs a program and writes down, in order, what it does to some files and what it says on its sockets.
 
-    python disk_log.py LOG FOLDER PREFIX PROGRAM ARGUMENTS...
+    python -m tests.apps.core.disk_log LOG FOLDER PREFIX PROGRAM ARGUMENTS...
 
 Of every file in FOLDER whose name begins with PREFIX: writes, truncations, removals, syncs; of FOLDER its syncs; of all
 sockets what was sent. It is done by ptrace(2), so it costs the program time, but nothing escapes it. SIGTERM is passed
-on, SIGUSR1 ends the program by SIGKILL. Stands alone: it is run as a script of its own.
+on, SIGUSR1 ends the program by SIGKILL.
 """
 
 from __future__ import annotations
@@ -20,11 +20,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
-_SEIZE, _INTERRUPT, _LISTEN, _SYSCALL, _GET_SYSCALL_INFO = 0x4206, 0x4207, 0x4208, 24, 0x420E
-_O_TRACESYSGOOD, _O_TRACECLONE, _O_EXITKILL = 0x1, 0x8, 0x100000
-_EVENT_STOP: Final = 128
-_WALL: Final = 0x40000000
-_ENTRY: Final = 1
+from tests.ptrace import (
+    ENTRY,
+    EVENT_STOP,
+    EXITKILL,
+    INTERRUPT,
+    LISTEN,
+    SEIZE,
+    SYSCALL,
+    TRACECLONE,
+    TRACESYSGOOD,
+    WALL,
+    ptrace,
+    syscall_info,
+)
+
 _NUMBERS: Final = {
     "x86_64": {
         1: "write", 18: "pwrite64", 20: "writev", 296: "pwritev", 74: "fsync", 75: "fdatasync", 77: "ftruncate",
@@ -39,18 +49,6 @@ _NUMBERS: Final = {
 
 Entry = tuple[str, str, int, bytes]
 """(kind, path, offset or size, data). Kinds: write, truncate, remove, sync, say (a message on a socket)."""
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.ptrace.restype = ctypes.c_long
-_libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-
-
-class _SyscallInfo(ctypes.Structure):
-    _fields_ = (
-        ("op", ctypes.c_uint8), ("pad", ctypes.c_uint8 * 3), ("arch", ctypes.c_uint32),
-        ("instruction", ctypes.c_uint64), ("stack", ctypes.c_uint64), ("number", ctypes.c_uint64),
-        ("arguments", ctypes.c_uint64 * 6), ("rest", ctypes.c_uint64 * 2),
-    )  # fmt: skip
 
 
 def supported() -> bool:
@@ -94,11 +92,11 @@ class Recorder:
             os.execv(argv[0], argv)
         signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
         signal.signal(signal.SIGUSR1, lambda *_: os.kill(child, signal.SIGKILL))
-        _ptrace(_SEIZE, child, _O_TRACESYSGOOD | _O_TRACECLONE | _O_EXITKILL)
-        _ptrace(_INTERRUPT, child)
+        ptrace(SEIZE, child, TRACESYSGOOD | TRACECLONE | EXITKILL)
+        ptrace(INTERRUPT, child)
         os.write(go_w, b".")
         while True:
-            pid, status = os.waitpid(-1, _WALL)
+            pid, status = os.waitpid(-1, WALL)
             if os.WIFSTOPPED(status):
                 with contextlib.suppress(ProcessLookupError):  # its end is told next
                     self._on_stop(pid, status)
@@ -112,16 +110,15 @@ class Recorder:
         number, event = status >> 8 & 0xFF, status >> 16
         if number == signal.SIGTRAP | 0x80:
             self._on_call(pid)
-            _ptrace(_SYSCALL, pid)
-        elif event == _EVENT_STOP and number != signal.SIGTRAP:
-            _ptrace(_LISTEN, pid)
+            ptrace(SYSCALL, pid)
+        elif event == EVENT_STOP and number != signal.SIGTRAP:
+            ptrace(LISTEN, pid)
         else:
-            _ptrace(_SYSCALL, pid, 0 if event else number)
+            ptrace(SYSCALL, pid, 0 if event else number)
 
     def _on_call(self, pid: int) -> None:
-        info = _SyscallInfo()
-        _ptrace(_GET_SYSCALL_INFO, pid, ctypes.addressof(info), ctypes.sizeof(info))
-        if info.op != _ENTRY:
+        info = syscall_info(pid)
+        if info.op != ENTRY:
             call = self._calls.pop(pid, None)
             result = ctypes.c_int64(info.number).value  # at the exit, the result stands in its place
             if call is not None and result >= 0:
@@ -176,12 +173,6 @@ class Recorder:
 
     def _note(self, kind: str, path: str, number: int = 0, data: bytes = b"") -> None:
         pickle.dump((kind, path, number, data), self.log)
-
-
-def _ptrace(request: int, pid: int, data: int = 0, address: int = 0) -> None:
-    if int(_libc.ptrace(request, pid, address, data)) < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
 
 
 def _memory(pid: int, address: int, size: int) -> bytes:

@@ -44,6 +44,7 @@ from tests.apps.core.bar import (
 from tests.apps.core.programs import App, CoreProgram, furnish
 from tests.apps.core.torn_disk import TornDisk
 
+ROOT: Final = Path(__file__).resolve().parents[3]
 METERS: Final = (FLOW0, FLOW1, "second.flow0", "second.flow1")
 FLAGS: Final = (
     "--idle_timeout_s=0.2", "--rfid_idle_timeout_s=0.2", "--onewire_idle_timeout_s=0.2",
@@ -116,7 +117,8 @@ def record(folder: Path, entries: int, chance: random.Random) -> Recording:
     store, log = folder / "kegbot.sqlite", folder / "log"
     furnish(store)
     initial = _files(store)
-    launcher = (sys.executable, disk_log.__file__, str(log), str(folder), store.name)
+    recorder = (sys.executable, "-m", disk_log.__name__, str(log), str(folder), store.name)
+    launcher = ("env", f"PYTHONPATH={ROOT}", *recorder)
     crowd = Crowd(chance)
     seen: dict[int, dict[str, bytes]] = {}
     while not seen or max(seen) < entries:
