@@ -393,14 +393,16 @@ def test_logs_follows_through_rotation_without_loss(box: Box) -> None:
     eventually(lambda: speaker.log.read_bytes() == b"begin\n")
     following = subprocess.Popen(box.command("logs", "app", "-f", "-n", "1"), stdout=subprocess.PIPE)
     assert following.stdout is not None
-    assert following.stdout.readline() == b"begin\n"
-    for start in range(0, 5000, 500):
-        speaker.say(b"".join(b"%d\n" % number for number in range(start, start + 500)))
-        last = b"%d" % (start + 499)
-        eventually(lambda last=last: printed(box)[-1:] == [last])  # type: ignore[misc]
-    found = [following.stdout.readline() for _ in range(5000)]
-    following.kill()
-    following.communicate()
+    try:
+        assert following.stdout.readline() == b"begin\n"
+        for start in range(0, 5000, 500):
+            speaker.say(b"".join(b"%d\n" % number for number in range(start, start + 500)))
+            last = b"%d" % (start + 499)
+            eventually(lambda last=last: printed(box)[-1:] == [last])  # type: ignore[misc]
+        found = [following.stdout.readline() for _ in range(5000)]
+    finally:
+        following.kill()
+        following.communicate()
     assert found == [b"%d\n" % number for number in range(5000)]
     assert len(logs_of(box)) > 10
 
