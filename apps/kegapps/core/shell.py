@@ -88,7 +88,7 @@ class Core:
             asks_server=server is not None,
         )
         self._pending = Pending(memory.flows)
-        self._sessions = memory.sessions
+        self._resumed_sessions = memory.sessions
 
     @property
     def taps(self) -> tuple[Tap, ...]:
@@ -103,7 +103,8 @@ class Core:
     def serve(self, hub: Hub) -> None:
         """Take events from `hub`, which the core owns from now on, and announce there."""
         self._hub = hub
-        hub.resume(self._sessions)
+        hub.resume(self._resumed_sessions)
+        self._resumed_sessions = {}  # the hub's from now on
         if self._server is not None:
             self._server.begin(Listener(on_token=self._take_token_answer, on_taps=self._take_server_taps))
         self._turn_soon()
