@@ -137,6 +137,13 @@ PROGRAMS = {
         ],
         failing=lambda cwd: [f"--mqtt_tls_ca={cwd / 'missing.pem'}"],
     ),
+    "redis_bridge.py": Program(
+        flags=lambda _: [
+            f"--kb_core_addr=localhost:{free_port()}",
+            f"--redis_url=redis://localhost:{free_port()}",
+        ],
+        failing=lambda cwd: [f"--redis_state={cwd}"],
+    ),
     "sound_server.py": Program(
         flags=lambda _: [f"--kb_core_addr=localhost:{free_port()}"],
         failing=lambda cwd: [f"--sound_drink={cwd / 'missing.wav'}"],

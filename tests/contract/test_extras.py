@@ -20,7 +20,6 @@ EXTRAS = {
     "lcd": ("RPLCD", "smbus", "smbus2"),
     "mqtt": ("paho",),
     "publish": ("apprise",),
-    "redis": ("redis",),
     "rfid": ("Phidget22",),
     "sound": ("pygame",),
 }
@@ -110,7 +109,7 @@ def test_extras_are_imported_by_way_of_the_one_function_that_explains_their_abse
 
 
 def test_every_extra_has_one_folder_of_programs_that_may_want_it() -> None:
-    owners = {"gpio": "gpio", "lcd": "lcd", "mqtt": "bridge", "publish": "publish", "redis": "bridge", "rfid": "rfid", "sound": "sound"}  # fmt: skip
+    owners = {"gpio": "gpio", "lcd": "lcd", "mqtt": "bridge", "publish": "publish", "rfid": "rfid", "sound": "sound"}  # fmt: skip
     for path in sorted(APPS.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.keyword) and node.arg == "extra" and isinstance(node.value, ast.Constant):

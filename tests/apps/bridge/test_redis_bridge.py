@@ -1,0 +1,192 @@
+"""The bridge between a real core and a real Redis, on which somebody speaks as pycore's programs do."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kegapps.core.ledger import Ledger
+from kegapps.kegnet.events import FlowRequest, MeterUpdate
+from tests.apps.bridge.redis_programs import REDIS_SERVER, BridgeProgram, Peer, RedisServer
+from tests.apps.core.programs import App, CoreProgram, furnish
+
+pytestmark = pytest.mark.skipif(REDIS_SERVER is None, reason="redis-server is not installed")
+FLOW0 = "kegboard.flow0"
+RUNS = "<-> kegnet of Redis at"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def core(tmp_path: Path) -> Iterator[CoreProgram]:
+    furnish(tmp_path / "core.sqlite")
+    with CoreProgram(tmp_path / "core.sqlite") as made:
+        yield made
+
+
+def bridge_for(folder: Path, core: CoreProgram, server: RedisServer, *flags: str) -> BridgeProgram:
+    return BridgeProgram(folder, f"--kb_core_addr=localhost:{core.port}", f"--redis_url={server.url}", *flags)
+
+
+def drinks_in(core: CoreProgram) -> list[Any]:
+    ledger = Ledger(str(core.store))
+    try:
+        return list(ledger.drinks(limit=1000))
+    finally:
+        ledger.close()
+
+
+def pour_at_the_core(core: CoreProgram, *readings: int) -> None:
+    """One drink after another, by a board that hangs on the core itself."""
+    app = App(core.port)
+    for at, reading in enumerate(readings, 1):
+        app.send(MeterUpdate(tap_name="kegboard.flow1", reading=reading))
+        app.send(FlowRequest(tap_name="kegboard.flow1", request="stop_flow"))
+        app.listen_until(lambda at=at: sum(line.startswith("drink") for line in app.lines()) == at - 1)  # type: ignore[misc]
+    app.close()
+
+
+def test_a_pour_told_on_redis_is_a_drink_and_its_flow_is_told_there(
+    tmp_path: Path, core: CoreProgram, server: RedisServer
+) -> None:
+    with bridge_for(tmp_path, core, server) as bridge:
+        bridge.wait_for(RUNS)
+        peer = Peer(server)
+        for reading in (1000, 1250, 1500, 2000):
+            peer.pour(reading)
+        peer.stop()
+        peer.listen_until(lambda: peer.heard("DrinkCreatedEvent"))
+        flows = peer.heard("FlowUpdate")
+        assert [(flow["state"], flow["ticks"]) for flow in flows] == [
+            ("active", 250), ("active", 500), ("active", 1000), ("completed", 1000),
+        ]  # fmt: skip
+        assert {flow["meter_name"] for flow in flows} == {FLOW0}
+        assert all("tap_name" not in text for text in peer.texts)
+        assert peer.heard("DrinkCreatedEvent")[0]["username"] == "guest"
+        assert [drink.ticks for drink in drinks_in(core)] == [1000]
+        # A token opens a valve, and that is told, too.
+        peer.publish("TokenAuthEvent", auth_device_name="core.rfid", token_value="deadbeef00", status="added")
+        opened = {"output_name": "kegboard.relay0", "output_mode": "enabled"}
+        peer.listen_until(lambda: opened in peer.heard("SetRelayOutputEvent"))
+        began_s = time.monotonic()
+        assert bridge.end() == 0
+        assert time.monotonic() - began_s < 1
+        assert "skipped" not in bridge.output  # what came back of our own was known
+        peer.close()
+
+
+def test_from_redis_nobody_opens_a_valve_or_makes_up_a_drink(
+    tmp_path: Path, core: CoreProgram, server: RedisServer
+) -> None:
+    with bridge_for(tmp_path, core, server) as bridge:
+        bridge.wait_for(RUNS)
+        peer, app = Peer(server), App(core.port)
+        time_ = "2026-11-21T12:00:00Z"
+        peer.publish("SetRelayOutputEvent", output_name="kegboard.relay0", output_mode="enabled")
+        peer.publish(
+            "FlowUpdate", flow_id=1, meter_name=FLOW0, state="completed", username=None, start_time=time_,
+            last_activity_time=time_, ticks=1000, volume_ml=500.0,
+        )  # fmt: skip
+        peer.publish(
+            "DrinkCreatedEvent", flow_id=1, drink_id=1, meter_name=FLOW0, start_time=time_, end_time=time_, username="bob"
+        )  # fmt: skip
+        peer.publish("QuitEvent")
+        peer.publish_text(b"\xff" * 10)
+        peer.publish_text("x" * 3_000_000)
+        peer.publish_text("[" * 60_000)
+        peer.publish("MeterUpdate", meter_name=FLOW0, reading="many")
+        for reading in (0, 500):
+            peer.pour(reading)
+        peer.stop()
+        app.listen_until(lambda: any(line.startswith("drink") for line in app.lines()))
+        assert [line for line in app.lines() if "enabled" in line or "bob" in line] == []
+        assert [drink.ticks for drink in drinks_in(core)] == [500]
+        for name in ("SetRelayOutputEvent", "FlowUpdate", "DrinkCreatedEvent", "QuitEvent"):
+            bridge.wait_for(f"skipped a message: {name} is the core's own")
+        app.close()
+        peer.close()
+
+
+def test_a_redis_that_is_killed_in_mid_pour_costs_no_tick_and_no_drink(
+    tmp_path: Path, core: CoreProgram, server: RedisServer
+) -> None:
+    with bridge_for(tmp_path, core, server) as bridge:
+        bridge.wait_for(RUNS)
+        peer = Peer(server)
+        peer.pour(0)
+        peer.pour(400)
+        peer.listen_until(lambda: peer.heard("FlowUpdate"))
+        server.kill()
+        bridge.wait_for("waiting for Redis at")
+        peer.close()
+        # Meanwhile the board counts on, and at the core itself drinks are poured.
+        pour_at_the_core(core, 0, 1000, 2000, 3000)
+        time.sleep(2)  # of beer; 1500 ticks in no time would be a fault indeed
+        server.begin()
+        bridge.wait_for(RUNS, times=2)
+        peer = Peer(server)
+        peer.pour(1900)  # 1500 more, 682 mL: the core takes as much in one step only if it knows why
+        peer.stop()
+        peer.listen_until(lambda: [flow for flow in peer.heard("FlowUpdate") if flow["state"] == "completed"])
+        peer.listen_until(lambda: len(drinks_in(core)) == 4)
+        assert sorted(drink.ticks for drink in drinks_in(core)) == [1000, 1000, 1000, 1900]
+        peer.close()
+
+
+def test_drinks_poured_while_redis_is_away_are_published_once_it_is_back_and_those_without_the_bridge_too(
+    tmp_path: Path, core: CoreProgram, server: RedisServer
+) -> None:
+    pour_at_the_core(core, 0, 1000)  # history
+    with bridge_for(tmp_path, core, server) as bridge:
+        bridge.wait_for(RUNS)
+        peer = Peer(server)
+        pour_at_the_core(core, 1000, 2000)
+        peer.listen_until(lambda: peer.heard("DrinkCreatedEvent"))
+        server.kill(signal.SIGSTOP)  # it is there, and answers nobody
+        pour_at_the_core(core, 2000, 3000, 4000)
+        bridge.wait_for("no answer for 5 s")
+        server.kill(signal.SIGCONT)
+        peer.listen_until(lambda: len({drink["drink_id"] for drink in peer.heard("DrinkCreatedEvent")}) == 3)
+        bridge.wait_for(RUNS, times=2)
+        bridge.process.kill()
+        bridge.process.wait()
+    pour_at_the_core(core, 4000, 5000, 6000, 7000)
+    with bridge_for(tmp_path, core, server) as bridge:
+        peer.listen_until(lambda: len({drink["drink_id"] for drink in peer.heard("DrinkCreatedEvent")}) == 6)
+    ids = [drink["drink_id"] for drink in peer.heard("DrinkCreatedEvent")]
+    assert sorted(set(ids)) == [drink.id for drink in sorted(drinks_in(core), key=lambda drink: drink.id)][1:]
+    peer.close()
+
+
+def test_a_password_is_wanted_shown_and_in_no_log(tmp_path: Path, core: CoreProgram) -> None:
+    with RedisServer(tmp_path, "--requirepass", "sesame-open") as server:
+        with bridge_for(tmp_path, core, server) as bridge:
+            bridge.wait_for("it refused us: NOAUTH")
+            bridge.end()
+        url = f"redis://:sesame-open@localhost:{server.port}/0"
+        flag = f"--kb_core_addr=localhost:{core.port}"
+        with BridgeProgram(tmp_path, flag, environment={"KEGBOT_REDIS_URL": url}) as bridge:
+            bridge.wait_for(RUNS)
+            bridge.end()
+            assert "sesame" not in bridge.output
+
+
+@pytest.mark.parametrize(("direction", "status"), [("to_core", "<- kegnet"), ("to_redis", "-> kegnet")])
+def test_one_direction_alone_is_one_connection(
+    tmp_path: Path, core: CoreProgram, server: RedisServer, direction: str, status: str
+) -> None:
+    with bridge_for(tmp_path, core, server, f"--redis_direction={direction}") as bridge:
+        bridge.wait_for(status)
+        peer = Peer(server, channel="kegnet")
+        heard = peer.publish("Ping")
+        assert heard == (2 if direction == "to_core" else 1)  # we hear ourselves
+        peer.close()

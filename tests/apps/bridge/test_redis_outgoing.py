@@ -1,0 +1,198 @@
+"""What is published, when Redis or the core was away: the latest of each flow and valve, every drink."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kegapps.bridge.redis_deafness import Deafness
+from kegapps.bridge.redis_drinks import BATCH, DrinkFeed
+from kegapps.bridge.redis_outgoing import MAX_KEPT, MAX_UNDER_WAY, RELAY_MAX_AGE_S, Outgoing
+from kegapps.kegnet.events import (
+    DrinkCreatedEvent,
+    DrinkFacts,
+    Drinks,
+    DrinksRequest,
+    FlowUpdate,
+    SetRelayOutputEvent,
+)
+from tests.apps.bridge.test_redis_dialect import DRINK, FLOW
+
+OPEN = SetRelayOutputEvent(output_name="kegboard.relay0", output_mode="enabled")
+SHUT = SetRelayOutputEvent(output_name="kegboard.relay0", output_mode="disabled")
+
+
+def flow(flow_id: int, ticks: int) -> FlowUpdate:
+    return replace(FLOW, flow_id=flow_id, ticks=ticks)
+
+
+def heard(drink_id: int) -> DrinkCreatedEvent:
+    return replace(DRINK, drink_id=drink_id)
+
+
+def stored(drink_id: int) -> DrinkFacts:
+    return DrinkFacts(
+        drink_id=drink_id, uuid="u", flow_id=7, tap_name="kegboard.flow0", username=None, ticks=250, volume_ml=113.5,
+        start_unix_s=1795262400.0, end_unix_s=1795262400.9,
+    )  # fmt: skip
+
+
+# -- the queue
+
+
+def test_while_redis_takes_them_all_are_published_in_order() -> None:
+    outgoing = Outgoing()
+    told = [flow(1, ticks) for ticks in range(5)]
+    for event in told:
+        outgoing.add(event, 0)
+        assert outgoing.take(0) == [event]
+    assert [outgoing.answered() for _ in told] == told
+    assert outgoing.answered() is None
+
+
+def test_while_redis_is_away_the_latest_of_each_flow_and_valve_is_kept_and_every_drink() -> None:
+    outgoing = Outgoing()
+    for ticks in range(1000):
+        outgoing.add(flow(1, ticks), 0)
+        outgoing.add(flow(2, ticks), 0)
+    for drink_id in (1, 2, 3):
+        outgoing.add(heard(drink_id), 0)
+    outgoing.add(OPEN, 0)
+    outgoing.add(SHUT, 0)
+    assert outgoing.take(60) == [flow(1, 999), flow(2, 999), heard(1), heard(2), heard(3), SHUT]
+
+
+def test_a_valve_is_never_opened_late() -> None:
+    outgoing = Outgoing()
+    outgoing.add(OPEN, 0)
+    assert outgoing.take(RELAY_MAX_AGE_S) == [OPEN]
+    outgoing.answered()
+    outgoing.add(OPEN, 10)
+    assert outgoing.take(10 + RELAY_MAX_AGE_S + 0.1) == []
+    assert len(outgoing) == 0
+
+
+def test_what_redis_did_not_answer_goes_again_unless_there_is_a_later_word() -> None:
+    outgoing = Outgoing()
+    for event in (flow(1, 1), flow(2, 1), heard(9)):
+        outgoing.add(event, 0)
+    outgoing.take(0)
+    assert outgoing.answered() == flow(1, 1)
+    outgoing.add(flow(2, 2), 0)
+    outgoing.lost()
+    assert outgoing.take(0) == [heard(9), flow(2, 2)]
+
+
+def test_no_more_than_a_few_are_under_way_and_no_more_than_some_are_kept_but_drinks() -> None:
+    outgoing = Outgoing()
+    outgoing.add(heard(1), 0)
+    for flow_id in range(1000):
+        outgoing.add(flow(flow_id, 1), 0)
+    assert len(outgoing) == MAX_KEPT
+    taken = outgoing.take(0)
+    assert (len(taken), taken[0]) == (MAX_UNDER_WAY, heard(1))
+    assert outgoing.take(0) == []
+
+
+# -- drinks
+
+
+def test_before_the_first_start_all_drinks_are_history() -> None:
+    feed = DrinkFeed(None)
+    assert feed.connected() == DrinksRequest(after=-1, limit=1)
+    assert feed.answer(Drinks(drinks=(stored(17),), last_id=17)) == ([], None)
+    assert feed.cursor == 17
+
+
+def test_an_empty_store_has_no_history_and_its_first_drink_is_published() -> None:
+    feed = DrinkFeed(None)
+    feed.connected()
+    assert feed.answer(Drinks(drinks=(), last_id=0)) == ([], None)
+    assert feed.cursor == 0
+    assert feed.heard(heard(1)) == ([], DrinksRequest(after=0, limit=BATCH))
+    drinks, _ = feed.answer(Drinks(drinks=(stored(1),), last_id=1))
+    assert [drink.drink_id for drink in drinks] == [1]
+    assert drinks[0].username == "guest"
+
+
+def test_a_drink_poured_while_we_ask_for_the_first_time_is_news() -> None:
+    for last_id in (17, 18):  # the answer may be from before or after it
+        feed = DrinkFeed(None)
+        feed.connected()
+        feed.heard(heard(18))
+        assert feed.answer(Drinks(drinks=(), last_id=last_id)) == ([], DrinksRequest(after=17, limit=BATCH))
+
+
+def test_what_was_poured_while_we_were_away_is_published_batch_by_batch_as_redis_takes_it() -> None:
+    feed = DrinkFeed(10)
+    assert feed.connected() == DrinksRequest(after=10, limit=BATCH)
+    first, request = feed.answer(Drinks(drinks=tuple(map(stored, range(11, 61))), last_id=70))
+    assert ([drink.drink_id for drink in first], request) == (list(range(11, 61)), None)
+    assert not feed.is_settled
+    asked = [feed.published(drink) for drink in first]
+    assert asked == [None] * 49 + [DrinksRequest(after=60, limit=BATCH)]
+    assert (feed.cursor, feed.is_settled) == (60, True)
+    second, _ = feed.answer(Drinks(drinks=tuple(map(stored, range(61, 71))), last_id=70))
+    assert [feed.published(drink) for drink in second] == [None] * 10
+    assert feed.cursor == 70
+
+
+def test_a_core_that_comes_back_is_not_asked_again_for_what_waits_for_redis() -> None:
+    feed = DrinkFeed(10)
+    feed.connected()
+    drinks, _ = feed.answer(Drinks(drinks=(stored(11), stored(12)), last_id=12))
+    assert feed.connected() is None
+    assert feed.published(drinks[0]) is None
+    assert feed.published(drinks[1]) == DrinksRequest(after=12, limit=BATCH)
+
+
+def test_a_drink_that_is_heard_of_while_we_ask_is_asked_for_next() -> None:
+    feed = DrinkFeed(10)
+    feed.connected()
+    assert feed.heard(heard(11)) == ([], None)
+    assert feed.answer(Drinks(drinks=(), last_id=10)) == ([], DrinksRequest(after=10, limit=BATCH))
+
+
+def test_numbers_that_the_core_does_not_have_are_not_asked_for_for_ever() -> None:
+    feed = DrinkFeed(10)
+    feed.connected()
+    assert feed.answer(Drinks(drinks=(), last_id=20)) == ([], None)
+    assert feed.heard(heard(21)) == ([], DrinksRequest(after=20, limit=BATCH))
+
+
+def test_another_store_begins_with_history() -> None:
+    feed = DrinkFeed(500)
+    feed.connected()
+    assert feed.answer(Drinks(drinks=(), last_id=3)) == ([], None)
+    assert feed.cursor == 3
+    assert feed.heard(heard(4)) == ([], DrinksRequest(after=3, limit=BATCH))
+
+
+def test_drinks_of_a_core_of_2012_are_published_as_they_are_heard_of() -> None:
+    feed = DrinkFeed(10)
+    feed.connected()
+    assert feed.heard(heard(3)) == ([], None)
+    assert feed.is_asking
+    assert feed.no_answer() == [heard(3)]
+    assert feed.heard(heard(4)) == ([heard(4)], None)
+    assert feed.published(heard(4)) is None
+    assert feed.cursor == 10
+    # And when one of ours takes its place, it is asked.
+    assert feed.connected() == DrinksRequest(after=10, limit=BATCH)
+
+
+# -- deafness
+
+
+def test_each_meters_next_reading_tells_how_long_it_could_not_be_heard() -> None:
+    deafness = Deafness()
+    assert deafness.gap_s("a") == 0
+    deafness.begin(10)
+    deafness.begin(12)  # tried in vain
+    deafness.end(40)
+    assert (deafness.gap_s("a"), deafness.gap_s("a")) == (30, 0)
+    assert deafness.gap_s("b") == 0  # nobody told of it before: the core sees that
+    deafness.begin(50)
+    deafness.end(55)
+    deafness.begin(60)
+    deafness.end(61)
+    assert (deafness.gap_s("b"), deafness.gap_s("a")) == (6, 6)
