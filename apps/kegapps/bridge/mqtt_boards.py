@@ -8,7 +8,7 @@ that it has stored what came of it; what brokers and bridges confirm on the way 
 from __future__ import annotations
 
 import logging
-import secrets
+import os
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -73,7 +73,7 @@ class BoardsBridge:
         self._topics = topics
         self._name = name
         self._spool = spool
-        self._run = secrets.token_hex(8)
+        self._run = os.urandom(8).hex()
         self._outbox = Outbox(spool.kept(), next_number=int(spool.note("next_number") or 0))
         self._orders = Orders(self._run)
         self._closing: Timer | None = None  # of valves that are not fed

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import sqlite3
 import time
 import urllib.parse
@@ -59,7 +58,7 @@ class Spool:
             os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._db = sqlite3.connect(
-                f"file:{urllib.parse.quote(path)}?mode=rw", uri=True, isolation_level=None, timeout=2.0
+                f"file:{urllib.parse.quote(path)}?mode=rw", uri=True, isolation_level=None, timeout=0.5
             )
             self._db.execute("pragma locking_mode = exclusive")
             self._db.execute("pragma journal_mode = wal")
@@ -161,7 +160,7 @@ class Spool:
                 f"begin immediate; pragma application_id = {APPLICATION_ID}; {_SCHEMA} commit;"
             )
         if self.note("session") is None:
-            self.set_note("session", secrets.token_hex(16))
+            self.set_note("session", os.urandom(16).hex())
         self.set_note(
             "last_start", str(int(time.time()))
         )  # the lock is taken by writing, and shows who has it
@@ -194,4 +193,4 @@ def _boot_id() -> str:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read().strip()
     except OSError:
-        return secrets.token_hex(8)  # then no two boots are the same
+        return os.urandom(8).hex()  # then no two boots are the same
