@@ -24,6 +24,9 @@ log = logging.getLogger("publish")
 MAX_HELPERS: Final = 4
 """So many send at once, at 40 MB each; a destination that hangs gives its place up when its time is over."""
 
+_REFUSALS: Final = 5
+"""So often a message is refused before the one behind it is tried: if that is taken, the message was to blame."""
+
 _KEEP_HELPER_S: Final = 3.0  # a new one costs less than its memory for longer
 _QUEUE_AGAIN_S: Final = 5.0
 
@@ -105,7 +108,10 @@ class Delivery:
         self._began = False
         self._sending: Message | None = None
         self._helper: Sender | None = None
-        self._unrecorded: tuple[int, str, str] | None = None
+        self._unrecorded: list[tuple[int, str, str]] = []  # what a message has become, and why
+        self._refused = 0  # the message that the network says no to
+        self._refusals = 0
+        self._blamed = 0
         self._failures = 0
         self._not_before_s = 0.0
         self._timer: Timer | None = None
@@ -170,8 +176,17 @@ class Delivery:
             self._say_given_up(
                 self._queue.give_up_oldest(key, keep, "too many", unix_s=unix_s), "--max_waiting"
             )
-        while (message := self._queue.head(key)) is not None and self._is_unnamed(message.username):
-            self._queue.finish(message.id, "withdrawn", "the user wants no mention", unix_s=unix_s)
+        message = self._first(0)
+        if message is not None and message.id == self._refused and self._is_probing:
+            return self._first(message.id) or message
+        return message
+
+    def _first(self, behind: int) -> Message | None:
+        """The first message behind the one of that number that may be sent. Raises QueueError."""
+        while (message := self._queue.head(self.destination.key, behind=behind)) is not None:
+            if not self._is_unnamed(message.username):
+                break
+            self._queue.finish(message.id, "withdrawn", "the user wants no mention", unix_s=time.time())
         return message
 
     def _say_given_up(self, count: int, flag: str) -> None:
@@ -184,11 +199,33 @@ class Delivery:
             )
 
     def _record(self) -> None:
-        """Write down what a helper could not. Raises QueueError."""
-        if self._unrecorded is not None:
-            number, state, reason = self._unrecorded
+        """Write down what could not be yet. Raises QueueError."""
+        while self._unrecorded:
+            number, state, reason = self._unrecorded[0]
             self._queue.finish(number, state, reason, unix_s=time.time())
-            self._unrecorded = None
+            del self._unrecorded[0]
+
+    @property
+    def _is_probing(self) -> bool:
+        """Whether it is time to try the message behind the one that is refused."""
+        return self._refusals >= _REFUSALS
+
+    def _count_refusal(self, message: Message, *, refused: bool) -> None:
+        if message.id == self._blamed and refused:
+            reason = f"refused {message.attempts + 1} times, and what was behind it was taken"
+            self._unrecorded.append((message.id, "given_up", reason))
+            log.warning("%s: message %d is given up: %s", self.destination.label, message.id, reason)
+        elif self._is_probing and message.id != self._refused:
+            self._refusals = 1  # it says no to the one behind it, too: it is not the message
+        else:
+            self._refusals = self._refusals + 1 if refused and message.id == self._refused else int(refused)
+            self._refused = message.id
+
+    def _blame(self, sent: Message) -> None:
+        """`sent` was taken: what was refused before it, time and again, is tried once more, and then no more."""
+        if self._is_probing and sent.id != self._refused:
+            self._blamed = self._refused
+        self._refusals = 0
 
     def _start_helper(self) -> None:
         order: dict[str, object] = {
@@ -225,10 +262,10 @@ class Delivery:
         if message is None or answer.get("id") != message.id:
             return
         result, reason = str(answer.get("result")), str(answer.get("reason"))
-        if result.endswith(", not recorded"):
-            result = result.removesuffix(", not recorded")
-            self._unrecorded = (message.id, "sent" if result == "sent" else "waiting", reason)
+        if result in ("sent", "failed") and not answer.get("recorded"):
+            self._unrecorded.append((message.id, "sent" if result == "sent" else "waiting", reason))
         if result == "sent":
+            self._blame(message)
             if self._failures:
                 log.info("%s: reached again", self.destination.label)
             self._failures = 0
@@ -237,6 +274,7 @@ class Delivery:
         elif result != "gone":
             self._fail(reason)
             if result == "failed":
+                self._count_refusal(message, refused=bool(answer.get("refused")))
                 self._give_up_after(message, reason)
         if self._places.wanted:
             self._dismiss_helper()
@@ -263,7 +301,7 @@ class Delivery:
             self._queue.settle_doubts(self.destination.key, again=again, unix_s=time.time())
         except QueueError as error:
             log.warning("%s", error)
-            self._unrecorded = (message.id, "waiting" if again else "given_up", "perhaps sent")
+            self._unrecorded.append((message.id, "waiting" if again else "given_up", "perhaps sent"))
         self._fail(reason)
         self._give_up_after(message, reason)
 
@@ -282,7 +320,9 @@ class Delivery:
     def _give_up_after(self, message: Message, reason: str) -> None:
         attempts = message.attempts + 1
         if self._settings.max_attempts and attempts >= self._settings.max_attempts:
-            self._unrecorded = (message.id, "given_up", f"{reason} (attempt {attempts}, --max_attempts)")
+            self._unrecorded.append(
+                (message.id, "given_up", f"{reason} (attempt {attempts}, --max_attempts)")
+            )
             log.warning("%s: message %d is given up: %s", self.destination.label, message.id, reason)
 
     def _dismiss_helper(self) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import time
@@ -25,6 +26,9 @@ from kegapps.publish.queue import Queue, QueueError
 COMMAND: Final = (sys.executable, "-P", "-m", "kegapps.publish.helper")
 START_S: Final = 60.0
 """So long may Python and Apprise take to be there: an old Raspberry Pi takes ten."""
+
+_REFUSED: Final = re.compile(r"\berror=4(?!08|29)\d\d\b")
+"""How Apprise words an HTTP answer that means no, not later: each 4xx but a time-out and too many requests."""
 
 _RECORD_S: Final = 10.0  # so long it tries to write down that something was sent
 
@@ -90,11 +94,10 @@ def _send(service: Any, queue: Queue, task: dict[str, Any], order: dict[str, Any
     except Exception as error:  # noqa: BLE001 - more than a hundred plugins: whatever it is, it was not sent
         sent, said.text = False, f"{type(error).__name__}: {error}"
     signal.setitimer(signal.ITIMER_REAL, 0)
+    refused = not sent and bool(_REFUSED.search(said.text))
     reason = "" if sent else without_secrets(said.text or "it does not say why", order["url"])
-    if _record(queue, number, "sent" if sent else "waiting", reason):
-        _answer(id=number, result="sent" if sent else "failed", reason=reason)
-    else:
-        _answer(id=number, result="sent, not recorded" if sent else "failed, not recorded", reason=reason)
+    recorded = _record(queue, number, "sent" if sent else "waiting", reason)
+    _answer(id=number, result="sent" if sent else "failed", reason=reason, recorded=recorded, refused=refused)
 
 
 def _record(queue: Queue, number: int, state: str, reason: str) -> bool:

@@ -114,12 +114,13 @@ log = logging.getLogger("publish")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """What a program lets through, and what it is called: `name` without .py."""
+    """What a program lets through, and what it is called: `name` without .py; `more` is added to its messages."""
 
     name: str
     adapt: Adapt
     usage: str
     max_length: int = 500
+    more: str = ""
 
 
 EVERY: Final = Network(name="publisher", adapt=lambda _scheme, url: url, usage=__doc__)
@@ -129,6 +130,8 @@ def main(argv: Sequence[str], network: Network = EVERY) -> int:
     """Run the publisher of `network`; the exit status."""
     job = "queue" in argv[1:]
     FLAGS.set_default("max_length", network.max_length)
+    for flag in ("message", "message_anonymous"):
+        FLAGS.set_default(flag, f"{FLAGS[flag].default}{network.more}")
     if job:
         common_flags.define()
         FLAGS.set_default("log_to_stdout", False)  # what it prints is its result

@@ -164,12 +164,10 @@ class Queue:
 
     # To the networks
 
-    def head(self, destination: str) -> Message | None:
-        """What is to be sent there next."""
-        return next(
-            self._messages("where destination = ? and state = 'waiting' order by id limit 1", destination),
-            None,
-        )
+    def head(self, destination: str, *, behind: int = 0) -> Message | None:
+        """What is to be sent there next, or would be if that was settled up to the message number `behind`."""
+        first = "where destination = ? and state = 'waiting' and id > ? order by id limit 1"
+        return next(self._messages(first, destination, behind), None)
 
     def waiting(self, destination: str) -> int:
         """How many wait for it, the one that is being sent included."""

@@ -18,6 +18,10 @@ _POST_CHARS = 280
 def main(argv: Sequence[str]) -> int:
     """Run kegbot_twitter; the exit status."""
     network = program.Network(
-        name="kegbot_twitter", adapt=networks.twitter, usage=__doc__, max_length=_POST_CHARS
+        name="kegbot_twitter",
+        adapt=networks.twitter,
+        usage=__doc__,
+        max_length=_POST_CHARS,
+        more=" (drink {drink})",  # X refuses a post that says the same as one of the hours before
     )
     return program.main(argv, network)

@@ -15,10 +15,11 @@ DEADLINE_S = 30.0
 
 
 class Sink:
-    """Serves from a thread; `mode` may be changed at any time: `ok`, `error`, `hang`, `close`."""
+    """Serves from a thread; `mode` may be changed at any time: `ok`, `error`, `refuse`, `hang`, `close`."""
 
     def __init__(self) -> None:
         self.mode = "ok"
+        self.refused = ""  # messages with that in them are answered 403, for ever
         self.taken: list[str] = []
         self.bodies: list[tuple[str, str]] = []  # (path, body) of all requests
         self.times_s: list[float] = []  # of what was taken
@@ -85,13 +86,15 @@ class Sink:
             handler.connection.shutdown(socket.SHUT_RDWR)
             handler.close_connection = True
             return
+        if self.refused and self.refused in body:
+            mode = "refuse"
         if mode == "ok":
             self.hook()
             with self._changed:
                 self.taken.append(_message(body))
                 self.times_s.append(time.monotonic())
                 self._changed.notify_all()
-        handler.send_response(200 if mode == "ok" else 500)
+        handler.send_response({"ok": 200, "refuse": 403}.get(mode, 500))
         handler.send_header("Content-Length", "0")
         handler.end_headers()
 

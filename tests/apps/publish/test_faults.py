@@ -81,6 +81,30 @@ def test_a_network_without_an_answer_is_left_by_its_time(bar: Bar) -> None:
     bar.taken("b 300 mL", "a 300 mL")
 
 
+def test_a_message_that_a_network_refuses_for_good_does_not_hold_up_those_behind_it(bar: Bar) -> None:
+    bar.sink.refused = "b"
+    bar.start("--retry_max_s=0.1")
+    bar.store.pour("a", "b", "c", "d")
+    bar.taken("a 300 mL", "c 300 mL", "d 300 mL")
+    (row,) = bar.publisher.listed()
+    assert (row["text"], row["state"]) == ("b 300 mL", "given_up")
+    assert row["reason"] == "refused 6 times, and what was behind it was taken"
+
+
+def test_a_network_that_refuses_everything_gets_everything_when_it_is_reconciled(bar: Bar) -> None:
+    bar.sink.mode = "refuse"
+    bar.start("--retry_max_s=0.1")
+    bar.store.pour("a", "b", "c")
+    bar.core.turn_until(lambda: bar.sink.requests >= 12)
+    bar.sink.mode = "ok"
+    bar.core.turn_until(lambda: len(bar.sink.taken) == 3)
+    assert sorted(bar.sink.taken) == [
+        "a 300 mL",
+        "b 300 mL",
+        "c 300 mL",
+    ]  # the first two may have changed places
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 400 KiB."""
