@@ -30,8 +30,8 @@ _ALIKE: Final = {"ß": "β", "µ": "μ", "°": "ᴼ"}
 """Letters that look as another does by which RPLCD knows the ROM."""
 
 _REASONS: Final = {
-    errno.ENOENT: "no such bus; is I2C switched on?",
-    errno.ENODEV: "no such bus; is I2C switched on?",
+    errno.ENOENT: "no such bus (is I2C switched on?)",
+    errno.ENODEV: "no such bus (is I2C switched on?)",
     errno.EACCES: "permission denied; add the user to the group that owns it, often i2c",
     errno.EREMOTEIO: "nothing answers at that address",
     errno.ENXIO: "nothing answers at that address",

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 LCDD = Path("/usr/sbin/LCDd")
-_DRIVERS = [*glob.glob("/usr/lib/*/lcdproc"), "/usr/lib/lcdproc"]
+DRIVERS = [*glob.glob("/usr/lib/*/lcdproc"), "/usr/lib/lcdproc"]
 _CONF = """
 [server]
 Driver={driver}
@@ -69,7 +69,7 @@ def lcdd(
         port = taken.getsockname()[1]
     conf = folder / "LCDd.conf"
     conf.write_text(
-        _CONF.format(driver=driver, drivers=_DRIVERS[0], port=port, user=getpass.getuser(), device=device)
+        _CONF.format(driver=driver, drivers=DRIVERS[0], port=port, user=getpass.getuser(), device=device)
     )
     command = [str(LCDD), "-f", "-c", str(conf)]
     with (

@@ -136,7 +136,7 @@ def test_a_slow_bus_holds_nobody_up_and_gets_the_newest_picture(bench: Bench) ->
 
 @pytest.mark.parametrize(
     ("trouble", "reason"),
-    [("no_bus", "no such bus; is I2C switched on?"), ("unplugged", "nothing answers at that address")],
+    [("no_bus", "no such bus (is I2C switched on?)"), ("unplugged", "nothing answers at that address")],
 )
 def test_a_display_that_is_missing_is_waited_for(trouble: str, reason: str) -> None:
     module = Hd44780Module()
