@@ -111,6 +111,7 @@ DECIDING = {
         "kegboard/roster",
         "kegboard/tally",
         "kegboard/thermo",
+        "kegboard/trial",
         "kegboard/verbs",
         "kegboard/wording",
         "rfid/key_events",

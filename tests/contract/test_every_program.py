@@ -99,6 +99,16 @@ PROGRAMS = {
         failing=lambda cwd: [f"--kegboard_device={cwd / 'missing' / 'board'}"],
         talks=True,
     ),
+    "kegboard_tester.py": Program(
+        flags=None,
+        failing=lambda cwd: [f"--kegboard_device={cwd / 'missing' / 'board'}", "--yes"],
+        talks=True,
+    ),
+    "kegboard-tester.py": Program(
+        flags=None,
+        failing=lambda cwd: [f"--kegboard_device={cwd / 'board'}"],
+        talks=True,
+    ),
     "kegbot_admin.py": Program(
         flags=lambda _: ["watch", f"--kb_core_addr=localhost:{free_port()}"],
         failing=lambda cwd: [f"--store={cwd / 'missing.sqlite'}", "taps"],

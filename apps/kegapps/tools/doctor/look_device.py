@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterable
 from typing import Final
 
+from kegapps.daemon.lockers import lockers
 from kegapps.tools.doctor import rights
 from kegapps.tools.doctor.facts import DeviceFacts, Holder, UsbFacts
 from kegapps.tools.doctor.look_processes import holder, pids, user_name
@@ -138,20 +139,8 @@ def _holders(real_path: str, status: os.stat_result) -> tuple[tuple[Holder, ...]
         except OSError:
             continue  # it has just ended
     # Locks are told of all processes, so programs of ours are found whoever runs them.
-    found |= _lockers(status)
+    found |= lockers(status)
     return tuple(holder(pid) for pid in sorted(found)), complete
-
-
-def _lockers(status: os.stat_result) -> set[int]:
-    """Who has locked it, as our programs do; the kernel tells that to everybody, of every process."""
-    file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    locked: set[int] = set()
-    with contextlib.suppress(OSError, ValueError), open("/proc/locks", encoding="ascii") as table:
-        for line in table:
-            words = line.split()  # 1: FLOCK ADVISORY WRITE 4711 00:18:7 0 EOF; "->" marks waiting ones
-            if len(words) > 5 and words[1] == "FLOCK" and words[5] == file:
-                locked.add(int(words[4]))
-    return {pid for pid in locked if pid > 0}
 
 
 def _modem_manager() -> int | None:
