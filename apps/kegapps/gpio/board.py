@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Final
 
 from kegapps.daemon.loop import Timer
@@ -14,6 +15,7 @@ from kegapps.daemon.service import Service
 from kegapps.daemon.thread_calls import ThreadCalls
 from kegapps.gpio.counts_file import CountsFile
 from kegapps.gpio.header import Bell, Counter, Header, PinsError
+from kegapps.gpio.live import LiveCounts
 from kegapps.gpio.odometer import Odometers
 from kegapps.gpio.outputs import Outputs
 from kegapps.gpio.thermometers import Thermometers
@@ -43,6 +45,7 @@ class Board:
         wiring: Wiring,
         header: Header,
         counts: CountsFile,
+        live: LiveCounts,
         core: tuple[str, int],
         token: str,
         w1_folder: str,
@@ -55,8 +58,14 @@ class Board:
         self._counts_file = counts
         self._calls = ThreadCalls(self._loop)
         self._bell = Bell(lambda: self._calls.call_soon(self._look))
-        self._counters = {port.name: Counter(self._bell) for port in wiring.meters}
-        self._odometers = Odometers(name, self._counters, counts.counts, now_s=self._loop.now_s())
+        meters = [port.name for port in wiring.meters]
+        self._odometers = Odometers(name, meters, counts.counts, now_s=self._loop.now_s())
+        starts = self._odometers.starts
+        live.begin(starts)
+        self._counters = {
+            meter: Counter(self._bell, partial(live.put, at, start))
+            for at, (meter, start) in enumerate(zip(meters, starts.values(), strict=True))
+        }
         self._outputs = Outputs(port.name for port in wiring.relays)
         self._disk = Worker(self._calls, "disk")
         self._writing = False

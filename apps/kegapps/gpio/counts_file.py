@@ -71,6 +71,18 @@ class CountsFile:
         os.fdatasync(self._fd)
         self._sequence = record.sequence
 
+    def take_over(self, newer: Mapping[str, int]) -> None:
+        """What a process that was killed had counted since it last wrote. Raises StartError if it cannot be kept."""
+        counts = {**self.counts, **newer}
+        if counts != self.counts:
+            try:
+                self.write(counts)
+            except (OSError, ValueError) as error:
+                raise StartError(
+                    f"--counts={self.path}: {getattr(error, 'strerror', None) or error}"
+                ) from None
+            self.counts = counts
+
     def close(self) -> None:
         """Let others have it."""
         os.close(self._fd)

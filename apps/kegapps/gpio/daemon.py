@@ -1,8 +1,8 @@
 """Flow meters, relays and 1-wire thermometers on a Raspberry Pi's own pins, without a Kegboard.
 
 To the core it is a board: --kegboard_name, with meters and relays of the names given here. A meter's count is on the
-disk before it is told, so that a crash or a power cut makes none go backwards. What flows while the program does not
-run is not counted. Needs: pip install 'kegmaster[gpio]'.
+disk before it is told, so that a crash or a power cut makes none go backwards; kill -9 loses no tick that was counted.
+What flows while the program does not run is not counted. Needs: pip install 'kegmaster[gpio]'.
 
 Example: gpio_meter.py --meters=flow0=GPIO17,flow1=GPIO27 --relays=relay0=GPIO5
 """
@@ -20,6 +20,7 @@ from kegapps.daemon.service import Service
 from kegapps.gpio.board import Board, log
 from kegapps.gpio.counts_file import CountsFile, default_path
 from kegapps.gpio.header import Header
+from kegapps.gpio.live import LiveCounts, boot_id
 from kegapps.gpio.wiring import check_board_name, parse_wiring
 from kegapps.kegnet.flags import core_address, kegnet_token
 
@@ -68,7 +69,9 @@ def serve(service: Service) -> None:
         raise UsageError(f"--kegboard_name={error}") from None
     core, token = core_address(), kegnet_token(service.path)
     counts = CountsFile(service.path(FLAGS.counts) if FLAGS.counts else default_path())
-    if counts.damaged:
+    live = LiveCounts(f"{counts.path}.live", boot_id())
+    counts.take_over(live.read())
+    if counts.damaged and not counts.counts:
         log.warning("%s holds no counts that can be read: they begin at 0", counts.path)
     header = Header(
         wiring,
@@ -84,6 +87,7 @@ def serve(service: Service) -> None:
         wiring=wiring,
         header=header,
         counts=counts,
+        live=live,
         core=core,
         token=token,
         w1_folder=w1_folder,

@@ -1,7 +1,7 @@
 """The pins of the machine: what counts their edges and switches them.
 
 Knows gpiozero, whose threads call back here. Must not know meters' counts, files or sockets. Ticks are counted in the
-library's thread by one addition; the loop is woken by the first one only, and looks at the counters by itself then.
+library's thread; the loop is woken by the first one only, and looks at the counters by itself then.
 """
 
 from __future__ import annotations
@@ -44,16 +44,19 @@ class Bell:
 class Counter:
     """Ticks of one pin: each time that it goes low. One thread adds, the loop reads."""
 
-    __slots__ = ("__weakref__", "_bell", "pulses")  # gpiozero keeps a weak reference only
+    __slots__ = ("__weakref__", "_bell", "_keep", "pulses")  # gpiozero keeps a weak reference only
 
-    def __init__(self, bell: Bell) -> None:
+    def __init__(self, bell: Bell, keep: Callable[[int], object]) -> None:
+        """`keep` is told all ticks so far, with each."""
         self._bell = bell
+        self._keep = keep
         self.pulses = 0
 
     def edge(self, _at: object, is_high: int) -> None:
         """In the library's thread."""
         if not is_high:
             self.pulses += 1
+            self._keep(self.pulses)
             self._bell.tick()
 
 

@@ -41,6 +41,11 @@ class Odometers:
         self._saved |= {key: saved[key] for key in self._full_names() & saved.keys()}
         self._waiting_since_s: float | None = None
 
+    @property
+    def starts(self) -> Mapping[str, int]:
+        """Where each meter stood when the program started, by its full name."""
+        return {f"{self._board}.{name}": meter.start for name, meter in self._meters.items()}
+
     def begin(self, now_s: float) -> Iterator[MeterUpdate]:
         """What to tell first: where the meters stand, and of new ones that they begin at 0."""
         for name, meter in self._meters.items():

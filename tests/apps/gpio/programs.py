@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ class Header(Program):
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.apps.gpio.mocked", f"--counts={cwd / 'counts'}", "--w1_folder=", *flags],
             cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "GPIOZERO_PIN_FACTORY": "mock"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "GPIOZERO_PIN_FACTORY": "mock", "PASSED": str(cwd / "passed")},
         )  # fmt: skip
         self.lines = []
         self._rest = b""
@@ -37,6 +38,12 @@ class Header(Program):
         """Of a pin."""
         self._say(f"level {pin}")
         return int(self.line(f"level {pin} ")[-1])
+
+    @staticmethod
+    def passed(cwd: Path) -> int:
+        """Ticks that went through the meters of all programs in this folder."""
+        ticks: int = struct.unpack("q", (cwd / "passed").read_bytes())[0]
+        return ticks
 
     def kill(self) -> None:
         """End it, whatever it does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from kegapps.daemon.errors import StartError
 from kegapps.gpio.counts_file import CountsFile
+from kegapps.gpio.live import LiveCounts
 from kegapps.gpio.record import COUNTER_SPAN, MAX_METERS, SLOT_BYTES, SLOTS, Record, decode, encode, newest
 
 COUNTS = {"gpio.flow0": 4711, "gpio.flow1": COUNTER_SPAN - 1}
@@ -93,3 +95,40 @@ def test_an_empty_file_is_a_new_one(tmp_path: Path) -> None:
 def test_a_place_where_nothing_can_be_kept_is_refused(path: str) -> None:
     with pytest.raises(StartError, match="name a file that can be written"):
         CountsFile(path)
+
+
+def test_what_a_killed_process_had_counted_is_taken_over_within_one_boot(tmp_path: Path) -> None:
+    path = str(tmp_path / "counts")
+    file, live = CountsFile(path), LiveCounts(f"{path}.live", "boot 1".replace(" ", "-"))
+    assert live.read() == {}
+    file.write({"gpio.flow0": 100, "gpio.flow1": COUNTER_SPAN - 2})
+    live.begin({"gpio.flow0": 100, "gpio.flow1": COUNTER_SPAN - 2})
+    for pulses in (1, 2, 3):
+        live.put(0, 100, pulses)
+        live.put(1, COUNTER_SPAN - 2, pulses)
+    for each in (file, live):
+        each.close()
+    assert LiveCounts(f"{path}.live", "boot-2").read() == {}, "after a power cut it may be of any age"
+    counted = LiveCounts(f"{path}.live", "boot-1").read()
+    assert counted == {"gpio.flow0": 103, "gpio.flow1": 1}
+    again = CountsFile(path)
+    again.take_over(counted)
+    assert again.counts == counted
+    again.close()
+    assert CountsFile(path).counts == counted
+
+
+@pytest.mark.parametrize("size", [0, 10, 4095, 4096, 4100, 4104, 4111])
+def test_of_a_live_file_that_is_not_whole_only_what_is_there_is_taken(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "live"
+    live = LiveCounts(str(path), "boot")
+    live.begin({"a": 1, "b": 2})
+    os.truncate(path, size)
+    assert live.read() == ({"a": 1} if size >= 4104 else {})
+    path.write_bytes(b"\xff" * 5000)
+    assert live.read() == {}
+    live.begin({"n" * 60 + str(at): at for at in range(MAX_METERS)})
+    assert len(live.read()) == MAX_METERS
+    live.begin({"n" * 200 + str(at): at for at in range(MAX_METERS)})
+    assert live.read() == {}, "no room for the names"
+    live.close()
