@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from kegapps.core.database import StoreError
+from kegapps.core.ledger import Ledger
 from kegapps.core.store import Store
 from kegapps.kegnet.codec import Decoder
 from kegapps.kegnet.events import DrinkCreatedEvent, Event, FlowUpdate
@@ -115,7 +116,7 @@ class Crowd:
 def record(folder: Path, entries: int, chance: random.Random) -> Recording:
     """So many entries of a core's life below `folder`, at least."""
     store, log = folder / "kegbot.sqlite", folder / "log"
-    furnish(store)
+    _furnish(store)
     initial = _files(store)
     recorder = (sys.executable, "-m", disk_log.__name__, str(log), str(folder), store.name)
     launcher = ("env", f"PYTHONPATH={ROOT}", *recorder)
@@ -162,7 +163,7 @@ def plain(copies: int, folder: Path, chance: random.Random) -> Iterator[list[str
     """The same for copies of the files of a core that stands still meanwhile. Uses `folder`."""
     store, copy = folder / "plain" / "kegbot.sqlite", folder / "copy"
     store.parent.mkdir()
-    furnish(store)
+    _furnish(store)
     crowd, announced = Crowd(chance), Announced()
     with CoreProgram(store, *FLAGS) as core:
         app = App(core.port)
@@ -216,6 +217,13 @@ def _compare(db: sqlite3.Connection, announced: Announced) -> list[str]:
     found += [
         f"drink {number} is not in the outbox"
         for (number,) in db.execute("select id from drinks where id not in (select drink_id from outbox)")
+    ]
+    found += [
+        f"keg {number} gave {served_ml} mL by its own account and {drunk_ml} mL by its drinks"
+        for number, served_ml, drunk_ml in db.execute(
+            "select k.id, k.served_ml, total(d.volume_ml) from kegs k left join drinks d on d.keg_id = k.id group by 1"
+        )
+        if abs(served_ml - drunk_ml) > 0.001
     ]
     told = Counter[str]()
     for update in announced.flows.values():
@@ -276,6 +284,13 @@ def _perform(
             for event in decoders.setdefault(path, Decoder()).feed(data):
                 if isinstance(event, (DrinkCreatedEvent, FlowUpdate)):
                     announced.hear(event)
+
+
+def _furnish(store: Path) -> None:
+    furnish(store)
+    ledger = Ledger(str(store))
+    ledger.tap_keg(FLOW0, beverage="Alt", volume_ml=50_000.0, now_unix_s=0.0)
+    ledger.close()
 
 
 def _files(store: Path) -> dict[str, bytes]:
