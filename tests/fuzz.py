@@ -28,6 +28,7 @@ FUZZERS: Final = {
     "hub": "tests.apps.kegnet.hub_fuzz",
     "http": "tests.apps.server.fuzz",
     "lcd": "tests.apps.lcd.fuzz",
+    "redis": "tests.apps.bridge.redis_fuzz",
 }
 CHUNK: Final = 10_000
 MAX_PEAK_KIB: Final = 160 * 1024

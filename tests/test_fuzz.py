@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ def test_a_hundred_thousand_broken_inputs_do_no_harm_to_any_reader() -> None:
     assert done.stderr == ""
     assert "100,000 inputs in" in done.stdout
     for target in FUZZERS:
-        assert f"{target}:     {100 // len(FUZZERS)},000 inputs" in done.stdout
+        assert re.search(rf"\b{target}: +{100 // len(FUZZERS)},\d\d\d inputs", done.stdout), target
 
 
 def test_the_inputs_are_shared_out_in_chunks_with_seeds_of_their_own() -> None:

@@ -110,8 +110,13 @@ class Peer:
         end_s = time.monotonic() + DEADLINE_S
         while not condition():
             assert time.monotonic() < end_s, self.texts[-5:]
-            if (message := self._pubsub.get_message(timeout=0.1)) is not None:
-                self.texts.append(message["data"].decode())
+            self.poll(0.1)
+
+    def poll(self, timeout_s: float = 0.0) -> bool:
+        """Take what has come; always true."""
+        if (message := self._pubsub.get_message(timeout=timeout_s)) is not None:
+            self.texts.append(message["data"].decode())
+        return True
 
     def close(self) -> None:
         self._pubsub.close()

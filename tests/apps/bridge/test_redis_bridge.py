@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kegapps.bridge.redis_address import RedisAddress
+from kegapps.bridge.redis_bridge import Directions, RedisBridge
+from kegapps.bridge.redis_cursor import CursorFile
 from kegapps.core.ledger import Ledger
-from kegapps.kegnet.events import FlowRequest, MeterUpdate
+from kegapps.daemon.loop import Loop
+from kegapps.kegnet.events import DrinksRequest, FlowRequest, MeterUpdate
+from kegapps.kegnet.hub import Hub
 from tests.apps.bridge.redis_programs import REDIS_SERVER, BridgeProgram, Peer, RedisServer
-from tests.apps.core.programs import App, CoreProgram, furnish
+from tests.apps.bridge.test_redis_dialect import DRINK
+from tests.apps.core.programs import DEADLINE_S, App, CoreProgram, furnish
 
 pytestmark = pytest.mark.skipif(REDIS_SERVER is None, reason="redis-server is not installed")
 FLOW0 = "kegboard.flow0"
@@ -190,3 +197,51 @@ def test_one_direction_alone_is_one_connection(
         heard = peer.publish("Ping")
         assert heard == (2 if direction == "to_core" else 1)  # we hear ourselves
         peer.close()
+
+
+class Services:
+    """In the place of the runner's: a loop whose clock can be turned forward, and what was said."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+        self.loop = Loop(lambda: time.monotonic() + self.ahead_s)
+        self.statuses: list[str] = []
+
+    def status(self, text: str) -> None:
+        self.statuses.append(text)
+
+    def until(self, condition: Callable[[], object]) -> None:
+        end_s = time.monotonic() + DEADLINE_S
+        while not condition():
+            assert time.monotonic() < end_s, self.statuses
+            self.loop.run_once(0.02)
+
+
+def test_a_core_of_2012_is_asked_for_drinks_in_vain_and_what_it_tells_is_published(
+    tmp_path: Path, server: RedisServer
+) -> None:
+    services = Services()
+    asked: list[object] = []
+    hub = Hub(services.loop, ("127.0.0.1", 0), on_event=lambda event, _peer: asked.append(event))
+    bridge = RedisBridge(
+        services,  # type: ignore[arg-type]
+        core=("127.0.0.1", hub.address[1]),
+        token="",
+        address=RedisAddress(host="localhost", port=server.port),
+        channel="kegnet",
+        directions=Directions(to_core=False, to_redis=True),
+        cursor=CursorFile(str(tmp_path / "bridge.json"), flag="redis_state"),
+    )
+    services.until(lambda: "-> kegnet of Redis" in bridge.status)
+    services.until(lambda: asked == [DrinksRequest(after=-1, limit=1)])
+    peer = Peer(server)
+    hub.broadcast(DRINK)
+    services.ahead_s += 5  # without an answer
+    services.until(lambda: peer.poll() and peer.heard("DrinkCreatedEvent"))
+    hub.broadcast(replace(DRINK, drink_id=2))
+    services.until(lambda: peer.poll() and len(peer.heard("DrinkCreatedEvent")) == 2)
+    bridge.close()
+    assert not (tmp_path / "bridge.json").exists()  # nothing is known of what it stores
+    peer.close()
+    hub.close()
+    services.loop.close()
