@@ -165,7 +165,7 @@ class Board:
     def _from_core(self, event: Event) -> None:
         if isinstance(event, SetRelayOutputEvent):
             board, _, relay = event.output_name.rpartition(".")
-            if board == self._name:
+            if board == self._name and not self._pins_problem:
                 enabled = event.output_mode == "enabled"
                 self._switch(self._outputs.command(relay, enabled=enabled, now_s=self._loop.now_s()))
 
@@ -180,8 +180,9 @@ class Board:
             try:
                 self._header.switch(relay, on=on)
                 log.info("%s.%s is %s", self._name, relay, "on" if on else "off")
-            except (PinsError, KeyError) as error:
+            except PinsError as error:
                 log.error("%s.%s cannot be switched %s: %s", self._name, relay, "on" if on else "off", error)
+                self._outputs.failed(relay, on=on, now_s=self._loop.now_s())
         if self._watchdog is not None:
             self._watchdog.cancel()
         bites_s = self._outputs.bites_s

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 WATCHDOG_S: Final = 10.0
+RETRY_S: Final = 1.0
 
 
 class Outputs:
@@ -47,6 +48,10 @@ class Outputs:
     def all_off(self) -> dict[str, bool]:
         """Switch off what is on."""
         return self._switch_off(self.on)
+
+    def failed(self, name: str, *, on: bool, now_s: float) -> None:
+        """It could not be switched: on, that is left to the next command; off, it is tried again after a second."""
+        self._fed_s[name] = None if on else now_s - WATCHDOG_S + RETRY_S
 
     def _switch_off(self, names: Iterable[str]) -> dict[str, bool]:
         off = dict.fromkeys(names, False)

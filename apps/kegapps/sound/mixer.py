@@ -11,6 +11,7 @@ import logging
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -40,6 +41,7 @@ class Mixer:
         self._wanted: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._sounds: dict[str, Any] = {}
         self._complained = False
+        self._began_s = 0.0
         self._thread = threading.Thread(target=self._serve, name="mixer", daemon=True)
         self._thread.start()
 
@@ -59,7 +61,7 @@ class Mixer:
             try:
                 path = self._wanted.get(timeout=KEEP_OPEN_S if is_open else None)
             except queue.Empty:
-                if not self._mixer.get_busy():
+                if not self._mixer.get_busy() or self._is_stuck():
                     self._let_go()
                 continue
             if path is None:
@@ -67,7 +69,13 @@ class Mixer:
                 return
             self._try(self._begin, path)
 
+    def _is_stuck(self) -> bool:
+        """It plays, it says, but nothing plays so long: the card was unplugged."""
+        return time.monotonic() - self._began_s > MAX_SECONDS and bool(self._mixer.get_busy())
+
     def _begin(self, path: str) -> None:
+        if self._mixer.get_init() is not None and self._is_stuck():
+            self._let_go()
         if self._mixer.get_init() is None:
             self._mixer.init(RATE_HZ, BITS, CHANNELS)
             self._mixer.set_num_channels(self._most)
@@ -76,6 +84,7 @@ class Mixer:
             log.debug("not played, %d sounds are playing: %s", self._most, path)
             return
         channel.play(self._sound(path), maxtime=int(MAX_SECONDS * 1000))
+        self._began_s = time.monotonic()
 
     def _sound(self, path: str) -> Any:
         if path not in self._sounds:
