@@ -27,6 +27,7 @@ FUZZERS: Final = {
     "kegnet": "tests.apps.kegnet.fuzz",
     "hub": "tests.apps.kegnet.hub_fuzz",
     "http": "tests.apps.server.fuzz",
+    "rfid": "tests.apps.rfid.fuzz",
     "lcd": "tests.apps.lcd.fuzz",
     "redis": "tests.apps.bridge.redis_fuzz",
 }
