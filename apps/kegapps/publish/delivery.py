@@ -28,7 +28,7 @@ _REFUSALS: Final = 5
 """So often a message is refused before the one behind it is tried: if that is taken, the message was to blame."""
 
 _KEEP_HELPER_S: Final = 3.0  # a new one costs less than its memory for longer
-_QUEUE_AGAIN_S: Final = 5.0
+_QUEUE_AGAIN_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ class Places:
     def give_back(self) -> None:
         """One is free."""
         self._free += 1
-        if self._queue:
+        while self._free and self._queue:  # the first may not want it any more
             self._queue.pop(0)()
 
 
@@ -245,6 +245,7 @@ class Delivery:
             self.look()
 
     def _send(self, helper: Sender, message: Message) -> None:
+        # Only now that the helper is up: that takes its time, and the rate is that of what arrives.
         self._sending = message
         level = self._bucket.take(self._loop.now_s(), time.time())
         task: dict[str, object] = {"id": message.id, "tokens": level.tokens, "unix_s": level.unix_s}
@@ -255,7 +256,8 @@ class Delivery:
             self._fatal = str(fatal)
             return
         if "ready" in answer:
-            self._is_ready = True  # only now: it took its time, and the rate is that of what arrives there
+            # Unless nothing was left for it to do while it came up.
+            self._is_ready = self._helper is not None and not self._helper.is_leaving
             self.look()
             return
         message, self._sending = self._sending, None
@@ -297,13 +299,15 @@ class Delivery:
         else:
             reason = f"its helper ended with status {status}"
         again = self._settings.again_in_doubt
+        begun = 1
         try:
-            self._queue.settle_doubts(self.destination.key, again=again, unix_s=time.time())
+            begun = self._queue.settle_doubts(self.destination.key, again=again, unix_s=time.time())
         except QueueError as error:
             log.warning("%s", error)
             self._unrecorded.append((message.id, "waiting" if again else "given_up", "perhaps sent"))
         self._fail(reason)
-        self._give_up_after(message, reason)
+        if begun:  # not, if it wrote down what came of it, or never began
+            self._give_up_after(message, reason)
 
     def _fail(self, reason: str) -> None:
         self._failures += 1

@@ -73,7 +73,7 @@ flags.DEFINE_string(
     "1/10",
     "COUNT/SECONDS: each destination gets no more than so many messages in so many seconds.",
 )
-flags.DEFINE_float("timeout_s", 30.0, "A destination that has not answered by then has not.", 1.0, 600.0)
+flags.DEFINE_float("timeout_s", 30.0, "A destination that has not answered by then has not.", 0.1, 600.0)
 flags.DEFINE_float(
     "retry_first_s", 5.0, "The first pause after a failure; each further one is longer.", 0.1, 3600.0
 )

@@ -35,7 +35,7 @@ log = logging.getLogger("publish")
 ANSWER_S: Final = 5.0
 """A core of ours answers at once; one that has not after so long does not know the question, or is in trouble."""
 
-_AGAIN_S: Final = 5.0
+_AGAIN_S: Final = 2.0
 _ASK_HELPERS_S: Final = 0.2
 
 

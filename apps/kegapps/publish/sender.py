@@ -41,6 +41,8 @@ class Sender:
         self._loop = loop
         self._on_answer = on_answer
         self._on_end = on_end
+        self.is_leaving = False
+        """It was told to `finish`."""
         self._rest = b""
         self._process = subprocess.Popen(
             COMMAND,
@@ -75,6 +77,7 @@ class Sender:
 
     def finish(self) -> None:
         """Let it end when what it does is done."""
+        self.is_leaving = True
         with contextlib.suppress(OSError):
             self._stdin.close()
 

@@ -37,7 +37,7 @@ def test_what_was_poured_while_it_was_away_is_announced_once_it_is_back(bar: Bar
 
 @pytest.mark.parametrize("fault", ["error", "hang", "close", "die"])
 def test_a_network_that_fails_is_told_everything_once_when_it_is_back(bar: Bar, fault: str) -> None:
-    bar.start("--timeout_s=1")
+    bar.start("--timeout_s=0.5")
     if fault == "die":
         bar.sink.die()
     else:

@@ -1,0 +1,146 @@
+"""The queue's file: what a commit holds together, what it keeps and for how long, and whose it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from kegapps.publish import queue as queue_module
+from kegapps.publish.held import Held, wake
+from kegapps.publish.helper import COMMAND
+from kegapps.publish.pacing import Level
+from kegapps.publish.queue import Cursor, NewMessage, Queue, QueueError, default_path
+from tests.apps.publish.sink import DEADLINE_S, Sink
+
+BOTH = [("one", "first"), ("two", "second")]
+EMPTY = Level(tokens=0.0, unix_s=5.0)
+
+
+def message(number: int, username: str | None = "alice") -> NewMessage:
+    return NewMessage(
+        drink_key=f"u{number}", username=username, text=f"text {number}", poured_unix_s=float(number)
+    )
+
+
+def cursor(number: int) -> Cursor:
+    return Cursor(drink_id=number, uuid=f"u{number}", end_unix_s=float(number))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "queue.sqlite")
+
+
+def test_messages_and_the_cursor_behind_them_are_one_commit(path: str) -> None:
+    with closing(Queue(path, create=True)) as queue:
+        assert queue.cursor() is None
+        assert queue.add([message(1), message(2)], BOTH, cursor=cursor(2), unix_s=9.0) == 2
+    with closing(sqlite3.connect(path)) as other, closing(Queue(path, busy_timeout_s=0.01)) as queue:
+        other.execute("begin immediate")
+        with pytest.raises(QueueError, match="another program holds it locked"):
+            queue.add([message(3)], BOTH, cursor=cursor(3), unix_s=9.0)
+        other.rollback()
+        assert queue.cursor() == cursor(2)
+        assert [queue.waiting(key) for key in ("one", "two", "three")] == [2, 2, 0]
+
+
+def test_a_drink_is_given_to_a_destination_once_whatever_is_added(path: str) -> None:
+    with closing(Queue(path, create=True)) as queue:
+        assert queue.add([message(1)], BOTH[:1], cursor=None, unix_s=9.0) == 1
+        assert queue.add([message(1), message(2)], BOTH, cursor=None, unix_s=9.0) == 2
+        assert [(each.label, each.text) for each in queue.listed(done=True)] == [
+            ("first", "text 1"), ("second", "text 1"), ("first", "text 2"), ("second", "text 2"),
+        ]  # fmt: skip
+
+
+def test_what_is_done_is_kept_for_a_while_and_what_is_not_for_ever(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue_module, "KEEP_DONE", 3)
+    with closing(Queue(path, create=True)) as queue:
+        queue.add([message(number) for number in range(1, 10)], BOTH[:1], cursor=None, unix_s=9.0)
+        queue.finish(1, "given_up", "no", unix_s=9.0)
+        for number in range(2, 9):
+            assert queue.begin(number, EMPTY, unix_s=9.0) is not None
+            queue.finish(number, "sent", unix_s=9.0)
+        assert [each.id for each in queue.listed(done=True)] == [1, 6, 7, 8, 9]
+        assert queue.level("one") == EMPTY
+        assert queue.begin(8, EMPTY, unix_s=9.0) is None
+
+
+def test_only_its_owner_can_read_it(path: str) -> None:
+    with closing(Queue(path, create=True)) as queue:
+        queue.add([message(1)], BOTH, cursor=None, unix_s=9.0)
+        held = Held(path)
+        found = {name: stat.S_IMODE(Path(name).stat().st_mode) for name in os.scandir(Path(path).parent)}
+        held.close()
+    assert len(found) == 6
+    assert set(found.values()) == {0o600}
+
+
+def test_a_newer_queue_is_left_alone(path: str) -> None:
+    Queue(path, create=True).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("pragma user_version = 99")
+    with pytest.raises(QueueError, match="written by a newer kegmaster"):
+        Queue(path, create=True)
+
+
+def test_without_a_publisher_nobody_is_woken(path: str) -> None:
+    assert not wake(path)
+    held = Held(path)
+    assert wake(path)
+    assert os.read(held.wake, 10) == b"!"
+    held.close()
+    assert not wake(path)
+
+
+def test_where_it_is_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_STATE_HOME", "/state")
+    assert default_path("publisher") == "/state/kegbot/publisher.sqlite"
+    monkeypatch.setenv("XDG_STATE_HOME", "relative")
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert default_path("fb_publisher") == "/home/ann/.local/state/kegbot/fb_publisher.sqlite"
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert default_path("publisher") == "/var/lib/kegbot/publisher.sqlite"
+
+
+def test_a_helper_whose_publisher_is_gone_writes_down_what_it_did_and_ends_and_half_an_order_is_none(
+    path: str,
+) -> None:
+    sink = Sink()
+    try:
+        with closing(Queue(path, create=True)) as queue:
+            queue.add([message(1), message(2)], BOTH[:1], cursor=None, unix_s=9.0)
+            order = {"queue": path, "url": sink.url(), "timeout_s": 20.0, "wanted_by": "test"}
+            task = {"id": 1, "tokens": 0.0, "unix_s": 5.0}
+            helper = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            assert helper.stdin is not None
+            assert helper.stdout is not None
+            helper.stdout.close()
+
+            def end() -> None:
+                for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                    helper.send_signal(number)
+
+            sink.hook = end
+            helper.stdin.write(
+                f"{json.dumps(order)}\n{json.dumps(task)}\n{json.dumps(task | {'id': 2})}".encode()
+            )
+            helper.stdin.close()
+            assert helper.wait(DEADLINE_S) == 0
+            assert {each.text: each.state for each in queue.listed(done=True)} == {
+                "text 1": "sent", "text 2": "waiting",
+            }  # fmt: skip
+            assert sink.taken == ["text 1"]
+    finally:
+        sink.close()
