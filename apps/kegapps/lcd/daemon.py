@@ -10,18 +10,22 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kegapps.daemon.loop import Loop, Timer
 from kegapps.daemon.service import Service
 from kegapps.kegnet.address import shown_address
 from kegapps.kegnet.client import Client
 from kegapps.kegnet.events import DrinkCreatedEvent, Event, FlowUpdate, StatusRequest
+from kegapps.kegnet.taproom import TapFacts
 from kegapps.lcd import screens
 from kegapps.lcd.display import Display
 from kegapps.lcd.room import Room
 from kegapps.lcd.rotation import SPLASH_S, Backlight, Page, Rotation
 from kegapps.lcd.screens import Rows, Style, Unit
+
+if TYPE_CHECKING:  # what speaks HTTP is 2 MB that a display beside a core of ours does not need
+    from kegapps.lcd.server_taps import ServerTaps
 
 REFRESH_S: Final = 0.1
 """At most so often: a full screen takes 50 ms on a line of 19200 baud, and nobody reads faster."""
@@ -30,6 +34,10 @@ ASK_S: Final = 1.0
 """The core is asked at most so often, however many drinks come at once."""
 
 LAST: Final = "last pour"
+
+MakeDisplay = Callable[[Loop, Callable[[], None]], Display]
+MakeServer = Callable[[Loop, Callable[[tuple[TapFacts, ...]], None], Callable[[], None]], "ServerTaps"]
+"""From the loop and what is to be called with the taps, and when the status changes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +60,9 @@ class LcdDaemon:
         *,
         core: tuple[str, int],
         token: str,
-        display: Callable[[Loop, Callable[[], None]], Display],
+        display: MakeDisplay,
         manner: Manner,
+        server: MakeServer | None = None,
     ) -> None:
         self._service = service
         self._loop = service.loop
@@ -68,7 +77,7 @@ class LcdDaemon:
         self._wake: Timer | None = None
         self._asking: Timer | None = None
         self._asked_s = now_s - ASK_S
-        self._display = display(self._loop, self._on_display)
+        self._display = display(self._loop, self._on_news)  # it may become one of another size
         self._client = Client(
             self._loop,
             core,
@@ -78,18 +87,22 @@ class LcdDaemon:
             on_failed=lambda _problem: self._on_news(),
             token=token,
         )
+        self._server = server and server(self._loop, self._on_server_taps, self._on_news)
         self._draw()
 
     @property
     def status(self) -> str:
         """How it is, for a person."""
         link = "listening to" if self._client.connected else "looking for"
-        return f"{self._display.status}; {link} the core at {shown_address(*self._client.address)}"
+        server = f"; {self._server.status}" if self._server else ""
+        return f"{self._display.status}; {link} the core at {shown_address(*self._client.address)}{server}"
 
     def close(self) -> None:
         """Let go of core and display."""
         self._client.close()
         self._display.close()
+        if self._server:
+            self._server.close()
 
     # What happens
 
@@ -104,6 +117,8 @@ class LcdDaemon:
             self._rotation.jump(LAST, now_s)
         if isinstance(event, DrinkCreatedEvent):
             self._ask_soon(0.0)
+            if self._server:
+                self._server.ask()
         self._draw_soon()
 
     def _on_connected(self) -> None:
@@ -115,13 +130,13 @@ class LcdDaemon:
         self._room.disconnect()
         self._on_news()
 
+    def _on_server_taps(self, taps: tuple[TapFacts, ...]) -> None:
+        self._room.learn(taps)
+        self._draw_soon()
+
     def _on_news(self) -> None:
         self._service.status(self.status)
         self._draw_soon()
-
-    def _on_display(self) -> None:
-        self._service.status(self.status)
-        self._draw_soon()  # it may be another, of another size
 
     # Asking the core
 

@@ -9,27 +9,24 @@ Example: lcd_daemon.py --lcd_device_type=terminal --units=ml
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from absl import flags
 
 from kegapps.daemon import runner
 from kegapps.daemon.errors import StartError, UsageError
-from kegapps.daemon.loop import Loop
 from kegapps.daemon.port import missing_directory
 from kegapps.daemon.service import Service
 from kegapps.kegnet.address import parse_address
 from kegapps.kegnet.flags import core_address, kegnet_token
+from kegapps.kegnet.token_file import TokenFileError, read_token
 from kegapps.lcd.cfa635 import DEFAULT_BAUD as CFA635_BAUD
-from kegapps.lcd.daemon import LcdDaemon, Manner
-from kegapps.lcd.display import Display
+from kegapps.lcd.daemon import LcdDaemon, MakeDisplay, MakeServer, Manner
 from kegapps.lcd.hd44780 import CHARSETS, MAX_CHARACTERS, Hd44780Display, Library
 from kegapps.lcd.mtxorb import DEFAULT_BAUD as MTXORB_BAUD
 from kegapps.lcd.screens import UNITS
 
 FLAGS = flags.FLAGS
-
-MakeDisplay = Callable[[Loop, Callable[[], None]], Display]
 
 TYPES = ("cfa635", "mtxorb20x4", "lcdproc", "hd44780_i2c", "terminal")
 
@@ -69,6 +66,12 @@ flags.DEFINE_float(
     "Seconds from one question to the next what is on tap, how full and how warm; it is also asked after each drink.",
     10.0,
 )
+flags.DEFINE_string(
+    "api_url",
+    "",
+    "A Kegbot Server to ask what is on tap, beside a core of 2012, which does not tell. Others do: leave it empty.",
+)
+flags.DEFINE_string("api_key_file", "", "A file of mode 0600 with the key for --api_url, if that wants one.")
 flags.DEFINE_enum("units", "oz", list(UNITS), "Unit of volumes; oz and pint are those of the US.")
 flags.DEFINE_enum("temperature_units", "c", ["c", "f"], "Celsius or Fahrenheit.")
 
@@ -141,6 +144,31 @@ def _lcdproc_address() -> tuple[str, int]:
     return host, port
 
 
+def server_from_flags(service: Service) -> MakeServer | None:
+    """What asks the Kegbot Server that the flags name, if they do. Raises UsageError and StartError."""
+    if not FLAGS.api_url:
+        if FLAGS.api_key_file:
+            raise UsageError("--api_key_file: a key for the Kegbot Server, but no --api_url: where is it?")
+        return None
+    from kegapps.lcd.server_taps import ServerTaps
+    from kegapps.server.url import parse_api_key, parse_api_url
+
+    try:
+        url = parse_api_url(FLAGS.api_url)
+    except ValueError as error:
+        raise UsageError(f"--api_url: {error}") from None
+    key = None
+    if FLAGS.api_key_file:
+        try:
+            key = parse_api_key(read_token(service.path(FLAGS.api_key_file)))
+        except (TokenFileError, ValueError) as error:
+            raise StartError(f"--api_key_file: {error}") from None
+    every_s = FLAGS.krest_update_interval
+    return lambda loop, on_taps, on_status: ServerTaps(
+        loop, url, key, every_s=every_s, on_taps=on_taps, on_status=on_status
+    )
+
+
 def serve(service: Service) -> None:
     """Show until told to stop."""
     daemon = LcdDaemon(
@@ -155,6 +183,7 @@ def serve(service: Service) -> None:
             unit=UNITS[FLAGS.units],
             fahrenheit=FLAGS.temperature_units == "f",
         ),
+        server=server_from_flags(service),
     )
     service.ready(daemon.status)
     service.loop.run()

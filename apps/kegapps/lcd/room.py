@@ -1,7 +1,7 @@
 """What the display knows of the tap room: from what the core reports, and from what is heard of each flow.
 
 Knows kegnet's events. Must not know sockets, screens or devices; the times are told. A core of 2012 reports nothing:
-then the taps are those that were heard of, and the last drink is what the last flow became.
+then the taps are those of a Kegbot Server, or that were heard of, and the last drink is what the last flow became.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Room:
     def __init__(self) -> None:
         self.connected = False
         self.last_drink: DrinkFacts | None = None
-        self._report = Taproom()
-        self._reports = False  # whether a core did
+        self._report: Taproom | None = None  # the core's
+        self._server: tuple[TapFacts, ...] = ()
         self._flows: dict[int, FlowUpdate] = {}  # those under way, in the order of their beginning
         self._heard_s: dict[int, float] = {}
         self._ended: dict[int, FlowUpdate] = {}  # those that may become a drink yet
@@ -38,8 +38,10 @@ class Room:
 
     @property
     def taps(self) -> tuple[TapFacts, ...]:
-        """The core's taps; of a core that tells of none, those that were heard of."""
-        return self._report.taps if self._reports else tuple(self._heard_taps.values())
+        """The core's taps; of a core that reports none a server's, or else those that were heard of."""
+        if self._report is not None:
+            return self._report.taps
+        return self._server or tuple(self._heard_taps.values())
 
     @property
     def pours(self) -> tuple[Pour, ...]:
@@ -64,13 +66,16 @@ class Room:
             case DrinkCreatedEvent():
                 self._hear_drink(event, unix_s)
             case CoreStatus():
-                self._reports = True
                 self._report = taproom(event.report)
                 self.last_drink = self._report.last_drink or self.last_drink
                 return False
             case _:
                 return False
         return True
+
+    def learn(self, taps: tuple[TapFacts, ...]) -> None:
+        """A Kegbot Server has these taps; what the core reports goes before."""
+        self._server = taps
 
     def forget_silent(self, now_s: float) -> float | None:
         """Forget flows that are silent for too long; when to look again, None if nothing flows."""
@@ -132,7 +137,7 @@ class Room:
         )
 
     def _tap(self, name: str) -> TapFacts:
-        return self._report.tap(name) or TapFacts(name=name)
+        return next((tap for tap in self.taps if tap.name == name), None) or TapFacts(name=name)
 
 
 def _bound(known: dict[_Key, _Value], most: int) -> None:

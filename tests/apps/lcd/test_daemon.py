@@ -14,7 +14,7 @@ from kegapps.daemon.notify import Notifier
 from kegapps.daemon.service import Service
 from kegapps.kegnet.events import CoreStatus, DrinkCreatedEvent, FlowState, FlowUpdate, StatusRequest
 from kegapps.kegnet.hub import Hub, HubLimits
-from kegapps.lcd.daemon import LcdDaemon, Manner
+from kegapps.lcd.daemon import LcdDaemon, MakeServer, Manner
 from kegapps.lcd.screens import UNITS
 from tests.apps.kegnet.support import Clock, Core, turn_until
 
@@ -50,7 +50,7 @@ class Recorder:
 class Bar:
     """A core's hub, the daemon and its display."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: MakeServer | None = None) -> None:
         self.clock = Clock()
         self.loop = Loop(self.clock)
         self.core = Core(self.loop, HubLimits())
@@ -65,6 +65,7 @@ class Bar:
             manner=Manner(
                 rotation_s=10.0, backlight_s=300.0, update_s=60.0, unit=UNITS["oz"], fahrenheit=False
             ),
+            server=server,
         )
         self.until(lambda: self.asked() == 1)
 
