@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -211,6 +212,16 @@ def test_a_start_that_cannot_work_fails_with_the_reason(
     )  # fmt: skip
     assert done.returncode == status, done.stderr
     assert said in done.stderr
+
+
+def test_without_gpiozero_one_line_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "gpiozero.py").write_text("raise ModuleNotFoundError(name='gpiozero')")
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "gpio_meter.py", f"--counts={tmp_path / 'counts'}"],
+        capture_output=True, text=True, timeout=DEADLINE_S, check=False, env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    said = "gpio_meter.py: gpio_meter.py needs the package gpiozero: pip install 'kegmaster[gpio]'\n"
+    assert (done.returncode, done.stderr) == (1, said)
 
 
 def test_killed_at_any_time_it_loses_no_tick_and_tells_none_twice(tmp_path: Path) -> None:

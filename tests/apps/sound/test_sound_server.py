@@ -184,6 +184,15 @@ def test_it_finds_a_core_that_comes_later(bar: Bar) -> None:
     bar.end(server)
 
 
+def test_without_pygame_one_line_says_what_to_install(bar: Bar, tmp_path: Path) -> None:
+    (tmp_path / "pygame.py").write_text("raise ModuleNotFoundError(name='pygame')")
+    server = bar.server("--player=pygame", env={"PYTHONPATH": str(tmp_path)})
+    out, _ = server.communicate(timeout=20)
+    assert server.returncode == 1
+    needs = "sound_server.py: --player=pygame needs the package pygame: pip install 'kegmaster[sound]'"
+    assert out.splitlines()[-1] == needs
+
+
 @pytest.mark.parametrize(
     ("flag", "reason"),
     [
