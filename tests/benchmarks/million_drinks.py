@@ -32,6 +32,9 @@ from kegapps.core.model import Drink
 from kegapps.core.pending import Changes
 from kegapps.core.server_store import ServerStore
 from kegapps.core.store import Store
+from kegapps.core.tap_room_store import TapRoomStore
+from kegapps.kegnet.codec import encode
+from kegapps.kegnet.events import MAX_DRINKS, DrinksRequest
 
 SERVER: Final = "http://localhost:1/api/v1/"
 DRINKS_A_KEG: Final = 150
@@ -72,7 +75,8 @@ def fill(path: Path, drinks: int, waiting: int) -> None:
         db.executemany("insert or ignore into users values (?, 1, 0)", [(name,) for name in names if name])
         kegs = range(1, drinks // DRINKS_A_KEG + 2)
         db.executemany(
-            "insert into kegs (id, tap_name, beverage, volume_ml, tapped_unix_s, ended_unix_s) values (?, 'kegboard.flow0', 'Alt', 50000, ?, ?)",
+            "insert into kegs (id, tap_name, beverage, volume_ml, tapped_unix_s, ended_unix_s) "
+            "values (?, 'kegboard.flow0', 'Alt', 50000, ?, ?)",
             [(keg, BEGAN_UNIX_S, None if keg == kegs[-1] else BEGAN_UNIX_S) for keg in kegs],
         )
         db.executemany(
@@ -104,8 +108,22 @@ def measure(path: Path, times: int) -> dict[str, float]:
     found["a drink is recorded"] = _median_ms(lambda: _record(store), times)
     found["what is due next"] = _median_ms(lambda: _look(store.server_store()), times)
     found["the outbox is counted"] = _median_ms(lambda: _count(store.server_store()), 20)
+    room = store.tap_room()
+    found["what is on tap is told"] = _median_ms(lambda: _tell(room), times)
+    newest, oldest = DrinksRequest(after=-1, limit=MAX_DRINKS), DrinksRequest(after=0, limit=MAX_DRINKS)
+    found["two hundred drinks are told"] = _median_ms(lambda: _encode(room, newest, oldest), 50)
     store.close()
     return found
+
+
+def _tell(room: TapRoomStore) -> None:
+    room.on_taps()
+    room.last_drink()
+
+
+def _encode(room: TapRoomStore, *requests: DrinksRequest) -> None:
+    for request in requests:
+        encode(room.drinks(request))
 
 
 def _record(store: Store) -> None:
