@@ -82,8 +82,19 @@ def offend(port: int) -> None:
 def nuisances(port: int) -> Iterator[None]:
     """200 clients that never read, and others that send 10 MB without an end, garbage and tiny messages."""
     sleepers = [socket.create_connection(("127.0.0.1", port)) for _ in range(SLEEPERS)]
-    stop = threading.Event()
     floods = (b"x" * 65536, b"{\n\n" * 20_000, message("MeterUpdate", tap_name="a b", reading=1) * 500)
+    try:
+        with flooded(port, *floods):
+            yield
+    finally:
+        for sock in sleepers:
+            sock.close()
+
+
+@contextlib.contextmanager
+def flooded(port: int, *floods: bytes) -> Iterator[None]:
+    """A client for each of `floods` that sends it without end and never reads."""
+    stop = threading.Event()
     threads = [threading.Thread(target=_flood, args=(port, data, stop)) for data in floods]
     for thread in threads:
         thread.start()
@@ -93,8 +104,6 @@ def nuisances(port: int) -> Iterator[None]:
         stop.set()
         for thread in threads:
             thread.join()
-        for sock in sleepers:
-            sock.close()
 
 
 def _flood(port: int, data: bytes, stop: threading.Event) -> None:
