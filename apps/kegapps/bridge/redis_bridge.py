@@ -76,6 +76,7 @@ class RedisBridge:
         self._complaints = RateLimit(5, 60.0)
         self._answer: Timer | None = None  # the core's to our first question
         self._reply: Timer | None = None  # Redis' to what is under way
+        self._refusal = ""  # why it takes no messages, until it takes one
         self._publisher: RedisLink | None = None
         self._subscriber: RedisLink | None = None
         if directions.to_redis:
@@ -104,8 +105,9 @@ class RedisBridge:
         """How it is, for a person."""
         trouble = []
         link = next((link for link in self._links if not link.ready), None)
-        if link is not None:
-            trouble.append(f"waiting for Redis at {self._address}{_because(link.problem)}")
+        if link is not None or self._refusal:
+            problem = self._refusal or (link.problem if link is not None else "")
+            trouble.append(f"waiting for Redis at {self._address}{_because(problem)}")
         if not self._client.connected:
             core = shown_address(*self._client.address)
             trouble.append(f"waiting for the core at {core}{_because(self._client.problem)}")
@@ -187,17 +189,20 @@ class RedisBridge:
             self._reply = self._loop.call_later(ANSWER_S, self._on_no_reply)
 
     def _on_publisher(self) -> None:
-        log.info("publishing to %s of Redis at %s", self._channel, self._address)
         self._tell()
         self._send_out()
 
     def _on_published(self, reply: Reply) -> None:
         self._forget_reply()
         if isinstance(reply, Failure):
-            # It takes no messages at all now, and the next one would fare no better.
+            # The next one would fare no better, and all are to be kept in their order.
             assert self._publisher is not None
-            self._publisher.give_up(f"it refused a message: {reply.text[:200]}")
+            self._refusal = f"it refused a message: {reply.text[:200]}"
+            self._publisher.give_up(self._refusal)
             return
+        if self._refusal:
+            self._refusal = ""
+            self._tell()
         event = self._outgoing.answered()
         if isinstance(event, DrinkCreatedEvent):
             request = self._drinks.published(event)
@@ -233,7 +238,6 @@ class RedisBridge:
 
     def _on_subscriber(self) -> None:
         self._deafness.end(self._loop.now_s())
-        log.info("listening to %s of Redis at %s", self._channel, self._address)
         self._tell()
 
     def _on_subscriber_gone(self) -> None:

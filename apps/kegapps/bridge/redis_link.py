@@ -21,6 +21,7 @@ from kegapps.kegnet.sockets import tune, why
 
 ANSWER_S: Final = 5.0  # for connecting and the greeting
 _RETRY_FIRST_S, _RETRY_MAX_S = 0.5, 5.0
+_STABLE_S: Final = 5.0  # a connection that lived this long was a real one: the next retry is soon again
 _TURN_BYTES: Final = 16_384
 _MAX_UNSENT_BYTES: Final = 262_144
 
@@ -57,6 +58,7 @@ class RedisLink:
         self._unanswered = 0  # of the greeting
         self._out = bytearray()
         self._failures = 0
+        self._ready_s = 0.0
         self._timer: Timer | None = loop.call_later(0.0, self._begin)
 
     def send(self, data: bytes) -> None:
@@ -67,6 +69,8 @@ class RedisLink:
 
     def give_up(self, problem: str) -> None:
         """Drop the connection, and arrange the next."""
+        if self.ready and self._loop.now_s() - self._ready_s >= _STABLE_S:
+            self._failures = 0
         self._release()
         self.problem = problem
         delay_s = min(_RETRY_MAX_S, _RETRY_FIRST_S * 2 ** min(self._failures, 10)) * random.uniform(0.8, 1.2)
@@ -166,7 +170,7 @@ class RedisLink:
             self._set_timer(None)
             self.ready = True
             self.problem = ""
-            self._failures = 0
+            self._ready_s = self._loop.now_s()
             self._on_ready()
 
     def _flush(self, sock: socket.socket) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from kegapps.bridge.redis_address import RedisAddress
 from kegapps.bridge.redis_bridge import Directions, RedisBridge
@@ -185,6 +186,30 @@ def test_a_password_is_wanted_shown_and_in_no_log(tmp_path: Path, core: CoreProg
             bridge.wait_for(RUNS)
             bridge.end()
             assert "sesame" not in bridge.output
+
+
+def test_a_redis_that_forbids_publishing_is_told_once_and_has_the_drinks_when_it_allows_it(
+    tmp_path: Path, core: CoreProgram, server: RedisServer
+) -> None:
+    rights = redis.Redis(port=server.port)
+    version = str(rights.info("server")["redis_version"])
+    if tuple(map(int, version.split(".")[:2])) < (6, 2):
+        pytest.skip(f"Redis {version} knows no rights to channels")
+    rights.execute_command("ACL", "SETUSER", "bar", "on", ">sesame", "+@all", "resetchannels")  # type: ignore[no-untyped-call]
+    url = f"--redis_url=redis://bar:sesame@localhost:{server.port}/0"
+    to_redis = "--redis_direction=to_redis"
+    with BridgeProgram(tmp_path, f"--kb_core_addr=localhost:{core.port}", url, to_redis) as bridge:
+        bridge.wait_for("-> kegnet of Redis at")
+        pour_at_the_core(core, 0, 1000, 2000)
+        bridge.wait_for("it refused a message: NOPERM")
+        peer = Peer(server)
+        rights.execute_command("ACL", "SETUSER", "bar", "allchannels")  # type: ignore[no-untyped-call]
+        peer.listen_until(lambda: len(peer.heard("DrinkCreatedEvent")) == 2)
+        bridge.wait_for("-> kegnet of Redis at", times=2)
+        assert bridge.output.count("NOPERM") == 1
+        assert [drink["drink_id"] for drink in peer.heard("DrinkCreatedEvent")] == [1, 2]
+        peer.close()
+    rights.close()
 
 
 @pytest.mark.parametrize(("direction", "status"), [("to_core", "<- kegnet"), ("to_redis", "-> kegnet")])
