@@ -16,7 +16,7 @@ from kegapps.daemon.loop import Loop, Timer
 from kegapps.daemon.service import Service
 from kegapps.kegnet.address import shown_address
 from kegapps.kegnet.client import Client
-from kegapps.kegnet.events import DrinkCreatedEvent, Event, FlowUpdate, StatusRequest
+from kegapps.kegnet.events import DrinkCreatedEvent, Event, StatusRequest
 from kegapps.kegnet.taproom import TapFacts
 from kegapps.lcd import screens
 from kegapps.lcd.display import Display
@@ -110,12 +110,9 @@ class LcdDaemon:
         now_s = self._loop.now_s()
         if self._room.hear(event, now_s=now_s, unix_s=time.time()):
             self._light.activity(now_s)
-        if isinstance(event, DrinkCreatedEvent) or (
-            isinstance(event, FlowUpdate) and event.state == "completed"
-        ):
+        if isinstance(event, DrinkCreatedEvent):
             # Whoever has just poured wants to see how much it was.
             self._rotation.jump(LAST, now_s)
-        if isinstance(event, DrinkCreatedEvent):
             self._ask_soon(0.0)
             if self._server:
                 self._server.ask()

@@ -12,6 +12,7 @@ import errno
 import logging
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from types import FrameType
@@ -24,6 +25,10 @@ from kegapps.daemon.thread_calls import ThreadCalls
 from kegapps.lcd.cells import fill
 
 STDOUT: Final = 1
+_SIGNALS: Final = (signal.SIGWINCH, signal.SIGCONT)  # another window, and back from Ctrl-Z
+_FRAME, _PLAIN_FRAME = "─│┌┐└┘", "-|++++"
+"""Horizontal, vertical, and the corners row by row; the second where the terminal's encoding lacks the first."""
+
 MAX_LOG_LINES: Final = 200
 """Kept for a terminal that takes nothing; the oldest go first."""
 
@@ -46,10 +51,16 @@ class TerminalDisplay:
         self._clear = False
         self._log_lines: deque[str] = deque(maxlen=MAX_LOG_LINES)
         self._size = self._measured()
+        self._encoding = sys.stdout.encoding or "utf-8"
+        self._frame = (
+            _FRAME
+            if _FRAME.encode(self._encoding, "replace").decode(self._encoding) == _FRAME
+            else _PLAIN_FRAME
+        )
         if self._terminal:
             self._calls = ThreadCalls(loop)
             self._handlers = _put_above(self._log)
-            self._before = signal.signal(signal.SIGWINCH, self._on_resize)
+            self._before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
 
     @property
     def columns(self) -> int:
@@ -85,7 +96,8 @@ class TerminalDisplay:
     def close(self) -> None:
         """Give the terminal back; the last picture stays."""
         if self._terminal:
-            signal.signal(signal.SIGWINCH, self._before)
+            for number, before in self._before.items():
+                signal.signal(number, before)
             self._calls.close()
             _restore(self._handlers)
         self._loop.unwatch(self._fd)
@@ -105,7 +117,9 @@ class TerminalDisplay:
         while (self._out or self._stale) and not self._problem:
             if not self._out:
                 self._stale = False
-                self._out = (self._framed() if self._terminal else self._line()).encode("utf-8", "replace")
+                self._out = (self._framed() if self._terminal else self._line()).encode(
+                    self._encoding, "replace"
+                )
             try:
                 sent = os.write(self._fd, self._out)
             except BlockingIOError:
@@ -129,11 +143,13 @@ class TerminalDisplay:
 
     def _framed(self) -> str:
         columns, rows = self._size
-        edge = "─" * (columns + 2)
+        bar, corners = self._frame[1], self._frame[2:]
+        edge = self._frame[0] * (columns + 2)
         dim, plain = ("", "") if self._lit else ("\x1b[2m", "\x1b[22m")
         picture = [*self._picture[:rows], *[""] * (rows - len(self._picture))]
-        lines = [*self._log_lines, f"{dim}┌{edge}┐", *(f"│ {fill(row, columns)} │" for row in picture)]
-        lines.append(f"└{edge}┘{plain}")
+        lines = [*self._log_lines, f"{dim}{corners[0]}{edge}{corners[1]}"]
+        lines += [f"{bar} {fill(row, columns)} {bar}" for row in picture]
+        lines.append(f"{corners[2]}{edge}{corners[3]}{plain}")
         self._log_lines.clear()
         back = "\x1b[2J\x1b[H" if self._clear else f"\x1b[{self._frame_rows}F" if self._frame_rows else ""
         self._clear = False
@@ -146,12 +162,12 @@ class TerminalDisplay:
         self._log_lines.append(line)
         self._draw()
 
-    def _on_resize(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._calls.call_soon(self._resize)  # this may be in the middle of a drawing
 
     def _resize(self) -> None:
         self._size = self._measured()
-        # The terminal has put the lines that were there into another shape, each its own way.
+        # Terminals put the lines that were there into another shape, each its own way; a shell wrote below them.
         self._clear = True
         self._draw()
         self._on_status()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from kegapps.kegnet.events import (
     CoreStatus,
     DrinkCreatedEvent,
@@ -14,6 +16,8 @@ from kegapps.kegnet.events import (
     SetRelayOutputEvent,
 )
 from kegapps.lcd.room import MAX_FLOWS, MAX_HEARD_TAPS, SILENT_S, Room
+from tests.apps.kegnet.recordings import SESSIONS, Step
+from tests.apps.kegnet.test_recordings import spoken
 
 BEGAN = datetime(2026, 11, 20, 23, 12, tzinfo=UTC)
 REPORT: dict[str, Any] = {
@@ -106,6 +110,22 @@ def test_a_core_of_2012_is_known_by_what_is_heard() -> None:
     last = heard.last_drink
     assert last is not None
     assert (last.username, last.volume_ml, last.ticks) == ("alice", 454.5, 1000)
+
+
+@pytest.mark.parametrize("session", SESSIONS.values(), ids=SESSIONS.keys())
+def test_the_recorded_sessions_of_2012_are_followed_to_their_drink(session: tuple[Step, ...]) -> None:
+    heard = room()
+    shown: list[tuple[str | None, int]] = []
+    for step in session:
+        for line in step.core:
+            heard.hear(spoken(line, step.at_s), now_s=step.at_s, unix_s=1000.0 + step.at_s)
+            shown += [(pour.username, round(pour.volume_ml)) for pour in heard.pours]
+    users = {user for user, _ in shown}
+    assert max(volume for _, volume in shown) == 455
+    assert not heard.pours
+    last = heard.last_drink
+    assert last is not None
+    assert (last.ticks, last.username in users) == (1000, True)
 
 
 def test_the_times_of_an_old_core_are_not_believed() -> None:

@@ -110,8 +110,9 @@ class Screen:
 class Seat:
     """A terminal with the daemon in it."""
 
-    def __init__(self, core: Core, *flags: str, columns: int = 100, lines: int = 30) -> None:
+    def __init__(self, core: Core, *flags: str, encoding: str = "utf-8") -> None:
         self.core = core
+        columns, lines = 100, 30
         self.screen = Screen(columns, lines)
         self.master, slave = pty.openpty()
         self.resize(columns, lines, tell=False)
@@ -121,6 +122,7 @@ class Seat:
                 f"--kb_core_addr={shown_address(*core.hub.address)}", *flags,
             ],
             stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+            env={**os.environ, "PYTHONIOENCODING": encoding},
         )  # fmt: skip
         os.close(slave)
         self.read(True)
@@ -159,9 +161,9 @@ class Seat:
 
 
 @contextlib.contextmanager
-def seated(*flags: str, columns: int = 100, lines: int = 30) -> Iterator[Seat]:
+def seated(*flags: str, encoding: str = "utf-8") -> Iterator[Seat]:
     with running_core() as core:
-        seat = Seat(core, *flags, columns=columns, lines=lines)
+        seat = Seat(core, *flags, encoding=encoding)
         try:
             core.turn_until(lambda: core.hub.clients == 1)
             yield seat
@@ -199,6 +201,26 @@ def test_another_window_is_drawn_anew_as_large_as_it_can_be(
         seat.until_shown(*rows)
         seat.resize(100, 30)
         seat.until_shown("kegboard.flow0", "user: alice", "15.37 oz", "")
+
+
+def test_back_from_the_background_it_is_drawn_anew_below_what_the_shell_wrote() -> None:
+    with seated() as seat:
+        seat.core.hub.broadcast(flow())
+        seat.until_shown("kegboard.flow0", "user: alice", "15.37 oz", "")
+        top = seat.screen.top
+        seat.process.send_signal(signal.SIGSTOP)
+        seat.screen.take(b"[1]+  Stopped\r\n$ fg\r\n")
+        seat.process.send_signal(signal.SIGCONT)
+        seat.core.turn_until(lambda: seat.screen.top > top)
+        seat.until_shown("kegboard.flow0", "user: alice", "15.37 oz", "")
+        assert "$ fg" in seat.screen.rows
+
+
+def test_a_terminal_without_lines_and_letters_gets_what_it_has() -> None:
+    with seated(encoding="ascii") as seat:
+        seat.core.hub.broadcast(flow(user="Zoë"))
+        seat.core.turn_until(lambda: "| user: Zo?            |" in seat.screen.rows)
+        assert f"+{'-' * 22}+" in seat.screen.rows
 
 
 def test_a_terminal_that_is_not_read_holds_up_neither_the_pour_nor_the_end() -> None:
