@@ -88,11 +88,14 @@ class Bus:
         (self.folder / folder / file).write_text(text)
 
     def begin(self) -> None:
-        Thermometers(
+        self.thermometers = Thermometers(
             self.loop, Worker(self.calls, "test"), str(self.folder),
             on_reading=lambda sensor, celsius: self.told.append((sensor, celsius)),
             on_trouble=lambda sensor, why: self.told.append((sensor, why)),
         )  # fmt: skip
+
+    def until_read(self) -> None:
+        turn_until(self.loop, lambda: not self.thermometers._busy)
 
     def next_minute(self) -> None:
         self.clock.ahead_s += EVERY_S
@@ -115,6 +118,7 @@ def bus(tmp_path: Path) -> Iterator[Bus]:
 
 def test_all_sensors_are_read_once_a_minute_and_those_that_come_later(bus: Bus) -> None:
     bus.begin()  # no folder at all yet
+    bus.until_read()
     bus.sensor("28-080012345610", WARM)
     bus.sensor("28-080012345611", "-3500\n", "temperature")
     bus.sensor("w1_bus_master1", "", "w1_master_slaves")

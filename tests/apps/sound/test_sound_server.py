@@ -78,7 +78,7 @@ class Bar:
 
     def end(self, process: subprocess.Popen[str]) -> str:
         process.send_signal(signal.SIGTERM)
-        out, _ = process.communicate(timeout=10)
+        out, _ = process.communicate(timeout=30)
         assert process.returncode == 0, out
         return out
 
@@ -130,7 +130,7 @@ def test_a_table_with_mistakes_ends_the_start_with_all_of_them_in_one_line(bar: 
     table = bar.drink.with_name("sounds.ini")
     table.write_text("[drink]\nsound = missing.wav\n[a pint]\nsound = .\n")
     server = bar.server(f"--sounds={table}")
-    out, _ = server.communicate(timeout=10)
+    out, _ = server.communicate(timeout=30)
     assert server.returncode == 1
     folder = table.parent
     assert out.splitlines()[-1] == (
@@ -206,7 +206,7 @@ def test_without_pygame_one_line_says_what_to_install(bar: Bar, tmp_path: Path) 
 )
 def test_a_start_that_cannot_work_fails_with_the_reason(bar: Bar, flag: str, reason: str) -> None:
     server = bar.server(flag)
-    out, _ = server.communicate(timeout=10)
+    out, _ = server.communicate(timeout=30)
     assert server.returncode in (1, 2)
     assert reason in out
     assert "Traceback" not in out
