@@ -17,8 +17,9 @@ from kegapps.core.rules import Rules
 from kegapps.core.server_flags import ServerSettings, server_by_flags
 from kegapps.core.server_link import ServerLink
 from kegapps.core.shell import Core
-from kegapps.core.store import Store, boot_id
+from kegapps.core.store import Store
 from kegapps.daemon import runner
+from kegapps.daemon.boot import boot_id
 from kegapps.daemon.errors import UsageError
 from kegapps.kegnet.address import DEFAULT_ADDRESS, is_loopback, parse_address, shown_address
 from kegapps.kegnet.hub import Hub

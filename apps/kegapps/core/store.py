@@ -6,7 +6,6 @@ Knows the tables and the core's nouns. Must not know events, sockets or the log.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from kegapps.core.model import Drink, Flow, Memory, Meter, Now, Presence, Setup,
 from kegapps.core.pending import Changes
 from kegapps.core.schema import TAP_BEVERAGE
 from kegapps.core.server_store import ServerStore
+from kegapps.core.store_lock import hold_lock
 from kegapps.core.tap_room_store import TapRoomStore
 
 BUSY_TIMEOUT_S = 0.05
@@ -41,7 +41,7 @@ class Store:
         self._saved_as = ""
         self._db = connect(self.path, create=True, busy_timeout_s=5.0)
         try:
-            self._lock_fd = _lock(f"{self.path}.lock")
+            self._lock_fd = hold_lock(f"{self.path}.lock")
             self._use(self._db)
             self._files = HeldFiles(self.path)
         except BaseException:
@@ -202,7 +202,7 @@ class Store:
             raise StoreError(
                 f"store {self.path}: its folder was taken away while the core used it; have {folder} back"
             )
-        fd = _lock(f"{self.path}.lock", held_fd=self._lock_fd)
+        fd = hold_lock(f"{self.path}.lock", held_fd=self._lock_fd)
         if fd != self._lock_fd:
             os.close(self._lock_fd)
             self._lock_fd = fd
@@ -341,35 +341,3 @@ class Store:
                     (added.lastrowid, self._server_url, d.end_unix_s, d.username, d.tap_name),
                 )
         return numbers
-
-
-def boot_id() -> str:
-    """Names this boot of the machine; empty where the kernel does not tell."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
-
-
-def _lock(path: str, *, held_fd: int = -1) -> int:
-    """Hold `path` as long as the process lives or until it is closed; raises StoreError if another core does.
-
-    Returns `held_fd` if that is what holds it.
-    """
-    with explained(path):
-        if held_fd >= 0 and os.path.exists(path) and os.path.samestat(os.stat(path), os.fstat(held_fd)):
-            return held_fd
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(fd, 20).decode("ascii", "replace").strip() or "unknown"
-            os.close(fd)
-            raise StoreError(
-                f"store {path.removesuffix('.lock')}: another kegbot_core (pid {holder}) uses it; "
-                "stop that one, or name another file with --store"
-            ) from None
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, b"%d\n" % os.getpid(), 0)
-        return fd
