@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from kegapps.bridge.mqtt_outbox import Changes, Kept
+from kegapps.daemon.boot import boot_id
 from kegapps.daemon.errors import StartError
 from kegapps.kegnet.codec import Rejected, decode, encode
 from kegapps.kegnet.events import APP_EVENTS
@@ -53,7 +54,7 @@ class Spool:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._boot_id = _boot_id()
+        self._boot_id = boot_id() or os.urandom(8).hex()  # unknown: no two boots are the same
         try:
             os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -92,12 +93,12 @@ class Spool:
         rows = self._db.execute(
             "select row, number, message, boot_id, mono_s, unix_s from events order by number is null, number, row"
         )
-        for row, number, message, boot_id, mono_s, unix_s in rows.fetchall():
+        for row, number, message, boot, mono_s, unix_s in rows.fetchall():
             event = decode(bytes(message))
             if isinstance(event, Rejected) or not isinstance(event, APP_EVENTS):
                 continue  # of a newer version, perhaps
             # Over a reboot there is only the wall clock, which may have been set: nothing comes from the future.
-            since_s = mono_s if boot_id == self._boot_id else now_s - max(0.0, now_unix_s - unix_s)
+            since_s = mono_s if boot == self._boot_id else now_s - max(0.0, now_unix_s - unix_s)
             yield Kept(row=row, number=number, event=event, since_s=min(since_s, now_s))
 
     def sessions(self) -> dict[str, int]:
@@ -186,11 +187,3 @@ def _explained(error: sqlite3.Error) -> str:
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return "damaged, or no file of ours; move it away to begin anew"
     return str(error)
-
-
-def _boot_id() -> str:
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return os.urandom(8).hex()  # then no two boots are the same

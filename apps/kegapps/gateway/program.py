@@ -23,6 +23,7 @@ from typing import Any, Final
 from absl import flags
 
 from kegapps.daemon import runner
+from kegapps.daemon.boot import boot_id
 from kegapps.daemon.errors import StartError, UsageError
 from kegapps.daemon.service import Service
 from kegapps.daemon.streams import printable
@@ -57,8 +58,6 @@ flags.DEFINE_float(
 flags.DEFINE_boolean("json", False, "devices: print JSON.")
 
 log = logging.getLogger("gateway")
-
-BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 
 
 def _allow(store: Store, device: Device) -> str:
@@ -163,7 +162,8 @@ def _serve(service: Service, store: Store) -> None:
         core,
         token=token,
         default_ml_per_tick=FLAGS.gateway_ml_per_tick,
-        boot=_boot_id(),
+        # Unknown: nothing of an earlier run is measured by the monotonic clock.
+        boot=boot_id() or f"run-{time.time()}",
         on_change=show,
     )
     try:
@@ -182,14 +182,6 @@ def _serve(service: Service, store: Store) -> None:
     service.loop.run()
     server.close()
     gateway.close()
-
-
-def _boot_id() -> str:
-    try:
-        with open(BOOT_ID, encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return f"run-{time.time()}"  # nothing of an earlier run is measured by the monotonic clock
 
 
 def _print_devices(store: Store) -> None:

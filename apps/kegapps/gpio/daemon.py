@@ -15,12 +15,13 @@ from collections.abc import Sequence
 from absl import flags
 
 from kegapps.daemon import runner
+from kegapps.daemon.boot import boot_id
 from kegapps.daemon.errors import UsageError
 from kegapps.daemon.service import Service
 from kegapps.gpio.board import Board, log
 from kegapps.gpio.counts_file import CountsFile, default_path
 from kegapps.gpio.header import Header
-from kegapps.gpio.live import LiveCounts, boot_id
+from kegapps.gpio.live import LiveCounts
 from kegapps.gpio.wiring import check_board_name, parse_wiring
 from kegapps.kegnet.flags import core_address, kegnet_token
 
@@ -69,7 +70,8 @@ def serve(service: Service) -> None:
         raise UsageError(f"--kegboard_name={error}") from None
     core, token = core_address(), kegnet_token(service.path)
     counts = CountsFile(service.path(FLAGS.counts) if FLAGS.counts else default_path())
-    live = LiveCounts(f"{counts.path}.live", boot_id())
+    # Unknown: no counts of another process are of this boot.
+    live = LiveCounts(f"{counts.path}.live", boot_id() or str(os.getpid()))
     counts.take_over(live.read())
     if counts.damaged and not counts.counts:
         log.warning("%s holds no counts that can be read: they begin at 0", counts.path)

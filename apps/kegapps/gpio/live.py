@@ -63,12 +63,3 @@ class LiveCounts:
     def close(self) -> None:
         """Let go of it."""
         os.close(self._fd)
-
-
-def boot_id() -> str:
-    """Another after each boot of the machine; if it does not tell, another in each process."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except (OSError, ValueError):
-        return str(os.getpid())
