@@ -70,6 +70,8 @@ class _Run:
     def _try(self) -> None:
         trial, loop = self._trial, self._loop
         while not (trial.is_done or self._lost or loop.stopping):
+            if data := self._port.waiting():
+                self._read(data)  # a process that was stopped is late, and the board is not to blame for it
             self._show(trial.wake(loop.now_s()))
             self._port.write(trial.take(loop.now_s()))
             next_s = trial.next_s

@@ -19,6 +19,7 @@ from kegapps.kbsp.messages import Hello, Message, OutputStatus
 from kegapps.kegboard.pacing import Pacer
 from kegapps.kegboard.wording import describe
 
+CLEARED_S: Final = 0.25
 ANSWER_S: Final = 1.0  # a board that plays its tone for a tag is deaf for 0.4 s
 FEED_S: Final = 1.0
 PINGS_S: Final = (
@@ -99,6 +100,8 @@ class Trial:
         if self._phase is _Phase.ASKED and self._asked_s is None and self._pacer.next_s is None:
             self._asked_s = now_s
             self._due_s = now_s + ANSWER_S
+        elif self._phase is _Phase.CLEARING and self._due_s is None and self._pacer.next_s is None:
+            self._due_s = now_s + CLEARED_S
         return data
 
     def close(self) -> None:
@@ -114,7 +117,7 @@ class Trial:
         """The board said something."""
         for message in messages:
             if isinstance(message, Hello):
-                yield from self._introduced(message, now_s)
+                yield from self._introduced(message)
             elif isinstance(message, OutputStatus):
                 yield from self._told(message, now_s)
 
@@ -147,7 +150,7 @@ class Trial:
         after_s = PINGS_S[self._pings] if self._pings < len(PINGS_S) else HELLO_S
         self._due_s = self._begin_s + after_s
 
-    def _introduced(self, hello: Hello, now_s: float) -> Iterator[Step]:
+    def _introduced(self, hello: Hello) -> Iterator[Step]:
         before, self._hello = self._hello, hello
         if hello.firmware_version < RELAY_FIRMWARE:
             self._phase = _Phase.DONE
@@ -159,7 +162,7 @@ class Trial:
             for output in self._outputs:
                 self._pacer.set_output(output, enabled=False)
             self._phase = _Phase.CLEARING
-            self._due_s = now_s + ANSWER_S
+            self._due_s = None
         elif before is not None and self._has_rebooted(before, hello):
             self._phase = _Phase.DONE
             self.on.clear()
