@@ -27,6 +27,9 @@ COMMAND: Final = (sys.executable, "-P", "-m", "kegapps.publish.helper")
 START_S: Final = 60.0
 """So long may Python and Apprise take to be there: an old Raspberry Pi takes ten."""
 
+LAST_S: Final = 5.0
+"""So long may it still wait for an answer when it is told to end: less than a launcher waits before it kills."""
+
 _REFUSED: Final = re.compile(r"\berror=4(?!08|29)\d\d\b")
 """How Apprise words an HTTP answer that means no, not later: each 4xx but a time-out and too many requests."""
 
@@ -35,8 +38,9 @@ _RECORD_S: Final = 10.0  # so long it tries to write down that something was sen
 
 def main() -> None:
     """Serve standard input until it ends."""
-    # Whoever ends the publisher does not end what is on its way: that would be in doubt.
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    # Whoever ends the publisher does not end what is on its way: that would be in doubt. But it has to hurry.
+    signal.signal(signal.SIGTERM, _hurry)
+    for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, START_S)
@@ -53,6 +57,12 @@ def main() -> None:
         _answer(usable=[_usable(apprise, url) for url in order["check"]])
         return
     _serve(apprise, order)
+
+
+def _hurry(*_: object) -> None:
+    left_s, _every_s = signal.getitimer(signal.ITIMER_REAL)
+    if left_s > LAST_S:
+        signal.setitimer(signal.ITIMER_REAL, LAST_S)
 
 
 def _serve(apprise: Any, order: dict[str, Any]) -> None:

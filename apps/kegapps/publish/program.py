@@ -186,9 +186,9 @@ class _Program:
             cursor = self._queue.cursor()
             for label, count in self._queue.elsewhere(destination.key for destination in found):
                 log.warning(
-                    "%d messages wait for %s, which --urls_file does not name any more (or with another URL, and "
-                    "without a name before it); %s.py queue lists them",
-                    count, label, network.name,
+                    "messages that wait for %s: %d; --urls_file does not name that any more, or it has another URL and "
+                    "no name before it; %s.py queue lists them",
+                    label, count, network.name,
                 )  # fmt: skip
         except QueueError as error:
             raise StartError(str(error)) from None
@@ -224,7 +224,8 @@ class _Program:
     def _status(self) -> str:
         client = self._client
         link = "listening to" if client.connected else "waiting for"
-        parts = [f"{link} the core at {shown_address(*client.address)}"]
+        refusal = f", which refuses us: {client.refusal}" if client.refusal else ""
+        parts = [f"{link} the core at {shown_address(*client.address)}{refusal}"]
         if self._announcer.problem:
             parts.append(self._announcer.problem)
         if self._post.waits_for_helpers:
@@ -275,15 +276,26 @@ def _rehearse(service: Service, network: Network, words: Words) -> int | None:
             log.info("would be sent%s: %s", places, message.text)
 
     announcer = Announcer(service.loop, None, words, show, on_change=lambda: None, samples=_SAMPLES)
+
+    def status() -> str:
+        link = "listening to" if client.connected else "waiting for"
+        where = shown_address(*client.address)
+        return f"rehearsing (--dry_run), nothing is sent; {link} the core at {where}"
+
+    def on_connected() -> None:
+        service.status(status())
+        announcer.on_connected()
+
     client = Client(
         service.loop,
         core_address(),
         on_event=announcer.on_event,
-        on_connected=announcer.on_connected,
+        on_connected=on_connected,
+        on_disconnected=lambda: service.status(status()),
         token=kegnet_token(service.path),
     )
     announcer.serve(client)
-    service.ready("rehearsing (--dry_run): nothing is sent")
+    service.ready(status())
     service.loop.run()
     client.close()
     return None

@@ -93,7 +93,7 @@ class Announcer:
     def on_connected(self) -> None:
         """Ask what happened while there was no connection."""
         self._feed.connected()
-        self._turn()
+        self._turn(with_titles=True)
 
     def on_event(self, event: Event) -> None:
         """Something came from the core."""
@@ -110,16 +110,16 @@ class Announcer:
                 if "last_drink" in event.report:
                     self._feed.recognised()
                 return
-        self._turn()
+        # Not with each page of a thousand drinks that were missed.
+        self._turn(with_titles=isinstance(event, DrinkCreatedEvent))
 
-    def _turn(self) -> None:
+    def _turn(self, *, with_titles: bool = False) -> None:
         """Ask what is to be asked."""
         request = self._feed.asked()
         if request is None or self._client is None or not self._client.connected:
             return
-        self._client.send(
-            StatusRequest()
-        )  # first: what the taps are called, and what is on them, goes into the words
+        if with_titles:
+            self._client.send(StatusRequest())  # first: what the taps are called goes into the words
         self._client.send(request)
         self._wait(ANSWER_S, self._on_silence)
 

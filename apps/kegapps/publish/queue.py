@@ -257,7 +257,7 @@ class Queue:
         keys = list(destinations)
         with self._explained():
             return self._db.execute(
-                "select label, count(*) from message where state = 'waiting'"
+                "select label, count(*) from message where state in ('waiting', 'sending')"
                 f" and destination not in ({', '.join('?' * len(keys))}) group by destination order by label",
                 keys,
             ).fetchall()

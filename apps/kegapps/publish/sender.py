@@ -82,8 +82,10 @@ class Sender:
             self._stdin.close()
 
     def abandon(self) -> None:
-        """The same, and hear nothing more of it: for who ends itself."""
+        """Let it end soon, and hear nothing more of it: for who ends itself."""
         self._deadline.cancel()
+        with contextlib.suppress(OSError):
+            self._process.terminate()  # it finishes what it does, see `helper`
         self._loop.unwatch(self._stdout)
         self._loop.unwatch(self._pidfd)
         os.close(self._pidfd)

@@ -7,10 +7,13 @@ end each drink was announced exactly once, in the order of pouring.
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import signal
 import tempfile
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from tests.apps.core.bar import reading, request
@@ -28,6 +31,7 @@ def run(rounds: int, seed: int, folder: Path) -> dict[str, int]:
     sink.hook = lambda: time.sleep(chance.random() * 0.05)
     drinks = 0
     with CoreProgram(folder / "core.sqlite", "--min_drink_ml=0") as core:
+        threading.Thread(target=_drain, args=(core,), daemon=True).start()
         app = App(core.port)
         app.send(reading(0))
         publisher = Publisher(folder, ("127.0.0.1", core.port), sink.url())
@@ -60,6 +64,14 @@ def run(rounds: int, seed: int, folder: Path) -> dict[str, int]:
             app.close()
             sink.close()
     return {"rounds": rounds, "drinks": drinks, "requests": sink.requests, "announced": len(sink.taken)}
+
+
+def _drain(core: CoreProgram) -> None:
+    """Read what the core says: it would wait for that in the end."""
+    assert core.process.stdout is not None
+    with suppress(OSError, ValueError):
+        while os.read(core.process.stdout.fileno(), 65536):
+            pass
 
 
 def main() -> None:

@@ -10,7 +10,15 @@ import pytest
 
 from kegapps.daemon.loop import Loop
 from kegapps.kegnet.client import Client
-from kegapps.kegnet.events import CoreStatus, DrinkCreatedEvent, Event, FlowUpdate, StatusRequest
+from kegapps.kegnet.events import (
+    CoreStatus,
+    DrinkCreatedEvent,
+    DrinkFacts,
+    DrinksRequest,
+    Event,
+    FlowUpdate,
+    StatusRequest,
+)
 from kegapps.publish.publisher import ANSWER_S, Announcer, Words
 from kegapps.publish.queue import Cursor, NewMessage, QueueError
 from kegapps.publish.template import parse
@@ -66,6 +74,16 @@ def core() -> Iterator[Core]:
     made.loop.close()
 
 
+def answer_all(core: Core, stored: list[DrinkFacts]) -> None:
+    """Answer what is asked until nothing is asked any more."""
+    answered = 0
+    while len(core.asked) > answered:
+        answered = len(core.asked)
+        request = core.asked[-1]
+        assert isinstance(request, DrinksRequest)
+        core.tell(drinks_for(stored, request))
+
+
 def poured(number: int, username: str | None, volume_ml: float) -> tuple[FlowUpdate, DrinkCreatedEvent]:
     flow = FlowUpdate(
         flow_id=number, tap_name="t", state="completed", username=username, start_time=NOW, last_activity_time=NOW,
@@ -110,6 +128,17 @@ def test_a_core_of_ours_that_takes_its_time_is_not_taken_for_one_of_2012(core: C
     core.pass_time(ANSWER_S + 1)
     assert core.kept == []
     assert core.asked[0] == StatusRequest()
-    core.tell(drinks_for([drink(1, "alice")], core.asked[-1]))  # type: ignore[arg-type]
-    core.tell(drinks_for([drink(1, "alice")], core.asked[-1]))  # type: ignore[arg-type]
+    answer_all(core, [drink(1, "alice")])
     assert core.kept == ["alice 300 mL kegboard.flow0"]
+
+
+def test_of_a_thousand_drinks_that_were_missed_each_is_kept_and_the_core_is_not_asked_for_taps_each_time(
+    core: Core,
+) -> None:
+    answer_all(core, [drink(1)])
+    core.announcer.on_connected()
+    answer_all(core, [drink(number) for number in range(1, 1001)])
+    assert len(core.kept) == 999
+    assert core.cursor is not None
+    assert core.cursor.drink_id == 1000
+    assert core.asked.count(StatusRequest()) == 2

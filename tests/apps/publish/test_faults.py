@@ -190,7 +190,7 @@ def test_a_destination_that_left_the_file_keeps_what_waits_for_it_and_gets_it_wh
     bar.publisher.write_urls(f"first {bar.sink.url()}")
     bar.start()
     bar.publisher.says(
-        "1 messages wait for second (json), which --urls_file does not name any more", bar.core
+        "messages that wait for second (json): 1; --urls_file does not name that any more", bar.core
     )
     bar.publisher.end()
     bar.publisher.write_urls(f"second {other.url('with-a-new-password')}")
