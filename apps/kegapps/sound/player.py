@@ -23,6 +23,7 @@ KNOWN: Final = {
     "afplay": ("afplay",),
 }
 MAX_SECONDS: Final = 60.0
+_APLAY_KNOWS: Final = (b"RIFF", b".snd", b"Crea")
 
 
 class Player(Protocol):
@@ -44,6 +45,16 @@ def find(program: str = "") -> tuple[str, ...]:
         if path := shutil.which(name):
             return (path, *KNOWN.get(os.path.basename(name), (name,))[1:])
     return ()
+
+
+def unplayable(command: tuple[str, ...], path: str) -> str:
+    """Why the program must not be given this file; "" if nothing speaks against it. Raises OSError."""
+    if not command or os.path.basename(command[0]) != "aplay":
+        return ""
+    with open(path, "rb") as file:
+        head = file.read(4)
+    # Of what it does not know it makes a loud noise: raw samples.
+    return "" if head in _APLAY_KNOWS else "aplay plays WAV files only; convert it, or name another --player"
 
 
 class ProgramPlayer:

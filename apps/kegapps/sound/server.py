@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from absl import flags
@@ -23,7 +24,7 @@ from kegapps.kegnet.client import Client
 from kegapps.kegnet.events import Event
 from kegapps.kegnet.flags import core_address, kegnet_token
 from kegapps.sound.moments import Moments
-from kegapps.sound.player import KNOWN, Player, ProgramPlayer, find
+from kegapps.sound.player import KNOWN, Player, ProgramPlayer, find, unplayable
 from kegapps.sound.table import FLOW_START, Row, TableError, Trigger, parse
 
 FLAGS = flags.FLAGS
@@ -85,16 +86,19 @@ class SoundServer:
                 self._player.play(random.choice(sounds))
 
 
-def _wrong_with(path: str) -> str:
-    """Why `path` cannot be a sound file; "" if it can."""
+def _wrong_with(command: tuple[str, ...], path: str) -> str:
+    """Why `path` cannot be a sound file, or not for the player `command`; "" if it can."""
     if not os.path.exists(path):
         return "no such file"
     if not os.path.isfile(path):
         return "no file"
-    return "" if os.access(path, os.R_OK) else "permission denied"
+    try:
+        return unplayable(command, path) if os.access(path, os.R_OK) else "permission denied"
+    except OSError as error:
+        return error.strerror or "cannot be read"
 
 
-def _table(path: str) -> tuple[Row, ...]:
+def _table(path: str, check: Callable[[str], str]) -> tuple[Row, ...]:
     """The rows of the table at `path`. Raises StartError."""
     try:
         with open(path, encoding="utf-8-sig") as file:
@@ -104,13 +108,16 @@ def _table(path: str) -> tuple[Row, ...]:
     except UnicodeDecodeError:
         raise StartError(f"--sounds={path}: the file is not UTF-8 text") from None
     try:
-        return parse(text, source=path, check=_wrong_with)
+        return parse(text, source=path, check=check)
     except TableError as error:
         raise StartError(f"--sounds: {error}") from None
 
 
-def _rows(service: Service) -> tuple[Row, ...]:
-    """What the flags ask for. Raises StartError, and UsageError if they contradict each other."""
+def _rows(service: Service, check: Callable[[str], str]) -> tuple[Row, ...]:
+    """What the flags ask for; `check` says what is wrong with a sound file.
+
+    Raises StartError, and UsageError if they contradict each other.
+    """
     single: tuple[tuple[str, Trigger], ...] = (("sound_flow", FLOW_START), ("sound_drink", "drink"))
     rows = []
     for flag, trigger in single:
@@ -120,27 +127,36 @@ def _rows(service: Service) -> tuple[Row, ...]:
                     f"--sounds and --{flag}: give one of them; the table has a place for both sounds"
                 )
             path = service.path(value)
-            if wrong := _wrong_with(path):
+            if wrong := check(path):
                 raise StartError(f"--{flag}={path}: {wrong}; name a sound file, or leave the flag out")
             rows.append(Row(trigger=trigger, sounds=(path,)))
-    return tuple(rows) or _table(service.path(FLAGS.sounds) if FLAGS.sounds else OWN_TABLE)
+    return tuple(rows) or _table(service.path(FLAGS.sounds) if FLAGS.sounds else OWN_TABLE, check)
 
 
-def _player(service: Service) -> Player | None:
-    """What plays. Raises StartError if the person named one that is not there."""
+def _command(service: Service) -> tuple[str, ...]:
+    """The program that plays, none for pygame or if there is none. Raises StartError if one that was named is not."""
+    if FLAGS.player == PYGAME:
+        return ()
+    command = find(service.path(FLAGS.player) if "/" in FLAGS.player else FLAGS.player)
+    if not command and FLAGS.player:
+        raise StartError(f"--player={FLAGS.player}: no such program on PATH; give its path")
+    return command
+
+
+def _player(service: Service, command: tuple[str, ...]) -> Player | None:
+    """What plays. Raises StartError if pygame is wanted and not installed."""
     if FLAGS.player == PYGAME:
         from kegapps.sound.mixer import Mixer
 
         return Mixer(most=FLAGS.max_sounds)
-    command = find(service.path(FLAGS.player) if "/" in FLAGS.player else FLAGS.player)
-    if not command and FLAGS.player:
-        raise StartError(f"--player={FLAGS.player}: no such program on PATH; give its path")
     return ProgramPlayer(service.loop, command, most=FLAGS.max_sounds) if command else None
 
 
 def serve(service: Service) -> None:
     """Play until told to stop."""
-    server = SoundServer(service, rows=_rows(service), player=_player(service))
+    command = _command(service)
+    rows = _rows(service, partial(_wrong_with, command))
+    server = SoundServer(service, rows=rows, player=_player(service, command))
     service.ready(server.status)
     service.loop.run()
     server.close()

@@ -256,6 +256,21 @@ def test_a_player_that_cannot_be_started_raises_nothing(tmp_path: Path) -> None:
     loop.close()
 
 
+def test_a_file_of_which_aplay_would_make_noise_is_refused_and_other_players_get_it(
+    bar: Bar, tmp_path: Path
+) -> None:
+    ogg = tmp_path / "drink.oga"
+    ogg.write_bytes(b"OggS" + bytes(100))
+    aplay = bar.program(tmp_path / "aplay", "exit 0")
+    server = bar.server(f"--sound_drink={ogg}", f"--player={aplay}")
+    out, _ = server.communicate(timeout=30)
+    assert server.returncode == 1
+    assert f"--sound_drink={ogg}: aplay plays WAV files only; convert it, or name another --player" in out
+    bar.connected(f"--sound_drink={ogg}", f"--player={bar.player}")
+    bar.core.hub.broadcast(drink())
+    bar.core.turn_until(lambda: bar.played() == [str(ogg)])
+
+
 def test_a_player_of_ones_own_gets_the_file_alone(tmp_path: Path) -> None:
     own = Bar.program(tmp_path / "own", "exit 0")
     assert find(str(own)) == (str(own),)
