@@ -52,11 +52,8 @@ class TerminalDisplay:
         self._log_lines: deque[str] = deque(maxlen=MAX_LOG_LINES)
         self._size = self._measured()
         self._encoding = sys.stdout.encoding or "utf-8"
-        self._frame = (
-            _FRAME
-            if _FRAME.encode(self._encoding, "replace").decode(self._encoding) == _FRAME
-            else _PLAIN_FRAME
-        )
+        lacking = "?" in _FRAME.encode(self._encoding, "replace").decode(self._encoding)
+        self._frame = _PLAIN_FRAME if lacking else _FRAME
         if self._terminal:
             self._calls = ThreadCalls(loop)
             self._handlers = _put_above(self._log)
