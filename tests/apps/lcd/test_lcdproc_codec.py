@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kegapps.lcd import lcdproc_codec as codec
 from kegapps.lcd.charset import fitted
@@ -70,6 +75,22 @@ def test_a_screen_is_set_up_by_commands_of_one_answer_each() -> None:
 )
 def test_no_text_ends_its_quotes_or_its_line(text: str, quoted: bytes) -> None:
     assert codec.write(1, fitted(text, 10, codec.CODES)) == b"widget_set kegmaster row1 1 2 " + quoted + b"\n"
+
+
+@given(text=st.text(max_size=60), columns=st.integers(1, 40))
+def test_whatever_is_shown_comes_out_as_one_argument_of_one_line(text: str, columns: int) -> None:
+    codes = fitted(text, columns, codec.CODES)
+    line = codec.write(0, codes)
+    assert line.count(b"\n") == 1
+    quoted = line.removeprefix(b"widget_set kegmaster row0 1 1 ").removesuffix(b"\n")
+    assert re.fullmatch(rb'"(?:[^"\\]|\\["\\])*"', quoted)
+    assert re.sub(rb"\\(.)", rb"\1", quoted[1:-1]) == codes
+
+
+@given(st.binary(max_size=300))
+def test_whatever_is_said_is_an_answer_or_none(said: bytes) -> None:
+    with contextlib.suppress(NotLcdError):
+        list(Answers().feed(b"connect wid " + said + b"\nsuccess\n"))
 
 
 @pytest.mark.parametrize(("on", "word"), [(True, b"on"), (False, b"off")])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kegapps.kegnet.events import DrinkFacts
 from kegapps.kegnet.taproom import TapFacts
@@ -140,6 +143,27 @@ def test_no_name_breaks_a_screen_and_none_stands_before_a_number(size: tuple[int
         for row in rows:
             behind = row.partition(name)[2]
             assert not any(letter.isdigit() for letter in behind.replace(name, "")), row
+
+
+@given(
+    columns=st.integers(8, 80),
+    rows=st.integers(1, 16),
+    name=st.text(max_size=40),
+    ml=st.floats(0, 1e12),
+    left_ml=st.none() | st.floats(-1e12, 1e12),
+    celsius=st.none() | st.floats(-300, 1e12),
+    pours=st.integers(1, 40),
+)
+def test_any_facts_fit_on_any_display(
+    columns: int, rows: int, name: str, ml: float, left_ml: float | None, celsius: float | None, pours: int
+) -> None:
+    at = style(columns, rows)
+    facts = TapFacts(name=name, beverage=name, keg_volume_ml=ml, keg_left_ml=left_ml, temperature_c=celsius)
+    drink = replace(DRINK, username=name, volume_ml=ml)
+    many = [Pour(flow_id=number, title=name, username=name, volume_ml=ml) for number in range(pours)]
+    shown = [*screens.tap(at, facts), *screens.last_pour(at, drink, ENDED), screens.pouring(at, many)]
+    shown += [screens.splash(at, pours), screens.no_core(at, name, name)]
+    assert all(1 <= len(screen) <= rows for screen in shown)
 
 
 def test_without_a_core_it_says_so_and_why() -> None:
