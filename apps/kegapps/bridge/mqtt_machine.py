@@ -62,7 +62,9 @@ class Machine:
         """An event came."""
         now_s = self._loop.now_s()
         transit_s = self._transit.took_s(letter.run, letter.sent_s, now_s)
-        if letter.session != self._session:
+        is_ahead = self._expected is not None and letter.first > self._expected
+        # Ahead: what we wait for the core has had already, from a bridge before us, and the machine knows it.
+        if letter.session != self._session or is_ahead:
             self._begin(letter.session)
         if self._expected is None:
             # Anything but the first that is not stored would make the core forget those before it.

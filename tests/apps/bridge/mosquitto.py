@@ -133,9 +133,9 @@ class Listener:
         self.until(info.is_published, f"to publish to {topic}")
 
 
-def until(happened: Callable[[], object], what: str = "") -> None:
+def until(happened: Callable[[], object], what: str = "", *, within_s: float = DEADLINE_S) -> None:
     """Look again and again; nothing tells of the insides of another process."""
-    end_s = time.monotonic() + DEADLINE_S
+    end_s = time.monotonic() + within_s
     while not happened():
         assert time.monotonic() < end_s, f"waited in vain {what}"
         time.sleep(0.01)

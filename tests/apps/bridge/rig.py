@@ -16,14 +16,49 @@ from tests.apps.kegboard.programs import Bar, Program, Simulator, bar_in, free_p
 CELLAR = "cellar"
 
 
-class Rig:
+class Counts:
+    """What the store says of the first meter."""
+
+    def __init__(self, store: Path) -> None:
+        self.store = store
+
+    def reading(self) -> int | None:
+        """What the store knows of kegboard.flow0: its last reading."""
+        return self._one("select last_reading from meters where name = 'kegboard.flow0'")
+
+    def counted(self) -> int:
+        """All ticks that were counted on kegboard.flow0."""
+        return self._one("select counted_ticks from meters where name = 'kegboard.flow0'") or 0
+
+    def dropped(self) -> int:
+        """All ticks that were not believed."""
+        return self._one("select dropped_ticks from meters where name = 'kegboard.flow0'") or 0
+
+    def drinks(self) -> list[int]:
+        """The ticks of each drink."""
+        ledger = Ledger(str(self.store))
+        try:
+            return [drink.ticks for drink in ledger.drinks(limit=100)]
+        finally:
+            ledger.close()
+
+    def _one(self, query: str) -> int | None:
+        db = sqlite3.connect(f"file:{self.store}?mode=ro", uri=True, timeout=5.0)
+        try:
+            row = db.execute(query).fetchone()
+            return None if row is None else int(row[0])
+        finally:
+            db.close()
+
+
+class Rig(Counts):
     """Everything starts in order; each part can be killed and started again."""
 
     def __init__(self, bar: Bar, folder: Path, *broker_lines: str) -> None:
         self.bar = bar
         self.folder = folder
         self.broker = bar.enter(Mosquitto(folder, *broker_lines))
-        self.store = folder / "kegbot.sqlite"
+        super().__init__(folder / "kegbot.sqlite")
         furnish(self.store)
         self.core_port = free_port()
         self.core = self.start_core()
@@ -63,34 +98,6 @@ class Rig:
         self.board.verb("pour", "flow0", "10", "--ticks_per_second=1000")
         until(lambda: self.reading() == 10, "for the first reading")
         return self.board
-
-    def reading(self) -> int | None:
-        """What the store knows of kegboard.flow0: its last reading."""
-        return self._one("select last_reading from meters where name = 'kegboard.flow0'")
-
-    def counted(self) -> int:
-        """All ticks that were counted on kegboard.flow0."""
-        return self._one("select counted_ticks from meters where name = 'kegboard.flow0'") or 0
-
-    def dropped(self) -> int:
-        """All ticks that were not believed."""
-        return self._one("select dropped_ticks from meters where name = 'kegboard.flow0'") or 0
-
-    def drinks(self) -> list[int]:
-        """The ticks of each drink."""
-        ledger = Ledger(str(self.store))
-        try:
-            return [drink.ticks for drink in ledger.drinks(limit=100)]
-        finally:
-            ledger.close()
-
-    def _one(self, query: str) -> int | None:
-        db = sqlite3.connect(f"file:{self.store}?mode=ro", uri=True, timeout=5.0)
-        try:
-            row = db.execute(query).fetchone()
-            return None if row is None else int(row[0])
-        finally:
-            db.close()
 
     def kill(self, program: Program) -> None:
         """kill -9."""
