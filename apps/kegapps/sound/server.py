@@ -102,11 +102,13 @@ def _table(path: str, check: Callable[[str], str]) -> tuple[Row, ...]:
     """The rows of the table at `path`. Raises StartError."""
     try:
         with open(path, encoding="utf-8-sig") as file:
-            text = file.read(MAX_TABLE_BYTES)
+            text = file.read(MAX_TABLE_BYTES + 1)
     except OSError as error:
         raise StartError(f"--sounds={path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise StartError(f"--sounds={path}: the file is not UTF-8 text") from None
+    if len(text) > MAX_TABLE_BYTES:
+        raise StartError(f"--sounds={path}: too long for a table of sounds")
     try:
         return parse(text, source=path, check=check)
     except TableError as error:

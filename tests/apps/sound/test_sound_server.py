@@ -199,6 +199,7 @@ def test_without_pygame_one_line_says_what_to_install(bar: Bar, tmp_path: Path) 
         ("--sound_drink=/no/such/file.wav", "no such file"),
         ("--sounds=/no/such/sounds.ini", "No such file"),
         ("--sounds=/dev/null", "no section"),
+        ("--sounds=/dev/zero", "too long for a table"),
         ("--sounds=/", "Is a directory"),
         ("--player=no-such-player", "no such program on PATH"),
         ("--kb_core_addr=nowhere.example:1", "neither localhost nor an IP address"),
