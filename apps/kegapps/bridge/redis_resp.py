@@ -13,8 +13,8 @@ from typing import Final
 
 MAX_TEXT_BYTES: Final = 65_536  # of a bulk string that is kept; kegnet's messages have some hundred
 MAX_LINE_BYTES: Final = 4096
-MAX_ITEMS: Final = 64
-MAX_DEPTH: Final = 4
+MAX_ITEMS: Final = 8  # a published message has three
+MAX_DEPTH: Final = 2
 _LENGTH: Final = re.compile(rb"-1|\d{1,10}")
 _INTEGER: Final = re.compile(rb"-?\d{1,19}")
 
@@ -47,7 +47,7 @@ def command(*words: bytes | str) -> bytes:
 
 
 class Decoder:
-    """One connection's incoming bytes. Keeps at most one bulk string, and what of an array came before it."""
+    """One connection's incoming bytes. Keeps at most one reply: 64 strings, as long as one may be."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()

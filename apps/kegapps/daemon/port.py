@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
 import select
 import stat
+import sys
 import termios
 from collections.abc import Callable
 from typing import Final
@@ -21,6 +23,7 @@ from kegapps.daemon.loop import READ, WRITE, Loop
 
 READ_BYTES: Final = 4096
 MAX_UNSENT_BYTES: Final = 1024
+CLOSING_S: Final = 0.2
 
 _REASONS: Final = {
     errno.ENOENT: "no such device",
@@ -56,6 +59,7 @@ class Port:
     ) -> None:
         """Opens `path` at `baud`, 8N1, for this process alone. Raises PortError."""
         self._loop = loop
+        self._baud = baud
         self._on_bytes = on_bytes
         self._on_lost = on_lost
         self._unsent = bytearray()
@@ -102,6 +106,7 @@ class Port:
                 with contextlib.suppress(OSError, termios.error):
                     self._keep_dtr(False)
             self._loop.unwatch(self._fd)
+            self._do_not_wait()
             self._fd = -1
             try:
                 self._serial.close()
@@ -116,6 +121,13 @@ class Port:
         attributes = termios.tcgetattr(self._serial.fileno())
         attributes[2] = attributes[2] & ~termios.HUPCL | (0 if keep else termios.HUPCL)
         termios.tcsetattr(self._serial.fileno(), termios.TCSANOW, attributes)
+
+    def _do_not_wait(self) -> None:
+        """Throw away what the line cannot send in CLOSING_S: closing it would wait for that, up to half a minute."""
+        with contextlib.suppress(OSError, termios.error):
+            unsent = fcntl.ioctl(self._fd, termios.TIOCOUTQ, bytes(4))
+            if int.from_bytes(unsent, sys.byteorder) > self._baud / 10 * CLOSING_S:
+                termios.tcflush(self._fd, termios.TCOFLUSH)
 
     def _ready(self, ready: int) -> None:
         if ready & READ:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 import termios
 import time
 import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -143,3 +145,27 @@ def test_once_closed_it_stays_closed(bench: Bench) -> None:
     bench.plug()
     assert bench.rests(0.3)
     assert bench.told == ["open"]
+
+
+@pytest.mark.parametrize(
+    ("unsent_bytes", "thrown_away"), [(0, False), (384, False), (385, True), (4095, True)]
+)
+def test_closing_does_not_wait_for_what_the_line_takes_long_to_send(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, unsent_bytes: int, thrown_away: bool
+) -> None:
+    bench.plug()
+    bench.device.open()
+    # A pseudo terminal has sent everything at once; a line of 19200 baud has not.
+    usual, flushed = fcntl.ioctl, list[int]()
+
+    def ioctl(fd: int, request: int, *more: Any) -> Any:
+        return (
+            unsent_bytes.to_bytes(4, sys.byteorder)
+            if request == termios.TIOCOUTQ
+            else usual(fd, request, *more)
+        )
+
+    monkeypatch.setattr(fcntl, "ioctl", ioctl)
+    monkeypatch.setattr(termios, "tcflush", lambda _fd, queue: flushed.append(queue))
+    bench.device.close()
+    assert flushed == [termios.TCOFLUSH] * thrown_away
