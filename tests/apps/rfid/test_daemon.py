@@ -34,13 +34,17 @@ class Desk:
         self.stack = stack
         self.monkeypatch = monkeypatch
         self.core = RecordingCore()
-        stack.callback(self.core.close)
+        stack.callback(lambda: self.core.close())  # the one that there is by then
 
     def daemon(self, *flags: str) -> Program:
         program = Program("rfid_daemon.py", f"--kb_core_addr={self.core.address}", *flags, cwd=self.folder)
         self.stack.callback(program.kill)
         program.line("ready: ")
         return program
+
+    def core_comes_back(self) -> None:
+        """Another core, in the place of the one that was closed."""
+        self.core = RecordingCore(self.core.hub.address[1])
 
     def heard(self) -> list[str]:
         """Which tokens came (+) and went (-), as the core was told."""
@@ -335,6 +339,36 @@ def test_what_is_no_event_device_is_said_to_be_none(what: str, desk: Desk) -> No
     )  # fmt: skip
     desk.stack.callback(program.kill)
     assert "not an event device, such as" in program.line("ready: waiting for")
+
+
+def test_a_core_that_comes_back_is_told_again_of_the_tag_that_lies_there_and_of_no_other(desk: Desk) -> None:
+    reader = Phidgets(desk)
+    reader.plug()
+    daemon = desk.daemon(*reader.flags, SHORT)
+    reader.show(BOBS)
+    reader.show(ALICES)
+    desk.until(f"+{BOBS}", f"-{BOBS}", f"+{ALICES}")
+    desk.core.close()
+    daemon.line("core not reached")
+    desk.core_comes_back()
+    desk.until(f"+{ALICES}")
+
+
+def test_what_happens_while_the_core_is_away_is_told_once_and_with_its_age(desk: Desk) -> None:
+    reader = Phidgets(desk)
+    reader.plug()
+    desk.core.close()
+    daemon = desk.daemon(*reader.flags, SHORT)
+    reader.show(ALICES)
+    daemon.line(f"{ALICES} added")
+    time.sleep(0.15)  # so that there is an age to tell
+    desk.core_comes_back()
+    desk.until(f"+{ALICES}")
+    reader.say(f"lost {ALICES} 1")
+    desk.until(f"+{ALICES}", f"-{ALICES}")
+    (added, removed) = [event for event in desk.core.events if isinstance(event, TokenAuthEvent)]
+    assert 0.1 < added.age_s < DEADLINE_S
+    assert removed.age_s == 0.0
 
 
 # -- with the real core ----------------------------------------------------------------------------------------
