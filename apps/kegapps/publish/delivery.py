@@ -36,7 +36,7 @@ class Settings:
     """How to deliver.
 
     `max_attempts`, `max_age_s` and `max_waiting` bound what is tried, 0: for ever. `again_in_doubt`: what was perhaps
-    sent is sent again. `wanted_by`: whom the extra is for, in case it is missing.
+    sent is sent again. `wanted_by` is the program that delivers, such as publisher.py.
     """
 
     rate: Rate
@@ -192,10 +192,11 @@ class Delivery:
     def _say_given_up(self, count: int, flag: str) -> None:
         if count:
             log.warning(
-                "%s: messages given up by %s: %d; publisher.py queue lists them",
+                "%s: messages given up by %s: %d; %s queue lists them",
                 self.destination.label,
                 flag,
                 count,
+                self._settings.wanted_by,
             )
 
     def _record(self) -> None:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from kegapps.kegnet.events import (
     StatusRequest,
 )
 from tests.apps.kegnet.support import Core
-from tests.apps.publish.sink import DEADLINE_S, Sink
+from tests.apps.publish.sink import DEADLINE_S
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 FAST = ("--rate_limit=1000/1", "--retry_first_s=0.1", "--retry_max_s=0.3", "--message={user} {volume}")
@@ -121,10 +120,10 @@ class Publisher:
                 env={**os.environ, **(env or {})},
             )  # fmt: skip
 
-    def says(self, text: str, core: Core | None = None, times: int = 1) -> str:
+    def says(self, text: str, core: Core | None = None) -> str:
         """Its log, once `text` is in it."""
         end_s = time.monotonic() + DEADLINE_S
-        while self.output().count(text) < times:
+        while text not in self.output():
             assert time.monotonic() < end_s, f"{text!r} not in: {self.output()}"
             if core is not None:
                 core.loop.run_once(0.02)
@@ -160,7 +159,3 @@ class Publisher:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-
-
-def turn_until_taken(core: Core, sink: Sink, condition: Callable[[], object]) -> None:
-    core.turn_until(condition, f"taken: {sink.taken}, requests: {sink.requests}")

@@ -45,7 +45,8 @@ class Helper:
     def send(self, task: dict[str, Any], *, within_s: float) -> None:
         assert not self.is_leaving
         assert within_s == SETTINGS.timeout_s
-        message = self.queue.begin(task["id"], Level(tokens=0.0, unix_s=0.0), unix_s=0.0)
+        level = Level(tokens=task["tokens"], unix_s=task["unix_s"])
+        message = self.queue.begin(task["id"], level, unix_s=0.0)
         assert message is not None
         self.tasks.append(message)
 
@@ -173,6 +174,28 @@ def test_pauses_grow_while_nothing_gets_through_and_begin_small_again_after_that
     Helper.started[-1].end(0)
     post.pass_time(6.0)
     assert Helper.started[-1].tasks == []  # a new one
+
+
+def test_the_rate_holds_within_a_run_and_from_one_run_to_the_next(post: Post) -> None:
+    rate = Rate(count=2, period_s=3600.0)
+    post.put("a", "b", "c", "d")
+    first = post.delivery(rate=rate)
+    Helper.started[0].ready()
+    Helper.started[0].done("sent")
+    Helper.started[0].done("sent")
+    assert Helper.started[0].is_leaving  # its memory is worth more than half an hour of waiting
+    Helper.started[0].end(0)
+    post.pass_time(1700.0)
+    assert len(Helper.started) == 1
+    first.close()
+    # The clock of the wall, by which the next run counts, has not moved.
+    post.delivery(rate=rate)
+    post.pass_time(1700.0)
+    assert len(Helper.started) == 1
+    post.pass_time(101.0)
+    Helper.started[1].ready()
+    Helper.started[1].done("sent")
+    assert [message.text for message in Helper.started[1].tasks] == ["c"]
 
 
 def test_who_has_a_place_gives_it_to_who_waits_for_one_after_each_message(post: Post) -> None:

@@ -86,6 +86,19 @@ def test_only_its_owner_can_read_it(path: str) -> None:
     assert set(found.values()) == {0o600}
 
 
+def test_what_is_no_queue_is_left_alone(path: str) -> None:
+    Path(path).write_bytes(b"this is no database, whatever it is " * 100)
+    with pytest.raises(QueueError, match="damaged, or no queue at all; it is left as it is"):
+        Queue(path, create=True)
+    Path(path).unlink()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("create table t (x)")
+    before = Path(path).read_bytes()
+    with pytest.raises(QueueError, match="a database of another program"):
+        Queue(path, create=True)
+    assert Path(path).read_bytes() == before
+
+
 def test_a_newer_queue_is_left_alone(path: str) -> None:
     Queue(path, create=True).close()
     with closing(sqlite3.connect(path)) as db:
