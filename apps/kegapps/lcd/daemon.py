@@ -33,6 +33,9 @@ REFRESH_S: Final = 0.1
 ASK_S: Final = 1.0
 """The core is asked at most so often, however many drinks come at once."""
 
+MAX_UNIX_S: Final = 2.0**37
+"""In the year 6325: a core's clock may stand at anything, and Python's calendar ends with 9999."""
+
 LAST: Final = "last pour"
 
 MakeDisplay = Callable[[Loop, Callable[[], None]], Display]
@@ -196,8 +199,7 @@ class LcdDaemon:
         taps = self._room.taps
         pages = [Page(key="splash", rows=screens.splash(style, len(taps)), seconds=SPLASH_S)]
         if drink := self._room.last_drink:
-            ended = datetime.fromtimestamp(drink.end_unix_s)
-            self._add(pages, LAST, screens.last_pour(style, drink, ended))
+            self._add(pages, LAST, screens.last_pour(style, drink, _on_the_wall(drink.end_unix_s)))
         for facts in taps:
             self._add(pages, f"tap {facts.name}", screens.tap(style, facts))
         return pages
@@ -207,3 +209,8 @@ class LcdDaemon:
         for number, rows in enumerate(shown):
             name = f"{key} {number}" if number else key
             pages.append(Page(key=name, rows=rows, seconds=self._manner.rotation_s))
+
+
+def _on_the_wall(unix_s: float) -> datetime:
+    """The time as clocks here have it; what no calendar has, as the nearest that it has."""
+    return datetime.fromtimestamp(min(max(unix_s, 0.0), MAX_UNIX_S))

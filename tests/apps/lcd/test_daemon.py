@@ -147,6 +147,18 @@ def test_a_pour_is_shown_from_its_first_sign_to_its_end_and_then_as_the_last(bar
     bar.until_shown("Left", "Pale Ale")
 
 
+@pytest.mark.parametrize("end_unix_s", [0.0, 1e12])
+def test_a_drink_of_any_time_is_shown(bar: Bar, end_unix_s: float) -> None:
+    drunk = {
+        "drink_id": 9, "uuid": "u", "flow_id": 5, "tap_name": "kegboard.flow0", "username": "bob", "ticks": 10,
+        "volume_ml": 4.5, "start_unix_s": 0.0, "end_unix_s": end_unix_s, "beverage": "Stout",
+    }  # fmt: skip
+    bar.report({**TAPS, "last_drink": drunk})
+    bar.until(lambda: len(bar.display.shown) > 1)
+    bar.later(5.0)
+    bar.until(lambda: bar.display.shown[-1][1] == "user: bob")
+
+
 def test_a_thousand_updates_are_drawn_ten_times_a_second_at_most_and_the_last_one_is(bar: Bar) -> None:
     bar.report(TAPS)
     bar.say(flow("initial", 0.0))
