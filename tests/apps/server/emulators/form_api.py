@@ -231,12 +231,11 @@ class FormApi:
         }  # fmt: skip
         new = {
             "id": tap.keg_id, "keg_type": "half-barrel", "full_volume_ml": tap.keg_volume_ml,
-            "served_volume_ml": served_ml, "spilled_volume_ml": 0.0,
+            "remaining_volume_ml": left_ml, "served_volume_ml": served_ml, "spilled_volume_ml": 0.0,
+            "percent_full": 100 * left_ml / tap.keg_volume_ml,
             "beverage": beverage | {"producer": {"id": 1, "name": "Alice's"}},
         }  # fmt: skip
-        return {"2012": old, "1.x": old | new | {"remaining_volume_ml": left_ml}, "today": new}[
-            self.generation
-        ]
+        return {"2012": old, "1.x": old | new, "today": new}[self.generation]
 
     def _sensor(self, sensor_name: str) -> dict[str, Any]:
         data: dict[str, Any] = {"thermo_sensor_id": 1}
@@ -288,7 +287,8 @@ class FormApi:
     def _status(self) -> dict[str, Any]:
         return {
             "site_info": {"title": "My Kegbot", "server_version": "1.3.0"},
-            "taps": [self._tap(tap) for tap in self.site.taps],
+            # Of their kegs only the numbers; the kegs themselves are among the active ones.
+            "taps": [self._tap(tap) | {"current_keg": None} for tap in self.site.taps],
             # By the time of the pour: a drink delivered late is not among them.
             "drinks": [
                 self._drink(one) for one in sorted(self.memory.drinks, key=lambda one: -one.time_unix_s)[:5]
