@@ -13,14 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import TWO, Box, eventually, living, proc_stat, wait_for_end
-
-
-def kill_masters(box: Box) -> None:
-    watchdog = box.master_pid()
-    for pid in (int(proc_stat(watchdog)[1]), watchdog):
-        os.kill(pid, 9)
-        wait_for_end(pid)
+from .conftest import TWO, Box, eventually, kill_masters, living
 
 
 @pytest.mark.parametrize(

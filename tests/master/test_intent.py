@@ -16,7 +16,7 @@ import pytest
 
 from kegmaster.intent import Intent
 
-from .conftest import MASTER, Box, eventually, proc_stat, wait_for_end
+from .conftest import MASTER, Box, eventually, kill_masters, wait_for_end
 
 THREE = """
     [one]
@@ -30,17 +30,6 @@ THREE = """
     _enabled = True
     _command = {probe}
 """
-
-
-def kill_masters(box: Box) -> None:
-    """Both at once: a watchdog that saw its keeper fall would bring up an heir."""
-    watchdog = box.master_pid()
-    pids = [int(proc_stat(watchdog)[1]), watchdog]
-    for number in (signal.SIGSTOP, signal.SIGKILL):
-        for pid in pids:
-            os.kill(pid, number)
-    for pid in pids:
-        wait_for_end(pid)
 
 
 class Machine(Box):

@@ -7,6 +7,8 @@ import os
 import pwd
 import shutil
 import signal
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -94,27 +96,29 @@ def test_root_looks_at_the_store_of_a_core_of_another_user(tmp_path_factory: pyt
         assert core.end() == 0
 
 
+@pytest.fixture
+def anybodys() -> Iterator[Path]:
+    """A folder that any user gets to, unlike those of pytest, and that no other test has a say in."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
 @needs_root
 def test_files_beside_the_store_that_its_user_may_not_write_are_named(
-    coreless: Kegerator, tmp_path: Path
+    coreless: Kegerator, anybodys: Path
 ) -> None:
-    store = tmp_path / "kegbot.sqlite"
+    store = anybodys / "kegbot.sqlite"
     Store(str(store), boot_id="").close()
-    for path in (tmp_path, store, tmp_path / "kegbot.sqlite.lock"):
+    for path in (anybodys, store, anybodys / "kegbot.sqlite.lock"):
         shutil.chown(path, "nobody")
-    wal = tmp_path / "kegbot.sqlite-wal"
+    wal = anybodys / "kegbot.sqlite-wal"
     wal.touch(mode=0o600)
-    opened = []
-    for folder in tmp_path.parents:  # so that the user gets there at all
-        if folder.stat().st_uid == 0 and folder != Path("/") and not folder.stat().st_mode & 0o001:
-            opened.append((folder, folder.stat().st_mode))
-            folder.chmod(folder.stat().st_mode | 0o001)
     device = coreless.device.resolve()
     os.chmod(device, 0o666)
     try:
         found = coreless.doctor(f"--store={store}", "--user=nobody", f"--kegboard_device={device}")
     finally:
         os.chmod(device, 0o620)
-        for folder, mode in opened:
-            folder.chmod(mode)
     found.must_be_cut_at("store", saying=f"may not write {wal}", cure=f"sudo chown nobody {wal}")
