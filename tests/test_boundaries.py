@@ -116,6 +116,7 @@ DECIDING = {
         "kegboard/wording",
         "rfid/key_events",
         "rfid/presence",
+        "rfid/reader",
         "rfid/tag_frames",
         "rfid/tokens",
         "rfid/wedge",

@@ -30,6 +30,8 @@ PINGS_S: Final = (
 HELLO_S: Final = 9.0
 LAST_HELLO_S: Final = 2.0
 MAX_SILENT: Final = 3
+LOOK_AGAIN_S: Final = 0.05
+MAX_FAULTS: Final = 100  # a trial without an end may find one every second
 HEARTBEAT_FIRMWARE: Final = 18
 RELAY_FIRMWARE: Final = 7
 
@@ -63,6 +65,7 @@ class Trial:
     def __init__(self, outputs: Sequence[int], *, cycles: int, interval_s: float, now_s: float) -> None:
         """`cycles` 0: for ever."""
         self.faults: list[str] = []
+        """The first hundred."""
         self.answered = 0
         self.asked = 0
         self.slowest_s = 0.0
@@ -129,7 +132,7 @@ class Trial:
             case _Phase.HELLO:
                 yield from self._ask_for_hello()
             case _Phase.CLEARING | _Phase.HOLDING:
-                yield from self._go_on(now_s)
+                self._go_on(now_s)
             case _Phase.ASKED:
                 yield from self._unanswered(now_s)
             case _Phase.LAST_HELLO:
@@ -189,10 +192,10 @@ class Trial:
                 yield output, False
             done += 1
 
-    def _go_on(self, now_s: float) -> Iterator[Step]:
+    def _go_on(self, now_s: float) -> None:
         """Feed what is held, or ask for the next thing once it is time."""
         if self._pacer.next_s is not None:
-            self._due_s = now_s + 0.05  # the board is still being told of earlier things
+            self._due_s = now_s + LOOK_AGAIN_S  # the board is still being told of earlier things
             return
         if self._phase is _Phase.HOLDING and now_s < self._until_s:
             if self._enabled:
@@ -212,7 +215,6 @@ class Trial:
         if self._enabled:
             self.on.add(self._output)
         self._pacer.set_output(self._output, enabled=self._enabled)
-        yield from ()
 
     def _told(self, status: OutputStatus, now_s: float) -> Iterator[Step]:
         output = _number(status.output_name)
@@ -225,6 +227,8 @@ class Trial:
             self.slowest_s = max(self.slowest_s, took_s)
             self._hold(now_s)
             yield self._step(f"answered after {took_s:.3f} s", answer_s=took_s)
+        elif self._phase is _Phase.HOLDING and (output, status.enabled) == (self._output, self._enabled):
+            yield self._step("answered too late")
         elif self._phase is _Phase.CLEARING and not status.enabled:
             yield Step(text=f"{status.output_name} was on, and is off now")
         elif self._phase in (_Phase.ASKED, _Phase.HOLDING, _Phase.LAST_HELLO):
@@ -252,14 +256,18 @@ class Trial:
     def _step(self, text: str, *, is_fault: bool = False, answer_s: float | None = None) -> Step:
         said = f"relay{self._output} {'on' if self._enabled else 'off'}: {text}"
         if is_fault:
-            self.faults.append(said)
+            self._note(said)
         return Step(
             text=said, is_fault=is_fault, output=self._output, enabled=self._enabled, answer_s=answer_s
         )
 
     def _fault(self, text: str) -> Step:
-        self.faults.append(text)
+        self._note(text)
         return Step(text=text, is_fault=True)
+
+    def _note(self, fault: str) -> None:
+        if len(self.faults) < MAX_FAULTS:
+            self.faults.append(fault)
 
 
 def _number(output_name: str) -> int | None:

@@ -120,6 +120,24 @@ def test_a_fault_is_found_and_named(fault: Fault, firmware: int, first: str) -> 
     assert trial.faults[0].startswith(first), told
 
 
+def test_an_answer_that_comes_too_late_is_one_fault() -> None:
+    kept: list[Message] = []
+
+    def late_once(bench: Bench, messages: list[Message]) -> Iterable[Message]:
+        told = [m for m in messages if isinstance(m, OutputStatus)]
+        if told and not kept:
+            kept.extend(told)
+            return [m for m in messages if m not in told]
+        if len(kept) == 1 and bench.now_s > bench.times_s(OutputStatus)[0] + 100.0 + 1.2:
+            kept.append(kept[0])
+            return [kept[0], *messages]
+        return messages
+
+    trial, told, _ = tried(late_once)
+    assert "relay0 on: answered too late" in told
+    assert trial.faults == ["relay0 on: no answer within 1 s"]
+
+
 def test_a_board_that_answers_nothing_is_given_up_soon() -> None:
     trial, _, _ = tried(silent_about_all, cycles=50)
     assert (trial.asked, trial.faults[-1]) == (3, "3 commands in a row were not answered")
