@@ -273,7 +273,7 @@ class Delivery:
                 log.info("%s: reached again", self.destination.label)
             self._failures = 0
             self._say("")
-            log.info("%s: sent %d: %s", self.destination.label, message.id, message.text)
+            log.info("%s: sent %d: %s", self.destination.label, message.id, " ".join(message.text.split()))
         elif result != "gone":
             self._fail(reason)
             if result == "failed":

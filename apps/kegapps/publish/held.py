@@ -7,8 +7,10 @@ A lock ends with whoever holds it, however that ends: nothing has to be cleaned 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
+import stat
 
 from kegapps.publish.queue import QueueError
 
@@ -24,7 +26,7 @@ class Held:
             self.wake = _fifo(f"{path}.wake")
             """Readable when somebody changed the queue (see `wake`)."""
         except OSError as error:
-            raise QueueError(f"queue {error.filename}: {error.strerror}; check --queue") from error
+            raise QueueError(f"queue, {error.filename}: {error.strerror}; check --queue") from error
         if not _lock(self._own):
             holder = os.pread(self._own, 32, 0).decode("ascii", "replace").strip()
             who = f"process {holder}" if holder.isdecimal() else "another program"
@@ -80,4 +82,8 @@ def _fifo(path: str) -> int:
     with contextlib.suppress(FileExistsError):
         os.mkfifo(path, 0o600)
     # For writing, too: it would be readable for ever once the last writer has gone.
-    return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+    if not stat.S_ISFIFO(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise FileExistsError(errno.EEXIST, "something else is there, and not a FIFO", path)
+    return fd

@@ -116,6 +116,13 @@ def test_without_a_publisher_nobody_is_woken(path: str) -> None:
     assert not wake(path)
 
 
+def test_what_is_in_the_place_of_the_fifo_is_left_alone(path: str) -> None:
+    Path(f"{path}.wake").write_text("mine")
+    with pytest.raises(QueueError, match=r"queue\.sqlite\.wake: something else is there, and not a FIFO"):
+        Held(path)
+    assert Path(f"{path}.wake").read_text() == "mine"
+
+
 def test_where_it_is_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setenv("XDG_STATE_HOME", "/state")
