@@ -86,6 +86,8 @@ class BoardsBridge:
         self._repeat_s = REPEAT_S[0]
         self._core_is_there = False
         self._nonsense = RateLimit(5, 60.0)
+        self._given_up = 0  # so many were told of
+        self._regrets = RateLimit(1, 60.0)
         self._hub = Hub(
             self._loop, address, on_event=self._from_app, on_gone=self._app_gone, token=token, confirms=True
         )
@@ -176,8 +178,17 @@ class BoardsBridge:
                 self._loop.call_later(RETRY_S, self._turn)
                 return
         self._tell_trouble("")
+        self._tell_given_up()
         self._hub.stored()
         self._pump()
+
+    def _tell_given_up(self) -> None:
+        more = self._outbox.dropped - self._given_up
+        if more and self._regrets.admit(self._loop.now_s()) is not None:
+            self._given_up += more
+            log.warning(
+                "%d events were given up: too many are kept, or a token was too old to be acted upon", more
+            )
 
     def _tell_trouble(self, trouble: str) -> None:
         if trouble != self._trouble:

@@ -8,6 +8,7 @@ disk until the real core has stored it. Nothing from MQTT opens a valve but the 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Sequence
@@ -22,7 +23,6 @@ from kegapps.bridge.mqtt_topics import Topics, is_name, is_prefix
 from kegapps.daemon import runner
 from kegapps.kegnet.address import DEFAULT_ADDRESS, parse_address, shown_address
 from kegapps.kegnet.flags import core_address, kegnet_token
-from kegapps.kegnet.sockets import why
 
 if TYPE_CHECKING:
     from kegapps.bridge.mqtt_boards import BoardsBridge
@@ -131,7 +131,9 @@ def _boards(service: runner.Service, where: Broker, library: Any) -> CoreBridge 
             token=kegnet_token(service.path),
         )
     except OSError as error:
+        hint = ""
+        if error.errno == errno.EADDRINUSE:
+            hint = "; a core runs here, perhaps: then this is no machine for --mqtt_role=boards"
         raise runner.StartError(
-            f"cannot listen on {shown_address(host, port)}: {why(error)}; a core runs here, perhaps: then this is no "
-            "machine for --mqtt_role=boards"
+            f"--kb_core_bind_addr: cannot listen on {shown_address(host, port)}: {error.strerror or error}{hint}"
         ) from None

@@ -144,6 +144,8 @@ def test_the_tap_room_is_published_and_what_is_gone_is_cleared(bar: Rig) -> None
         assert listener.json(flow0)["volume_ml"] == pytest.approx(227.3)
         app.send(FlowRequest(tap_name=FLOW0, request="stop_flow"))
         listener.until(lambda: listener.json(flow0)["state"] == "idle")
+        listener.until(lambda: listener.json(flow0)["last_drink"])
+        assert listener.json(flow0)["last_drink"] in listener.on("kegbot/drinks")
         app.close()
         bar.kill(bar.core_bridge)
         listener.until(
@@ -154,6 +156,7 @@ def test_the_tap_room_is_published_and_what_is_gone_is_cleared(bar: Rig) -> None
         ledger.close()
         bar.start_core_bridge()
         listener.until(lambda: config not in listener.retained and flow0 not in listener.retained)
+        assert [drink["ticks"] for drink in listener.on("kegbot/drinks")] == [500]  # once
         assert "kegbot/taps/kegboard.flow1" in listener.retained
         assert bar.core_bridge.end() == 0
         listener.until(lambda: listener.retained["kegbot/core/availability"] == b"offline")
