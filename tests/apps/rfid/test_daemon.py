@@ -18,7 +18,7 @@ from kegapps.core.ledger import Ledger
 from kegapps.kegnet.events import ALL_TAPS, MeterUpdate, TokenAuthEvent
 from tests.apps.core.bar import FLOW0
 from tests.apps.core.programs import App, CoreProgram, furnish
-from tests.apps.kegboard.programs import SCRIPTS, Program, RecordingCore
+from tests.apps.kegboard.programs import SCRIPTS, Bar, Program, RecordingCore
 from tests.apps.rfid.readers import ALICES, BOBS, id12, rdm6300, typed
 
 FAKE = Path(__file__).with_name("fake")
@@ -411,20 +411,24 @@ def wait(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def test_one_swipe_of_a_known_token_makes_the_pour_its_owners(desk: Desk) -> None:
+def test_one_swipe_of_a_known_token_opens_the_valve_and_the_pour_is_its_owners(desk: Desk) -> None:
     store = desk.folder / "core.sqlite"
     furnish(store)
     reader = SerialLine(desk)
     reader.plug()
-    with CoreProgram(store, "--rfid_idle_timeout_s=2") as core:
-        pouring = Pouring(store, core)
+    with CoreProgram(store, "--rfid_idle_timeout_s=3") as core:
         desk.core.address = f"localhost:{core.port}"
+        bar = Bar(desk.folder, desk.stack)
+        board = bar.simulator("--noreset_on_open")
+        bar.daemon(desk.core.address).line("firmware 18")
+        pouring = Pouring(store, core)
         daemon = desk.daemon(*reader.flags, SHORT)
         reader.show(ALICES)
         daemon.line(f"{ALICES} removed")
-        pouring.app.listen_until(lambda: "FU initial alice 0" in pouring.app.lines())
-        pouring.app.send(MeterUpdate(tap_name=FLOW0, reading=300))
+        wait(lambda: board.state()["relays"]["relay0"])
+        board.verb("pour", "flow0", "300", "--seconds=0.2")
         wait(lambda: pouring.drinks() == [("alice", 300)])
+        wait(lambda: not board.state()["relays"]["relay0"])
         pouring.app.close()
 
 
