@@ -16,6 +16,7 @@ from typing import Final
 from kegapps.bridge.mqtt_outbox import Changes, Kept
 from kegapps.daemon.boot import boot_id
 from kegapps.daemon.errors import StartError
+from kegapps.daemon.state_path import state_path
 from kegapps.kegnet.codec import Rejected, decode, encode
 from kegapps.kegnet.events import APP_EVENTS
 
@@ -38,15 +39,7 @@ class SpoolError(Exception):
 
 def default_path() -> str:
     """Where the file is unless `--mqtt_state` says otherwise. Raises StartError without a home directory."""
-    if os.geteuid() == 0:
-        return "/var/lib/kegbot/mqtt_bridge.sqlite"
-    state = os.environ.get("XDG_STATE_HOME", "")
-    if not os.path.isabs(state):
-        home = os.path.expanduser("~")
-        if not os.path.isabs(home):
-            raise StartError("no home directory to keep anything in: name a file with --mqtt_state")
-        state = os.path.join(home, ".local", "state")
-    return os.path.join(state, "kegbot", "mqtt_bridge.sqlite")
+    return state_path("mqtt_bridge.sqlite", flag="mqtt_state")
 
 
 class Spool:

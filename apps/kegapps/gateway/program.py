@@ -26,10 +26,11 @@ from kegapps.daemon import runner
 from kegapps.daemon.boot import boot_id
 from kegapps.daemon.errors import StartError, UsageError
 from kegapps.daemon.service import Service
+from kegapps.daemon.state_path import state_path
 from kegapps.daemon.streams import printable
 from kegapps.gateway.gateway import Gateway
 from kegapps.gateway.server import HttpServer
-from kegapps.gateway.store import Device, Meter, Store, StoreError, default_path
+from kegapps.gateway.store import Device, Meter, Store, StoreError
 from kegapps.kegnet.address import is_loopback, parse_address, shown_address
 from kegapps.kegnet.flags import core_address, kegnet_token
 from kegapps.kegnet.sockets import why
@@ -102,7 +103,11 @@ def serve(service: Service) -> int | None:
         raise UsageError(f"{words[0]}: expected devices, {', '.join(EDITS)}, or nothing")
     if words and len(words) != (1 if words[0] == "devices" else 2):
         raise UsageError(f"{words[0]}: expected {'no more words' if words[0] == 'devices' else 'DEVICE'}")
-    path = service.path(FLAGS.gateway_store) if FLAGS.gateway_store else default_path()
+    path = (
+        service.path(FLAGS.gateway_store)
+        if FLAGS.gateway_store
+        else state_path("gateway.sqlite", flag="gateway_store")
+    )
     try:
         store = Store(path, create=not words)
         try:

@@ -16,8 +16,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from kegapps.daemon.errors import StartError
-
 APPLICATION_ID: Final = 0x4B65_6777  # "Kegw"
 SCHEMA_VERSION: Final = 1
 MAX_PENDING: Final = 32
@@ -145,19 +143,6 @@ class GrantRow:
     token: str
     at_unix_s: float
     open: bool
-
-
-def default_path() -> str:
-    """Where the store is unless `--gateway_store` says otherwise: beside the core's. Raises StartError."""
-    if os.geteuid() == 0:
-        return "/var/lib/kegbot/gateway.sqlite"
-    state = os.environ.get("XDG_STATE_HOME", "")
-    if not os.path.isabs(state):
-        home = os.path.expanduser("~")
-        if not os.path.isabs(home):
-            raise StartError("no home directory to keep the store in: name a file with --gateway_store")
-        state = os.path.join(home, ".local", "state")
-    return os.path.join(state, "kegbot", "gateway.sqlite")
 
 
 class Store:

@@ -15,19 +15,6 @@ from kegapps.daemon.errors import StartError
 from kegapps.gpio.record import SLOT_BYTES, SLOTS, Record, encode, newest
 
 
-def default_path() -> str:
-    """Where the counts are unless --counts says otherwise. Raises StartError if there is no home directory."""
-    if os.geteuid() == 0:
-        return "/var/lib/kegbot/gpio_meter.counts"
-    state = os.environ.get("XDG_STATE_HOME", "")
-    if not os.path.isabs(state):
-        home = os.path.expanduser("~")
-        if not os.path.isabs(home):
-            raise StartError("no home directory to keep the counts in: name a file with --counts")
-        state = os.path.join(home, ".local", "state")
-    return os.path.join(state, "kegbot", "gpio_meter.counts")
-
-
 class CountsFile:
     """The file at `path`, held for this process alone; it is made, with its folder, if it is not there.
 

@@ -18,8 +18,9 @@ from kegapps.daemon import runner
 from kegapps.daemon.boot import boot_id
 from kegapps.daemon.errors import UsageError
 from kegapps.daemon.service import Service
+from kegapps.daemon.state_path import state_path
 from kegapps.gpio.board import Board, log
-from kegapps.gpio.counts_file import CountsFile, default_path
+from kegapps.gpio.counts_file import CountsFile
 from kegapps.gpio.header import Header
 from kegapps.gpio.live import LiveCounts
 from kegapps.gpio.wiring import check_board_name, parse_wiring
@@ -69,7 +70,9 @@ def serve(service: Service) -> None:
     except ValueError as error:
         raise UsageError(f"--kegboard_name={error}") from None
     core, token = core_address(), kegnet_token(service.path)
-    counts = CountsFile(service.path(FLAGS.counts) if FLAGS.counts else default_path())
+    counts = CountsFile(
+        service.path(FLAGS.counts) if FLAGS.counts else state_path("gpio_meter.counts", flag="counts")
+    )
     # Unknown: no counts of another process are of this boot.
     live = LiveCounts(f"{counts.path}.live", boot_id() or str(os.getpid()))
     counts.take_over(live.read())

@@ -22,6 +22,7 @@ from kegapps.daemon import flags as common_flags
 from kegapps.daemon import runner
 from kegapps.daemon.errors import StartError, UsageError
 from kegapps.daemon.service import Service
+from kegapps.daemon.state_path import state_path
 from kegapps.kegnet.address import shown_address
 from kegapps.kegnet.client import Client
 from kegapps.kegnet.flags import core_address, kegnet_token
@@ -32,7 +33,7 @@ from kegapps.publish.held import Held
 from kegapps.publish.pacing import parse_rate
 from kegapps.publish.private_file import FileError, Unnamed, read_secret
 from kegapps.publish.publisher import Announcer, Post, Words
-from kegapps.publish.queue import Cursor, NewMessage, Queue, QueueError, default_path
+from kegapps.publish.queue import Cursor, NewMessage, Queue, QueueError
 from kegapps.publish.sender import Answer, Sender
 
 FLAGS = flags.FLAGS
@@ -144,10 +145,7 @@ def _serve(service: Service, network: Network) -> int | None:
     first, *rest = service.positional or [""]
     if first not in ("", "queue"):
         raise UsageError(f"unexpected word: {first}; {verbs.USAGE}")
-    try:
-        path = service.path(FLAGS.queue) if FLAGS.queue else default_path(network.name)
-    except QueueError as error:
-        raise StartError(str(error)) from None
+    path = service.path(FLAGS.queue) if FLAGS.queue else state_path(f"{network.name}.sqlite", flag="queue")
     if first:
         verbs.run(path, rest, as_json=FLAGS.json, everything=FLAGS.all)
         return None

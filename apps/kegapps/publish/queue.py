@@ -394,16 +394,3 @@ def _prepare(path: str, *, create: bool) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def default_path(name: str) -> str:
-    """Where the queue of the program `name` is unless --queue says otherwise. Raises QueueError without a home."""
-    if os.geteuid() == 0:
-        return f"/var/lib/kegbot/{name}.sqlite"
-    state = os.environ.get("XDG_STATE_HOME", "")
-    if not os.path.isabs(state):
-        home = os.path.expanduser("~")
-        if not os.path.isabs(home):
-            raise QueueError("no home directory to keep the queue in: name a file with --queue")
-        state = os.path.join(home, ".local", "state")
-    return os.path.join(state, "kegbot", f"{name}.sqlite")

@@ -17,7 +17,7 @@ from kegapps.publish import queue as queue_module
 from kegapps.publish.held import Held, wake
 from kegapps.publish.helper import COMMAND
 from kegapps.publish.pacing import Level
-from kegapps.publish.queue import Cursor, NewMessage, Queue, QueueError, default_path
+from kegapps.publish.queue import Cursor, NewMessage, Queue, QueueError
 from tests.apps.publish.sink import DEADLINE_S, Sink
 
 BOTH = [("one", "first"), ("two", "second")]
@@ -121,17 +121,6 @@ def test_what_is_in_the_place_of_the_fifo_is_left_alone(path: str) -> None:
     with pytest.raises(QueueError, match=r"queue\.sqlite\.wake: something else is there, and not a FIFO"):
         Held(path)
     assert Path(f"{path}.wake").read_text() == "mine"
-
-
-def test_where_it_is_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setenv("XDG_STATE_HOME", "/state")
-    assert default_path("publisher") == "/state/kegbot/publisher.sqlite"
-    monkeypatch.setenv("XDG_STATE_HOME", "relative")
-    monkeypatch.setenv("HOME", "/home/ann")
-    assert default_path("fb_publisher") == "/home/ann/.local/state/kegbot/fb_publisher.sqlite"
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert default_path("publisher") == "/var/lib/kegbot/publisher.sqlite"
 
 
 def test_a_helper_whose_publisher_is_gone_writes_down_what_it_did_and_ends_and_half_an_order_is_none(
