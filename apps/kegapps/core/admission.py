@@ -119,11 +119,14 @@ class Admission:
         device, token = token_key(event.auth_device_name, event.token_value)
         present = self._readers.present(tap_name)
         same = present is not None and (present.device, present.token) == (device, token)
+        # Readers that never say that a contactless token went, or were killed before they could, may not cost its
+        # owner the second beer.
+        again = same and not is_captive(device, self._rules) and self._flows.on(tap_name) is None
         if event.status == "removed":
             self._questions.removed(tap_name, device, token, captive=is_captive(device, self._rules))
             if present is not None and same:
                 yield from self._removed(present)
-        elif event.status == "added" and same:
+        elif event.status == "added" and same and not again:
             self._readers.shown(tap_name, earlier(now, event.age_s))
         elif event.status == "added":
             at = self._flows.when(tap_name, event.age_s, now)

@@ -60,6 +60,21 @@ def test_a_token_present_already_is_no_news() -> None:
     assert bar.send(added(ALICE), added(ALICE)) == []
 
 
+@pytest.mark.parametrize(
+    ("who", "said"),
+    [(ALICE, []), (ALICE_RFID, ["FU initial alice 0", "relay0 enabled"])],
+    ids=["captive", "contactless"],
+)
+def test_a_contactless_token_that_nobody_said_was_gone_is_let_in_again_once_its_flow_is_over(
+    who: tuple[str, str], said: list[str]
+) -> None:
+    bar = Bar()
+    bar.send(added(who))
+    assert bar.send(added(who)) == []
+    assert bar.send(request("stop_flow"))[-1] == "FU completed alice 0"
+    assert bar.send(added(who)) == said
+
+
 def test_hexadecimal_tokens_match_in_any_case_and_others_only_as_they_are() -> None:
     bar = Bar()
     assert bar.send(added(("core.rfid", "0415AB96C3"))) == ["FU initial alice 0", "relay0 enabled"]
