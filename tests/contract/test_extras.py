@@ -36,6 +36,7 @@ def _urls(folder: Path) -> str:
 # Program, the flags by which it wants the extra, the extra.
 WANTED: list[tuple[str, Callable[[Path], list[str]], str]] = [
     ("lcd_daemon.py", lambda _: ["--lcd_device_type=hd44780_i2c"], "lcd"),
+    ("mqtt_bridge.py", lambda folder: [f"--mqtt_state={folder / 'bridge.sqlite'}"], "mqtt"),
     ("publisher.py", lambda folder: [f"--urls_file={_urls(folder)}", f"--queue={folder / 'queue'}"], "publish"),
     ("rfid_daemon.py", lambda _: ["--rfid_device_type=phidget"], "rfid"),
     ("sound_server.py", lambda _: ["--player=pygame"], "sound"),

@@ -55,8 +55,11 @@ log = logging.getLogger("mqtt")
 
 MAX_MACHINES: Final = 32
 MAX_BOARDS: Final = 64  # of all machines: so many a core remembers of one connection
+MAX_BOARDS_OF_ONE: Final = 16
 PUBLISH_EVERY_S: Final = 0.2
 ASK_EVERY_S: Final = 60.0
+ASK_SOON_S: Final = 1.0  # after a board came or went: others may follow
+SETTLED_S: Final = 2.0  # by then a core has noticed that those connected before us are gone
 _STATES: Final = frozenset(get_args(BoardState)) - {"refused"}  # that is another board, which wants the name
 _TOLD_FOR_S: Final = 25.0  # a daemon tells every 10 s how its boards are
 
@@ -93,6 +96,7 @@ class CoreBridge:
         self._held: dict[str, bytes] = {}  # what was published, retained, over this connection
         self._retained = spool.retained()
         self._knows_room = False
+        self._met_s = 0.0
         self._publishing: Timer | None = None
         self._asking: Timer | None = None
         self._nonsense = RateLimit(5, 60.0)
@@ -152,8 +156,10 @@ class CoreBridge:
     # The core
 
     def _met_core(self) -> None:
+        self._met_s = self._loop.now_s()
         self._link.publish(self._topics.core, b"online", qos=1, retain=True)
         self._ask()
+        self._loop.call_later(SETTLED_S, self._ask_soon)
         for machine in self._machines.values():
             self._tell_boards(machine)
         self._drinks.look()
@@ -177,6 +183,13 @@ class CoreBridge:
         self._asking = self._loop.call_later(ASK_EVERY_S, self._ask)
         self._client.send(StatusRequest())
 
+    def _ask_soon(self) -> None:
+        now_s = self._loop.now_s()
+        if self._asking is None or self._asking.due_s - now_s > ASK_SOON_S:
+            if self._asking is not None:
+                self._asking.cancel()
+            self._asking = self._loop.call_later(ASK_SOON_S, self._ask)
+
     def _from_core(self, event: Event) -> None:
         match event:
             case FlowUpdate():
@@ -198,15 +211,33 @@ class CoreBridge:
 
     def _use(self, report: Mapping[str, Any]) -> None:
         boards: dict[str, BoardState] = {}
+        is_settled = self._loop.now_s() - self._met_s >= SETTLED_S
         rows = report.get("boards")
         for row in rows[:MAX_BOARDS] if type(rows) is list else ():
             if type(row) is dict and type(row.get("board_name")) is str and row.get("state") in _STATES:
                 boards[row["board_name"]] = row["state"]
-        self._local_boards = frozenset(
-            name for name, state in boards.items() if state == "online" and name not in self._owners
-        )
+                if is_settled and row["state"] == "online":
+                    self._compare(row)
+        if is_settled:
+            self._local_boards = frozenset(
+                name for name, state in boards.items() if state == "online" and name not in self._owners
+            )
         self._room.use(taproom(report), boards)
         self._knows_room = True
+
+    def _compare(self, row: Mapping[str, Any]) -> None:
+        """Two boards of one name cannot be told apart, but seen: theirs are other devices."""
+        name = row["board_name"]
+        machine = self._machines.get(self._owners.get(name, ""))
+        status, _ = (machine.boards.get(name) if machine else None) or (None, 0.0)
+        if machine is not None and status is not None and status.state == "online":
+            told = (row.get("serial_number"), row.get("device"))
+            if told != (status.serial_number, status.device):
+                self._complain(
+                    f"board {name}",
+                    f"machine {machine.name} has one at {status.device}, and there is another, whose ticks are counted "
+                    "together with its; give one of them another --kegboard_name",
+                )
 
     # To MQTT
 
@@ -329,7 +360,7 @@ class CoreBridge:
         machine.is_online = True
         self._client.send(status)
         if before is None or before[0].state != status.state:
-            self._ask()
+            self._ask_soon()
 
     def _tell_boards(self, machine: Machine) -> None:
         """To the core: how its boards are, or that nobody knows."""
@@ -371,8 +402,8 @@ class CoreBridge:
             return f"machine {owner} has a board of that name; give one of them another --kegboard_name"
         if board in self._local_boards:
             return "the core's own machine has a board of that name; give one of them another --kegboard_name"
-        if len(self._owners) >= MAX_BOARDS:
-            return f"there are {MAX_BOARDS} boards already"
+        if len(self._owners) >= MAX_BOARDS or [*self._owners.values()].count(machine) >= MAX_BOARDS_OF_ONE:
+            return f"there are {len(self._owners)} boards already"
         self._owners[board] = machine
         return ""
 

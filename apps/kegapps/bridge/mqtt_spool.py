@@ -62,6 +62,8 @@ class Spool:
             raise StartError(f"--mqtt_state: {path}: {error.strerror or error}") from None
         except sqlite3.Error as error:
             raise StartError(f"--mqtt_state: {path}: {_explained(error)}") from None
+        except SpoolError as error:
+            raise StartError(f"--mqtt_state: {error}") from None
 
     @property
     def session(self) -> str:

@@ -79,20 +79,6 @@ def test_a_wrong_flag_is_one_line(tmp_path: Path, flags: list[str], status: int,
     assert "Traceback" not in done.stderr
 
 
-def test_a_library_that_is_not_installed_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "hidden" / "paho").mkdir(parents=True)
-    (tmp_path / "hidden" / "paho" / "__init__.py").write_text(
-        "raise ModuleNotFoundError(\"No module named 'paho'\", name='paho')"
-    )
-    done = subprocess.run(
-        [sys.executable, str(SCRIPTS / "mqtt_bridge.py")],
-        cwd=tmp_path, env=environment(HOME=str(tmp_path), PYTHONPATH=str(tmp_path / "hidden")),
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].endswith("needs the package paho: pip install 'kegmaster[mqtt]'")
-
-
 @pytest.fixture
 def bar(tmp_path: Path) -> Iterator[Bar]:
     yield from bar_in(tmp_path)
