@@ -1,7 +1,7 @@
 """Broken input for everything that reads bytes of others: `python -m tests.fuzz --inputs=10000000`.
 
 It is thrown at the codecs of the boards' serial line, of kegnet and of displays, at the hub's real socket and at the
-reader of a Kegbot Server's answers; each has a fuzzer of its own, which says what it checks. The inputs are spread over
+readers of a Kegbot Server's answers and of the gateway's requests; each has a fuzzer of its own, which says what it checks. The inputs are spread over
 processes in chunks with a seed each. Exit status 1 at the first that is not taken as it should be, with the command
 that does it again, or if a process needs more memory than MAX_PEAK_KIB.
 """
@@ -27,6 +27,7 @@ FUZZERS: Final = {
     "kegnet": "tests.apps.kegnet.fuzz",
     "hub": "tests.apps.kegnet.hub_fuzz",
     "http": "tests.apps.server.fuzz",
+    "gateway": "tests.apps.gateway.fuzz",
     "rfid": "tests.apps.rfid.fuzz",
     "lcd": "tests.apps.lcd.fuzz",
     "redis": "tests.apps.bridge.redis_fuzz",
@@ -120,9 +121,11 @@ def run(work: list[Chunk], processes: int) -> bool:
                 print(f"{done.total():,} inputs after {said_s - begin_s:.0f} s", flush=True)
     for target in done:
         print(
-            f"{target:>6}: {done[target]:>10,} inputs, {done[target] / took_s[target]:>7,.0f} a second in one process"
+            f"{target:>7}: {done[target]:>10,} inputs, {done[target] / took_s[target]:>7,.0f} a second in one process"
         )
-        print("        " + ", ".join(f"{name} {count:,}" for name, count in sorted(outcomes[target].items())))
+        print(
+            "         " + ", ".join(f"{name} {count:,}" for name, count in sorted(outcomes[target].items()))
+        )
     all_s = time.monotonic() - begin_s
     print(
         f"{done.total():,} inputs in {all_s:.0f} s by {processes} processes, {done.total() / all_s:,.0f} a second: "

@@ -18,6 +18,7 @@ from kegapps.daemon.loop import Loop, Timer
 from kegapps.gateway.store import Leg, Meter, Store
 from kegapps.gateway.taps import BY_OTHERS, Key, Tap, Taps
 from kegapps.gateway.telling import began_before_end_s, parts
+from kegapps.kegnet.backlog import BacklogLimits
 from kegapps.kegnet.client import Client
 from kegapps.kegnet.events import (
     CoreStatus,
@@ -37,13 +38,15 @@ log = logging.getLogger("gateway")
 
 ANSWER_S: Final = 5.0
 """A core that has not said by then how it is, is none that can be asked."""
-SETTLE_S: Final = 0.3
-"""What an earlier gateway sent last may still be on its way when the core is first asked."""
+BARRIER: Final = 64
+"""So many words are exchanged with the core before it is first asked. What an earlier gateway sent last may be unread
+still, and each time the core answers us it has read some of that: no less than 256 bytes, of WINDOW messages."""
+DRAIN_S: Final = 0.3
 CONFIRM_S: Final = 60.0
-WINDOW: Final = 200
+WINDOW: Final = 100
 """So many messages may be on their way before the core is asked how far it is."""
-CHUNK: Final = 40
-"""So many go together: fewer than the client would begin to thin out."""
+UNTHINNED: Final = BacklogLimits(readings_per_meter=4096)
+"""What waits in the client is bounded by WINDOW; thinned out, its steps would be more than the core believes."""
 SPAN: Final = 2**32
 KEEP_S: Final = 30 * 86400.0
 PRUNE_S: Final = 3600.0
@@ -78,8 +81,7 @@ class CoreLink:
         self._at: dict[str, int] = {}  # by meter: told up to this position
         self._readings: dict[str, int | None] | None = None  # where the core's meters stood; None: not known
         self._calibrations: dict[str, float] = {}
-        self._settled: dict[str, int | None] | None = None
-        self._is_settled = False
+        self._barrier = BARRIER
         self._is_blind = False
         self._under_way = 0
         self._unfinished: dict[str, str] = {}  # by meter: the pour that the core's flow is of
@@ -89,6 +91,8 @@ class CoreLink:
             loop,
             address,
             token=token,
+            backlog=UNTHINNED,
+            on_taken=self._taken,
             on_event=self._from_core,
             on_connected=self._connected,
             on_disconnected=self._disconnected,
@@ -143,7 +147,10 @@ class CoreLink:
     def _connected(self) -> None:
         self._readings = None
         self._is_blind = False
-        self._ask()
+        if self._barrier:
+            self._exchange_words()
+        else:
+            self._ask()
         self._on_change()
 
     def _disconnected(self) -> None:
@@ -152,6 +159,16 @@ class CoreLink:
         self._readings = None
         self._taps.core_lost()
         self._on_change()
+
+    def _exchange_words(self) -> None:
+        self.client.send(FlowRequest(tap_name="gateway", request="report_status"))  # which asks for nothing
+        self._later(ANSWER_S, self._ask)
+
+    def _taken(self, _took: int) -> None:
+        self.client.expect_confirmation()
+        if self._barrier:
+            self._barrier -= 1
+            self._exchange_words() if self._barrier else self._ask()
 
     def _ask(self) -> None:
         self.client.send(StatusRequest())
@@ -198,11 +215,7 @@ class CoreLink:
         readings, relays, calibrations = read_report(report)
         self._calibrations = calibrations
         self._taps.know(relays)
-        if not self._is_settled and self._settled != readings:
-            self._settled = readings
-            self._later(SETTLE_S, self._ask)
-            return
-        self._is_settled = True
+        self._barrier = 0
         is_first, self._readings, self._is_blind = self._readings is None, readings, False
         if is_first:
             self._at.clear()
@@ -285,11 +298,11 @@ class CoreLink:
         if self._under_way >= WINDOW:
             self._ask()
         elif self._is_blind:
-            self._later(SETTLE_S, self._told_blindly)
+            self._later(DRAIN_S, self._told_blindly)
 
     def _told_blindly(self) -> None:
         if not self.client.drained:
-            self._later(SETTLE_S, self._told_blindly)
+            self._later(DRAIN_S, self._told_blindly)
             return
         self._under_way = 0
         for meter in self._store.meters().values():
@@ -369,8 +382,7 @@ class CoreLink:
         return events
 
     def _send(self, events: list[Event]) -> None:
-        for begin in range(0, len(events), CHUNK):
-            self.client.send_together(*events[begin : begin + CHUNK])
+        self.client.send_together(*events)
         self._under_way += len(events)
 
     def _tap(self, meter: Meter) -> Tap:

@@ -153,6 +153,10 @@ class Client:
         if self._sock is not None and self.connected and not self._out:
             self._send_out(self._sock)
 
+    def expect_confirmation(self) -> None:
+        """Take the core for one that confirms, also if it is lost before it can say so again."""
+        self._sent.expect_confirmation()
+
     def close(self) -> None:
         """Disconnect for good, without `on_disconnected`. What is kept is lost: look at `drained` first."""
         if self._timer is not None:

@@ -43,6 +43,10 @@ class Sent:
         """True if nothing more must be sent before something is confirmed."""
         return self._confirmed_here and len(self._unconfirmed) >= MAX_UNCONFIRMED
 
+    def expect_confirmation(self) -> None:
+        """The core does, whatever it had time to say before it is lost again."""
+        self._core_confirms = self._is_known = True
+
     def begin(self) -> Session:
         """What to tell a core on a new connection, before any other message that counts."""
         self._confirmed_here = False

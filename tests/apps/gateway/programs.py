@@ -196,6 +196,8 @@ class Board:
     def send(self) -> bool:
         """One attempt with the oldest events; True if they are done."""
         taken = list(itertools.islice(self.queue, 16))
+        if not taken:
+            return True
         now_s = time.monotonic()
         events = [made | {"age_ms": max(0, round((now_s - at_s) * 1000))} for made, at_s in taken]
         try:

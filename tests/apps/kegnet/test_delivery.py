@@ -289,3 +289,15 @@ def test_received_counts_from_where_the_session_began() -> None:
     assert received.is_new()
     sessions.store()
     assert received.tell() == Taken(took=11)
+
+
+def test_a_core_that_is_known_to_confirm_gets_all_again_however_often_it_was_silent() -> None:
+    sent = Sent("a", core_confirms=False)
+    sent.begin()
+    sent.expect_confirmation()
+    stored = Stored(event=MeterUpdate(tap_name="kegboard.flow0", reading=1), since_s=0.0)
+    sent.add(stored)
+    for _ in range(3):
+        assert sent.lose() == [stored]
+        assert sent.begin().next == 0
+        sent.add(stored)
