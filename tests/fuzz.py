@@ -1,9 +1,9 @@
 """Broken input for everything that reads bytes of others: `python -m tests.fuzz --inputs=10000000`.
 
 It is thrown at the codecs of the boards' serial line, of kegnet and of displays, at the hub's real socket and at the
-readers of a Kegbot Server's answers and of the gateway's requests; each has a fuzzer of its own, which says what it checks. The inputs are spread over
-processes in chunks with a seed each. Exit status 1 at the first that is not taken as it should be, with the command
-that does it again, or if a process needs more memory than MAX_PEAK_KIB.
+readers of a Kegbot Server's answers and of the gateway's requests; each has a fuzzer of its own, which says what it
+checks. The inputs are spread over processes in chunks with a seed each. Exit status 1 at the first that is not taken
+as it should be, with the command that does it again, or if a process needs more memory than MAX_PEAK_KIB.
 """
 
 from __future__ import annotations

@@ -344,8 +344,11 @@ class Client:
         data = b""
         batch, self._again = self._again, []
         for stored in batch or self._backlog.take(now_s, _BATCH):
-            # Nothing is left out of what goes again: the messages are counted.
-            event = Ping() if batch and self._backlog.is_stale(stored, now_s) else stored.aged(now_s)
+            # Nothing is left out of what goes again: the messages are counted. What is about the present is not told
+            # after it, nor asked: the answer would be about the middle of what goes again.
+            is_past = isinstance(stored.event, APP_PINGS) and stored.since_s < self._connected_s
+            is_past = is_past or (bool(batch) and self._backlog.is_stale(stored, now_s))
+            event = Ping() if is_past else stored.aged(now_s)
             data += encode(event)
             self._out_events.append((len(data), stored))
         self._out = memoryview(data)

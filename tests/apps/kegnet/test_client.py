@@ -508,3 +508,19 @@ def test_what_belongs_together_is_kept_for_a_core_that_is_away(world: World) -> 
     with pytest.raises(ValueError, match="no number"):
         client.send_together(reading(3), ThermoEvent(sensor_name="s", sensor_value=float("nan")))
     assert client.waiting == 2
+
+
+def test_a_question_of_an_earlier_connection_is_not_asked_again_in_the_middle_of_what_goes_again(
+    world: World,
+) -> None:
+    client = world.connected()
+    client.expect_confirmation()
+    client.send_together(reading(1), StatusRequest(), reading(2))
+    world.until(lambda: len(world.core.peer.got) >= 3)
+    world.core.vanish()
+    world.until(lambda: not client.connected)
+    world.come_back()
+    client.send(StatusRequest())
+    world.until(lambda: StatusRequest() in world.core.peer.got)
+    got = [event for event in world.core.peer.got if not isinstance(event, Ping)]
+    assert [getattr(event, "reading", type(event)) for event in got] == [1, 2, StatusRequest]
