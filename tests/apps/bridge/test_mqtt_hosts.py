@@ -13,7 +13,7 @@ from tests.apps.bridge.mosquitto import needs_mosquitto, until
 @needs_mosquitto
 def test_a_cable_that_is_cut_during_a_pour_costs_no_tick(tmp_path: Path) -> None:
     with hosts(tmp_path) as both:
-        poured = both.board.begin("pour", "flow0", "1000", "--ticks_per_second=400")
+        poured = both.board.begin("pour", "flow0", "1000", "--ticks_per_second=800")
         until(lambda: both.counted() > 100)
         both.cut()
         poured()

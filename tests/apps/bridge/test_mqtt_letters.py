@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kegapps.bridge.mqtt_letters import (
     MAX_LETTER_BYTES,
@@ -138,3 +141,25 @@ def test_a_core_must_not_say_what_only_apps_may() -> None:
 def test_a_stamp_is_short_and_printable(stamp: object) -> None:
     with pytest.raises(LetterError, match="stamp"):
         read_beat(json.dumps({"stamp": stamp}).encode())
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+KEYS = st.sampled_from(
+    ["event", "data", "session", "number", "first", "run", "sent_s", "stamp", "again", "took"]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.binary(max_size=200)
+    | st.dictionaries(KEYS, JSON).map(lambda data: json.dumps(data).encode())
+    | st.dictionaries(KEYS, JSON).map(lambda changes: altered(**changes))
+)
+def test_no_bytes_whatever_are_more_than_refused(payload: bytes) -> None:
+    for read in (read_up, read_status, read_down, read_took, read_beat):
+        with contextlib.suppress(LetterError):
+            read(payload)
