@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.apps.gateway.fuzz import Endpoint, framed, read
 from tests.apps.gateway.programs import (
     DEADLINE_S,
     GatewayProgram,
@@ -228,3 +231,16 @@ def test_an_odd_name_is_one_for_the_core_too(served: tuple[GatewayProgram, str])
     row = _row(gate, "Zapfhahn „links“")
     assert row["board_name"] == "Zapfhahn--links-"
     assert ask(gate.port, batch([status(1)], device="__x"))[0] == 401
+
+
+def test_while_the_disk_takes_nothing_boards_are_told_to_come_again(tmp_path: Path) -> None:
+    endpoint = Endpoint(tmp_path)
+    requests, _ = read(framed(random.Random(1), json.dumps(batch([pour(1, 100)])).encode()))
+    assert endpoint.answer(requests[0]) == 200
+    endpoint.store._db.execute("pragma query_only = on")
+    assert endpoint.answer(replace(requests[0], body=requests[0].body.replace(b"b1", b"b2"))) == 503
+    assert "readonly" in endpoint.gateway.status
+    endpoint.store._db.execute("pragma query_only = off")
+    assert endpoint.answer(requests[0]) == 200
+    assert endpoint.gateway.status.startswith("boards online: kb-1")
+    endpoint.close()
