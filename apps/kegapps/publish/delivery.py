@@ -15,17 +15,18 @@ from typing import Final
 
 from kegapps.daemon.loop import Loop, Timer
 from kegapps.publish.destinations import Destination
+from kegapps.publish.messages import Message
 from kegapps.publish.pacing import Bucket, Rate, backoff_s
-from kegapps.publish.queue import Message, Queue, QueueError
+from kegapps.publish.places import Places
+from kegapps.publish.queue import Queue
+from kegapps.publish.queue_file import QueueError
+from kegapps.publish.refusals import Refusals
 from kegapps.publish.sender import Answer, Sender
 
 log = logging.getLogger("publish")
 
 MAX_HELPERS: Final = 4
 """So many send at once, at 40 MB each; a destination that hangs gives its place up when its time is over."""
-
-_REFUSALS: Final = 5
-"""So often a message is refused before the one behind it is tried: if that is taken, the message was to blame."""
 
 _KEEP_HELPER_S: Final = 3.0  # a new one costs less than its memory for longer
 _QUEUE_AGAIN_S: Final = 2.0
@@ -48,34 +49,6 @@ class Settings:
     max_waiting: int
     again_in_doubt: bool
     wanted_by: str
-
-
-class Places:
-    """For so many helpers there is room; who finds none is called when there is."""
-
-    def __init__(self, most: int) -> None:
-        self._free = most
-        self._queue: list[Callable[[], None]] = []
-
-    def take(self, waiting: Callable[[], None]) -> bool:
-        """Whether there was one; if not, `waiting` will be called."""
-        if self._free:
-            self._free -= 1
-            return True
-        if waiting not in self._queue:
-            self._queue.append(waiting)
-        return False
-
-    @property
-    def wanted(self) -> bool:
-        """Somebody waits for one."""
-        return bool(self._queue)
-
-    def give_back(self) -> None:
-        """One is free."""
-        self._free += 1
-        while self._free and self._queue:  # the first may not want it any more
-            self._queue.pop(0)()
 
 
 class Delivery:
@@ -109,9 +82,7 @@ class Delivery:
         self._sending: Message | None = None
         self._helper: Sender | None = None
         self._unrecorded: list[tuple[int, str, str]] = []  # what a message has become, and why
-        self._refused = 0  # the message that the network says no to
-        self._refusals = 0
-        self._blamed = 0
+        self._refusals = Refusals()
         self._failures = 0
         self._not_before_s = 0.0
         self._timer: Timer | None = None
@@ -177,7 +148,7 @@ class Delivery:
                 self._queue.give_up_oldest(key, keep, "too many", unix_s=unix_s), "--max_waiting"
             )
         message = self._first(0)
-        if message is not None and message.id == self._refused and self._is_probing:
+        if message is not None and self._refusals.tries_behind(message.id):
             return self._first(message.id) or message
         return message
 
@@ -205,28 +176,6 @@ class Delivery:
             number, state, reason = self._unrecorded[0]
             self._queue.finish(number, state, reason, unix_s=time.time())
             del self._unrecorded[0]
-
-    @property
-    def _is_probing(self) -> bool:
-        """Whether it is time to try the message behind the one that is refused."""
-        return self._refusals >= _REFUSALS
-
-    def _count_refusal(self, message: Message, *, refused: bool) -> None:
-        if message.id == self._blamed and refused:
-            reason = f"refused {message.attempts + 1} times, and what was behind it was taken"
-            self._unrecorded.append((message.id, "given_up", reason))
-            log.warning("%s: message %d is given up: %s", self.destination.label, message.id, reason)
-        elif self._is_probing and message.id != self._refused:
-            self._refusals = 1  # it says no to the one behind it, too: it is not the message
-        else:
-            self._refusals = self._refusals + 1 if refused and message.id == self._refused else int(refused)
-            self._refused = message.id
-
-    def _blame(self, sent: Message) -> None:
-        """`sent` was taken: what was refused before it, time and again, is tried once more, and then no more."""
-        if self._is_probing and sent.id != self._refused:
-            self._blamed = self._refused
-        self._refusals = 0
 
     def _start_helper(self) -> None:
         order: dict[str, object] = {
@@ -268,7 +217,7 @@ class Delivery:
         if result in ("sent", "failed") and not answer.get("recorded"):
             self._unrecorded.append((message.id, "sent" if result == "sent" else "waiting", reason))
         if result == "sent":
-            self._blame(message)
+            self._refusals.taken(message.id)
             if self._failures:
                 log.info("%s: reached again", self.destination.label)
             self._failures = 0
@@ -277,8 +226,12 @@ class Delivery:
         elif result != "gone":
             self._fail(reason)
             if result == "failed":
-                self._count_refusal(message, refused=bool(answer.get("refused")))
-                self._give_up_after(message, reason)
+                if self._refusals.failed(message.id, refused=bool(answer.get("refused"))):
+                    self._give_up(
+                        message, f"refused {message.attempts + 1} times, and what was behind it was taken"
+                    )
+                else:
+                    self._give_up_after(message, reason)
         if self._places.wanted:
             self._dismiss_helper()
         self.look()
@@ -325,10 +278,11 @@ class Delivery:
     def _give_up_after(self, message: Message, reason: str) -> None:
         attempts = message.attempts + 1
         if self._settings.max_attempts and attempts >= self._settings.max_attempts:
-            self._unrecorded.append(
-                (message.id, "given_up", f"{reason} (attempt {attempts}, --max_attempts)")
-            )
-            log.warning("%s: message %d is given up: %s", self.destination.label, message.id, reason)
+            self._give_up(message, f"{reason} (attempt {attempts}, --max_attempts)")
+
+    def _give_up(self, message: Message, reason: str) -> None:
+        self._unrecorded.append((message.id, "given_up", reason))
+        log.warning("%s: message %d is given up: %s", self.destination.label, message.id, reason)
 
     def _dismiss_helper(self) -> None:
         if self._helper is not None:

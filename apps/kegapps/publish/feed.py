@@ -19,7 +19,7 @@ from kegapps.kegnet.events import (
     DrinksRequest,
     FlowUpdate,
 )
-from kegapps.publish.queue import Cursor
+from kegapps.publish.messages import Cursor
 
 _LIMIT: Final = 50
 _MAX_FLOWS: Final = 64

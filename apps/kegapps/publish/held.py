@@ -12,7 +12,7 @@ import fcntl
 import os
 import stat
 
-from kegapps.publish.queue import QueueError
+from kegapps.publish.queue_file import QueueError
 
 
 class Held:

@@ -21,7 +21,8 @@ from kegapps.daemon.errors import StartError
 from kegapps.daemon.extras import extra
 from kegapps.publish.destinations import without_secrets
 from kegapps.publish.pacing import Level
-from kegapps.publish.queue import Queue, QueueError
+from kegapps.publish.queue import Queue
+from kegapps.publish.queue_file import QueueError
 
 COMMAND: Final = (sys.executable, "-P", "-m", "kegapps.publish.helper")
 START_S: Final = 60.0

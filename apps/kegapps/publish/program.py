@@ -26,87 +26,19 @@ from kegapps.daemon.state_path import state_path
 from kegapps.kegnet.address import shown_address
 from kegapps.kegnet.client import Client
 from kegapps.kegnet.flags import core_address, kegnet_token
-from kegapps.publish import destinations, template, verbs, wording
-from kegapps.publish.delivery import MAX_HELPERS, Delivery, Places, Settings
-from kegapps.publish.destinations import Adapt, Destination, DestinationError
+from kegapps.publish import verbs
+from kegapps.publish.choices import destinations_by_flags, settings_by_flags, words_by_flags
+from kegapps.publish.delivery import MAX_HELPERS, Delivery
+from kegapps.publish.destinations import Adapt, Destination
 from kegapps.publish.held import Held
-from kegapps.publish.pacing import parse_rate
-from kegapps.publish.private_file import FileError, Unnamed, read_secret
+from kegapps.publish.messages import Cursor, NewMessage
+from kegapps.publish.places import Places
 from kegapps.publish.publisher import Announcer, Post, Words
-from kegapps.publish.queue import Cursor, NewMessage, Queue, QueueError
+from kegapps.publish.queue import Queue
+from kegapps.publish.queue_file import QueueError
 from kegapps.publish.sender import Answer, Sender
 
 FLAGS = flags.FLAGS
-
-flags.DEFINE_string(
-    "urls_file",
-    "",
-    "A file of mode 0600 with the destinations: one Apprise URL a line, perhaps with a name before it; # begins a "
-    "comment. It is read once, at the start.",
-)
-flags.DEFINE_string(
-    "queue",
-    "",
-    "The SQLite file that keeps what is to be announced. Empty: PROGRAM.sqlite in $XDG_STATE_HOME/kegbot or "
-    "~/.local/state/kegbot; as root in /var/lib/kegbot.",
-)
-flags.DEFINE_string(
-    "message",
-    "{user} poured {volume} of {beverage} from {tap}",
-    "What is said of a drink. It may name: " + ", ".join(f"{{{name}}}" for name in wording.NAMES) + ".",
-)
-flags.DEFINE_string(
-    "message_anonymous",
-    "Somebody poured {volume} of {beverage} from {tap}",
-    "What is said of a drink of nobody in particular.",
-)
-flags.DEFINE_enum("units", "ml", list(wording.UNITS), "Units of {volume}. oz and pint are those of the USA.")
-flags.DEFINE_float("min_volume_ml", 0.0, "Smaller drinks are not announced.", 0.0, 1e6)
-flags.DEFINE_boolean("announce_anonymous", True, "Announce drinks of nobody in particular, too.")
-flags.DEFINE_string(
-    "optout_file",
-    "",
-    "A file with the names of users whose drinks are not announced, one a line. It is read again when it changes, "
-    "and holds for what waits, too.",
-)
-flags.DEFINE_string(
-    "rate_limit",
-    "1/10",
-    "COUNT/SECONDS: each destination gets no more than so many messages in so many seconds.",
-)
-flags.DEFINE_float("timeout_s", 30.0, "A destination that has not answered by then has not.", 0.1, 600.0)
-flags.DEFINE_float(
-    "retry_first_s", 5.0, "The first pause after a failure; each further one is longer.", 0.1, 3600.0
-)
-flags.DEFINE_float("retry_max_s", 300.0, "The longest pause after a failure.", 0.1, 86400.0)
-flags.DEFINE_integer(
-    "max_attempts",
-    0,
-    "Give a message up after so many attempts, so that those behind it get their turn. 0: never.",
-    lower_bound=0,
-)
-flags.DEFINE_float("max_age_h", 0.0, "Give up what was poured so many hours ago. 0: never.", 0.0, 1e6)
-flags.DEFINE_integer(
-    "max_waiting", 0, "Of what waits for a destination, keep so many of the newest. 0: all.", lower_bound=0
-)
-flags.DEFINE_enum(
-    "in_doubt",
-    "retry",
-    ["retry", "give_up"],
-    "What to do with a message that perhaps was sent: nobody answered in time, or the power failed meanwhile.",
-)
-flags.DEFINE_integer(
-    "max_length",
-    500,
-    "A longer message is cut. Characters of many scripts, and emoji, count as two.",
-    lower_bound=20,
-    upper_bound=30000,
-)
-flags.DEFINE_boolean("dry_run", False, "Send nothing and keep nothing; log what would be sent.")
-flags.DEFINE_boolean("json", False, "queue: print JSON, one message a line.")
-flags.DEFINE_boolean(
-    "all", False, "queue: also what is done; queue retry, queue dismiss: all that was given up."
-)
 
 _SAMPLES: Final = 5  # of the newest drinks, shown by --dry_run
 
@@ -149,7 +81,7 @@ def _serve(service: Service, network: Network) -> int | None:
     if first:
         verbs.run(path, rest, as_json=FLAGS.json, everything=FLAGS.all)
         return None
-    words = _words(service)
+    words = words_by_flags(service.path)
     if FLAGS.dry_run:
         return _rehearse(service, network, words)
     return _Program(service, network, path, words).run()
@@ -160,8 +92,8 @@ class _Program:
 
     def __init__(self, service: Service, network: Network, path: str, words: Words) -> None:
         self._service = service
-        settings = _settings(network)
-        found = _destinations(service, network)
+        settings = settings_by_flags(f"{network.name}.py")
+        found = destinations_by_flags(service.path, network.adapt)
         token, address = kegnet_token(service.path), core_address()
         check(service, found, wanted_by=settings.wanted_by)
         try:
@@ -266,7 +198,7 @@ def _rehearse(service: Service, network: Network, words: Words) -> int | None:
     """--dry_run: the newest drinks and all that come, as messages in the log."""
     places = ""
     if FLAGS.urls_file:
-        found = _destinations(service, network)
+        found = destinations_by_flags(service.path, network.adapt)
         places = f" to {', '.join(destination.label for destination in found)}"
 
     def show(messages: Sequence[NewMessage], _cursor: Cursor | None) -> None:
@@ -297,56 +229,3 @@ def _rehearse(service: Service, network: Network, words: Words) -> int | None:
     service.loop.run()
     client.close()
     return None
-
-
-def _destinations(service: Service, network: Network) -> tuple[Destination, ...]:
-    if not FLAGS.urls_file:
-        raise StartError("nowhere to send to: give --urls_file, or try it by --dry_run")
-    path = service.path(FLAGS.urls_file)
-    try:
-        return destinations.parse(read_secret(path), network.adapt)
-    except FileError as error:
-        raise StartError(f"--urls_file: {error}") from None
-    except DestinationError as error:
-        raise StartError(f"--urls_file={path}: {error}") from None
-
-
-def _words(service: Service) -> Words:
-    try:
-        unnamed = Unnamed(service.path(FLAGS.optout_file) if FLAGS.optout_file else "")
-    except FileError as error:
-        raise StartError(f"--optout_file: {error}") from None
-    return Words(
-        message=_template("message"),
-        message_anonymous=_template("message_anonymous"),
-        units=FLAGS.units,
-        min_volume_ml=FLAGS.min_volume_ml,
-        with_anonymous=FLAGS.announce_anonymous,
-        max_length=FLAGS.max_length,
-        is_unnamed=unnamed.__contains__,
-    )
-
-
-def _template(flag: str) -> template.Template:
-    try:
-        return template.parse(str(FLAGS[flag].value), wording.NAMES)
-    except template.TemplateError as error:
-        raise UsageError(f"--{flag} {error}") from None
-
-
-def _settings(network: Network) -> Settings:
-    try:
-        rate = parse_rate(FLAGS.rate_limit)
-    except ValueError as error:
-        raise UsageError(f"--rate_limit={FLAGS.rate_limit}: {error}") from None
-    return Settings(
-        rate=rate,
-        timeout_s=FLAGS.timeout_s,
-        retry_first_s=FLAGS.retry_first_s,
-        retry_max_s=FLAGS.retry_max_s,
-        max_attempts=FLAGS.max_attempts,
-        max_age_s=FLAGS.max_age_h * 3600.0,
-        max_waiting=FLAGS.max_waiting,
-        again_in_doubt=FLAGS.in_doubt == "retry",
-        wanted_by=f"{network.name}.py",
-    )

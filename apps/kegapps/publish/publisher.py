@@ -26,7 +26,9 @@ from kegapps.kegnet.taproom import taproom
 from kegapps.publish.delivery import Delivery
 from kegapps.publish.feed import Feed, News
 from kegapps.publish.held import Held
-from kegapps.publish.queue import Cursor, NewMessage, Queue, QueueError
+from kegapps.publish.messages import Cursor, NewMessage
+from kegapps.publish.queue import Queue
+from kegapps.publish.queue_file import QueueError
 from kegapps.publish.template import Template
 from kegapps.publish.wording import Pour, cut, words
 

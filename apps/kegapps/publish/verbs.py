@@ -14,7 +14,9 @@ from typing import Final
 
 from kegapps.daemon.errors import StartError, UsageError
 from kegapps.publish.held import wake
-from kegapps.publish.queue import Message, Queue, QueueError
+from kegapps.publish.messages import Message
+from kegapps.publish.queue import Queue
+from kegapps.publish.queue_file import QueueError
 
 USAGE: Final = "expected: queue, queue retry NUMBER ... or queue dismiss NUMBER ..."
 

@@ -19,8 +19,9 @@ from kegapps.kegnet.events import (
     FlowUpdate,
     StatusRequest,
 )
+from kegapps.publish.messages import Cursor, NewMessage
 from kegapps.publish.publisher import ANSWER_S, Announcer, Words
-from kegapps.publish.queue import Cursor, NewMessage, QueueError
+from kegapps.publish.queue_file import QueueError
 from kegapps.publish.template import parse
 from kegapps.publish.wording import NAMES
 from tests.apps.kegnet.support import Clock

@@ -12,10 +12,13 @@ import pytest
 
 from kegapps.daemon.loop import Loop
 from kegapps.publish import delivery
-from kegapps.publish.delivery import Delivery, Places, Settings
+from kegapps.publish.delivery import Delivery, Settings
 from kegapps.publish.destinations import Destination
+from kegapps.publish.messages import Message, NewMessage
 from kegapps.publish.pacing import Level, Rate
-from kegapps.publish.queue import Message, NewMessage, Queue, QueueError
+from kegapps.publish.places import Places
+from kegapps.publish.queue import Queue
+from kegapps.publish.queue_file import QueueError
 from tests.apps.kegnet.support import Clock
 
 SETTINGS = Settings(

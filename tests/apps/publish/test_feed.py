@@ -8,7 +8,7 @@ import pytest
 
 from kegapps.kegnet.events import DrinkCreatedEvent, DrinkFacts, Drinks, DrinksRequest, FlowUpdate
 from kegapps.publish.feed import Feed, News
-from kegapps.publish.queue import Cursor
+from kegapps.publish.messages import Cursor
 from tests.apps.publish.programs import drink, drinks_for
 
 NOW = datetime(2026, 11, 21, 7, 12, 12, tzinfo=UTC)

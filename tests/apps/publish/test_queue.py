@@ -16,8 +16,10 @@ import pytest
 from kegapps.publish import queue as queue_module
 from kegapps.publish.held import Held, wake
 from kegapps.publish.helper import COMMAND
+from kegapps.publish.messages import Cursor, NewMessage
 from kegapps.publish.pacing import Level
-from kegapps.publish.queue import Cursor, NewMessage, Queue, QueueError
+from kegapps.publish.queue import Queue
+from kegapps.publish.queue_file import QueueError
 from tests.apps.publish.sink import DEADLINE_S, Sink
 
 BOTH = [("one", "first"), ("two", "second")]
