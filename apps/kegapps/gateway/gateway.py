@@ -43,8 +43,6 @@ from kegapps.kegnet.ratelimit import RateLimit
 log = logging.getLogger("gateway")
 
 PATHS: Final = frozenset({"/api/kegboard-event", "/kegboard-event"})
-DECISION_S: Final = 0.3
-"""So long a token's answer waits for the core; the person stands at the tap."""
 GATHER_S: Final = 0.03
 """The core lets somebody in on all taps of a board at once: the others' news are right behind the first."""
 SILENCE_S: Final = 150.0
@@ -91,13 +89,18 @@ class Gateway:
         *,
         token: str = "",
         default_ml_per_tick: float,
+        decision_s: float = 0.3,
         boot: str,
         on_change: Callable[[], None],
     ) -> None:
-        """`boot` names the time for which the monotonic clock means something; `on_change`: `status` may be another."""
+        """`boot` names the time for which the monotonic clock means something; `on_change`: `status` may be another.
+
+        `decision_s`: so long a token's answer waits for the core; the person stands at the tap.
+        """
         self._loop: Loop = service.loop
         self._store = store
         self._default_ml_per_tick = default_ml_per_tick
+        self._decision_s = decision_s
         self._boot = boot
         self._on_change = on_change
         self._heard: dict[str, _Heard] = {}
@@ -148,7 +151,7 @@ class Gateway:
     # Requests
 
     def handle(self, request: Request, host: str, reply: Reply) -> None:
-        """Answer a request, at once or within DECISION_S."""
+        """Answer a request, at once or when the core has decided."""
         try:
             answer = self._refusal(request) or self._take_request(request, host, reply)
             self._recover()
@@ -440,7 +443,10 @@ class Gateway:
 
     def _wait_for_core(self, board: str, keys: tuple[Key, ...], reply: Reply) -> None:
         waiting = _Waiting(
-            board=board, keys=keys, reply=reply, timer=self._loop.call_later(DECISION_S, lambda: decide())
+            board=board,
+            keys=keys,
+            reply=reply,
+            timer=self._loop.call_later(self._decision_s, lambda: decide()),
         )
 
         def decide() -> None:

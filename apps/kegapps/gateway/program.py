@@ -56,6 +56,14 @@ flags.DEFINE_float(
     lower_bound=1e-6,
     upper_bound=999.0,
 )
+flags.DEFINE_float(
+    "token_wait_s",
+    0.3,
+    "How long the answer to a token waits for the core to let its owner in, in seconds, before it is a refusal. A "
+    "board waits 5 s. Where a Kegbot Server has to be asked about tokens, 1 or 2 may be right.",
+    lower_bound=0.0,
+    upper_bound=4.0,
+)
 flags.DEFINE_boolean("json", False, "devices: print JSON.")
 
 log = logging.getLogger("gateway")
@@ -167,6 +175,7 @@ def _serve(service: Service, store: Store) -> None:
         core,
         token=token,
         default_ml_per_tick=FLAGS.gateway_ml_per_tick,
+        decision_s=FLAGS.token_wait_s,
         # Unknown: nothing of an earlier run is measured by the monotonic clock.
         boot=boot_id() or f"run-{time.time()}",
         on_change=show,

@@ -90,9 +90,14 @@ def gateway(cwd: Path, *flags: str, core_port: int = 1) -> Iterator[GatewayProgr
 
 
 @contextlib.contextmanager
-def bar(cwd: Path, *flags: str) -> Iterator[tuple[CoreProgram, GatewayProgram, str]]:
+def bar(
+    cwd: Path, *flags: str, gateway_flags: tuple[str, ...] = ()
+) -> Iterator[tuple[CoreProgram, GatewayProgram, str]]:
     """A core, a gateway at it, and the token of the board `kb-1`."""
-    with CoreProgram(cwd / "core.sqlite", *flags) as core, gateway(cwd, core_port=core.port) as gate:
+    with (
+        CoreProgram(cwd / "core.sqlite", *flags) as core,
+        gateway(cwd, *gateway_flags, core_port=core.port) as gate,
+    ):
         yield core, gate, gate.paired()
 
 

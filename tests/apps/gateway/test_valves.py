@@ -44,7 +44,8 @@ def tended(tmp_path: Path) -> Iterator[Board]:
             ledger.add_user(name, 0.0)
             ledger.add_token("core.rfid", token, name, 0.0)
             ledger.add_token("core.onewire", token, name, 0.0)
-    with bar(tmp_path) as (core, gate, token):
+    # A busy machine may take longer than a person at a tap should have to wait.
+    with bar(tmp_path, gateway_flags=("--token_wait_s=2",)) as (core, gate, token):
         board = Board(core, gate, token)
         board.tell("status", status(1, meters=2)["data"])
         # Known to the core by their first readings, and to the gateway with their relays.
@@ -233,7 +234,7 @@ class _Again:
     """The gateway, started once more."""
 
     def __init__(self, board: Board) -> None:
-        self.gate = board.gate = GatewayProgram(board.gate.cwd, core_port=board.core.port)
+        self.gate = board.gate = GatewayProgram(board.gate.cwd, "--token_wait_s=2", core_port=board.core.port)
 
     def close(self) -> None:
         self.gate.kill()
