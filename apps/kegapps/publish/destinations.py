@@ -98,9 +98,9 @@ def without_secrets(text: str, url: str) -> str:
     """`text` that others wrote, on one line and short, with all of `url` masked that could be secret."""
     rest = url.partition("://")[2]
     # The longest first: a part of a secret must not be masked before the whole.
-    pieces = {rest, *re.split(r"[/@:?&=+]", rest)}
+    pieces = {piece for piece in (rest, *re.split(r"[/@:?&=+]", rest)) if len(piece) >= 6}
+    pieces.add(rest.rpartition("@")[0].partition(":")[2])  # a password, however short
     pieces |= {urllib.parse.unquote(piece) for piece in pieces}
-    for piece in sorted(pieces, key=len, reverse=True):
-        if len(piece) >= 6:
-            text = text.replace(piece, _MASK)
+    for piece in sorted(filter(None, pieces), key=len, reverse=True):
+        text = text.replace(piece, _MASK)
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:200].rstrip(". ")

@@ -79,6 +79,10 @@ def test_what_is_written_in_another_form_in_the_url_is_masked_too() -> None:
     assert without_secrets("pass word! is wrong", "json://u:pass%20word%21@h") == "*** is wrong"
 
 
+def test_a_password_is_masked_however_short_and_short_words_of_the_url_are_not() -> None:
+    assert without_secrets("u:abc@h said no", "json://u:abc@h/path") == "u:***@h said no"
+
+
 @pytest.mark.parametrize(
     ("url", "made"),
     [
