@@ -35,6 +35,7 @@ DECIDING = {
     ),
     APPS: (
         "bridge/homeassistant",
+        "bridge/mqtt_claims",
         "bridge/mqtt_letters",
         "bridge/mqtt_orders",
         "bridge/mqtt_outbox",
