@@ -79,11 +79,13 @@ class Mosquitto:
 class Listener:
     """Connected while it is used; `retained` is what the broker holds for its topics, `heard` all that came."""
 
-    def __init__(self, port: int, *topics: str, client_id: str = "") -> None:
+    def __init__(self, port: int, *topics: str, login: tuple[str, str] | None = None) -> None:
         self.heard: list[tuple[str, bytes]] = []
         self.retained: dict[str, bytes] = {}
         self._subscribed = False
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id)
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        if login is not None:
+            self._client.username_pw_set(*login)
         self._client.on_message = self._on_message
         self._client.on_subscribe = self._on_subscribe
         self._client.connect("127.0.0.1", port, 60)

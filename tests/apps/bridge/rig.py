@@ -54,7 +54,7 @@ class Counts:
 class Rig(Counts):
     """Everything starts in order; each part can be killed and started again."""
 
-    def __init__(self, bar: Bar, folder: Path, *broker_lines: str) -> None:
+    def __init__(self, bar: Bar, folder: Path, *broker_lines: str, core_flags: tuple[str, ...] = ()) -> None:
         self.bar = bar
         self.folder = folder
         self.broker = bar.enter(Mosquitto(folder, *broker_lines))
@@ -62,7 +62,7 @@ class Rig(Counts):
         furnish(self.store)
         self.core_port = free_port()
         self.core = self.start_core()
-        self.core_bridge = self.start_core_bridge()
+        self.core_bridge = self.start_core_bridge(*core_flags)
         self.hub_port = 0
         self.boards_bridge: Program | None = None
         self.board: Simulator | None = None
@@ -105,9 +105,9 @@ class Rig(Counts):
 
 
 @contextlib.contextmanager
-def rig(folder: Path, *broker_lines: str) -> Iterator[Rig]:
+def rig(folder: Path, *broker_lines: str, core_flags: tuple[str, ...] = ()) -> Iterator[Rig]:
     """All of it, ended with the test."""
     bars = bar_in(folder)
-    yield Rig(next(bars), folder, *broker_lines)
+    yield Rig(next(bars), folder, *broker_lines, core_flags=core_flags)
     for _ in bars:
         pass

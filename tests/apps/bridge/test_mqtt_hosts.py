@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from tests.apps.bridge.hosts import hosts, needs_namespaces
@@ -18,7 +17,5 @@ def test_a_cable_that_is_cut_during_a_pour_costs_no_tick(tmp_path: Path) -> None
         both.cut()
         poured()
         both.mend()
-        mended_s = time.monotonic()
         until(lambda: both.reading() == 1010)
         assert (both.counted(), both.dropped()) == (1000, 0)
-        assert time.monotonic() - mended_s < 30.0

@@ -5,16 +5,21 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kegapps.bridge.mqtt_settings import parse_broker
-from tests.apps.bridge.mosquitto import Listener, Mosquitto, needs_mosquitto
+from tests.apps.bridge.mosquitto import Listener, Mosquitto, needs_mosquitto, until
+from tests.apps.bridge.rig import rig
 from tests.apps.daemon.harness import environment
 from tests.apps.kegboard.programs import SCRIPTS, Bar, Program, bar_in, free_port
 
+needs_passwords = pytest.mark.skipif(
+    shutil.which("mosquitto_passwd") is None, reason="mosquitto_passwd is not installed"
+)
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 
 
@@ -92,24 +97,69 @@ def run(bar: Bar, broker: Mosquitto, *flags: str) -> Program:
     )  # fmt: skip
 
 
-@needs_mosquitto
-def test_a_password_is_shown_and_a_wrong_one_is_told_and_tried_again(bar: Bar, tmp_path: Path) -> None:
-    passwords = tmp_path / "passwords"
-    made = subprocess.run(
-        ["mosquitto_passwd", "-b", "-c", str(passwords), "kegbot", "right"], capture_output=True, check=False
+def give_password(folder: Path, user: str, password: str) -> None:
+    """To `user`: in the broker's file `passwords`, and in a file of its own."""
+    made = folder / "passwords"
+    create = [] if made.exists() else ["-c"]
+    subprocess.run(
+        ["mosquitto_passwd", "-b", *create, str(made), user, password], check=True, capture_output=True
     )
-    assert made.returncode == 0, made.stderr
+    own = folder / f"{user}.password"
+    own.touch(0o600)
+    own.write_text(f"{password}\n")
+
+
+@needs_mosquitto
+@needs_passwords
+def test_a_password_is_shown_and_a_wrong_one_is_told_and_tried_again(bar: Bar, tmp_path: Path) -> None:
+    give_password(tmp_path, "kegbot", "right")
+    passwords = tmp_path / "passwords"
     passwords.chmod(0o644)
-    for name in ("right", "wrong"):
-        (tmp_path / name).write_text(f"{name}\n")
-        (tmp_path / name).chmod(0o600)
+    (tmp_path / "wrong").touch(0o600)
+    (tmp_path / "wrong").write_text("wrong\n")
     lines = ("allow_anonymous false", f"password_file {passwords}")
     with Mosquitto(tmp_path, *lines) as broker:
         wrong = run(bar, broker, "--mqtt_user=kegbot", "--mqtt_password_file=wrong")
         wrong.line("Not authorized; see --mqtt_user and --mqtt_password_file; trying on")
-        right = run(bar, broker, "--mqtt_user=kegbot", "--mqtt_password_file=right")
+        right = run(bar, broker, "--mqtt_user=kegbot", "--mqtt_password_file=kegbot.password")
         right.line("connected to the broker")
         assert right.end() == wrong.end() == 0
+
+
+def documented_access_list() -> str:
+    """The one of docs/mqtt.rst."""
+    text = (SCRIPTS.parent / "docs" / "mqtt.rst").read_text(encoding="utf-8")
+    block = text.partition("and ``kegbot.acl``::")[2].partition("Then, on both machines")[0]
+    return textwrap.dedent(block)
+
+
+@needs_mosquitto
+@needs_passwords
+def test_the_access_list_of_the_docs_lets_through_what_is_needed_and_no_more(tmp_path: Path) -> None:
+    (tmp_path / "acl").write_text(documented_access_list())
+    for user in ("core", "cellar", "homeassistant"):
+        give_password(tmp_path, user, f"of {user}")
+    (tmp_path / "passwords").chmod(0o644)
+    (tmp_path / "acl").chmod(0o644)
+    lines = ("allow_anonymous false", f"password_file {tmp_path}/passwords", f"acl_file {tmp_path}/acl")
+    core_flags = ("--mqtt_user=core", "--mqtt_password_file=core.password", "--mqtt_machines=cellar")
+    with rig(tmp_path, *lines, core_flags=core_flags) as both:
+        both.start_boards_bridge("--mqtt_user=cellar", "--mqtt_password_file=cellar.password")
+        board = both.start_board()
+        board.verb("pour", "flow0", "100", "--ticks_per_second=1000")
+        until(lambda: both.counted() == 100)
+        topics = ("kegbot/#", "homeassistant/#")
+        with Listener(both.broker.port, *topics, login=("homeassistant", "of homeassistant")) as listener:
+            listener.until(lambda: "kegbot/taps/kegboard.flow0" in listener.retained)
+            listener.until(lambda: any(topic.endswith("/config") for topic in listener.retained))
+            listener.publish("kegbot/machines/cellar/down", b"not for you to say")
+            listener.publish("kegbot/machines/cellar/up", b"nor this")
+        assert both.core_bridge.end() == 0
+        assert both.boards_bridge is not None
+        assert both.boards_bridge.end() == 0
+        said = "\n".join([*both.core_bridge.lines, *both.boards_bridge.lines])
+        assert "skipped" not in said
+        assert "does not take what we publish" not in said
 
 
 def certificates(folder: Path) -> None:
