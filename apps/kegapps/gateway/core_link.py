@@ -15,9 +15,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 from kegapps.daemon.loop import Loop, Timer
-from kegapps.gateway.store import Leg, Meter, Store
+from kegapps.gateway.records import Leg, Meter
+from kegapps.gateway.store import Store
 from kegapps.gateway.taps import BY_OTHERS, Key, Tap, Taps
 from kegapps.gateway.telling import began_before_end_s, parts
+from kegapps.gateway.words import SPAN, read_report, request, rounded, token, wire
 from kegapps.kegnet.backlog import BacklogLimits
 from kegapps.kegnet.client import Client
 from kegapps.kegnet.events import (
@@ -25,13 +27,10 @@ from kegapps.kegnet.events import (
     DrinkCreatedEvent,
     Event,
     FlowRequest,
-    FlowRequestKind,
     FlowUpdate,
     MeterUpdate,
     SetRelayOutputEvent,
     StatusRequest,
-    TokenAuthEvent,
-    TokenStatus,
 )
 
 log = logging.getLogger("gateway")
@@ -47,7 +46,6 @@ WINDOW: Final = 100
 """So many messages may be on their way before the core is asked how far it is."""
 UNTHINNED: Final = BacklogLimits(readings_per_meter=4096)
 """What waits in the client is bounded by WINDOW; thinned out, its steps would be more than the core believes."""
-SPAN: Final = 2**32
 KEEP_S: Final = 30 * 86400.0
 PRUNE_S: Final = 3600.0
 DEFAULT_ML_PER_TICK: Final = 1000 / 2200
@@ -121,20 +119,20 @@ class CoreLink:
     def show(self, meter: Meter, key: Key) -> None:
         """A token was put on the reader of a board: it is for each of its taps."""
         tap = self._tap(meter)
-        events = [] if tap.holder == key else [_token(meter.meter, key, "removed")]
+        events = [] if tap.holder == key else [token(meter.meter, key, "removed")]
         if tap.holder != key:
             tap.show(key)
-        self.tell(*events, _token(meter.meter, key, "added"))
+        self.tell(*events, token(meter.meter, key, "added"))
 
     def take_away(self, meter: Meter, key: Key) -> None:
         """The token was taken from the reader, which ends the flow if it is of a kind that lies there."""
-        self.tell(_token(meter.meter, key, "removed"))
+        self.tell(token(meter.meter, key, "removed"))
 
     def end_flow(self, meter: Meter) -> None:
         """The board lets nothing more through: whoever's flow it is, it is over, and the token counts for nothing."""
         told = self._tap(meter).told
-        events: list[Event] = [] if told is None else [_token(meter.meter, told, "removed")]
-        self.tell(*events, _request(meter.meter, "stop_flow"))
+        events: list[Event] = [] if told is None else [token(meter.meter, told, "removed")]
+        self.tell(*events, request(meter.meter, "stop_flow"))
 
     def finish(self, meter: Meter, pour_id: str) -> None:
         """A pour is over of which all ticks were told."""
@@ -189,7 +187,7 @@ class CoreLink:
         for meter in self._store.meters().values():
             if (at := self._at.get(meter.meter)) is not None:
                 # A core of 2012 that was started again counts nothing of the first reading.
-                self.tell(MeterUpdate(tap_name=meter.meter, reading=_wire(meter, at)))
+                self.tell(MeterUpdate(tap_name=meter.meter, reading=wire(meter, at)))
         self.feed()
 
     def _from_core(self, event: Event) -> None:
@@ -273,7 +271,9 @@ class CoreLink:
         # A core's first reading of a meter counts nothing.
         first = self._store.legs(meter.meter, meter.told, 1)
         age_s = self._age_s(first[0]) + first[0].duration_s if first else 0.0
-        return meter, [MeterUpdate(tap_name=meter.meter, reading=_wire(meter, meter.told), age_s=_s(age_s))]
+        return meter, [
+            MeterUpdate(tap_name=meter.meter, reading=wire(meter, meter.told), age_s=rounded(age_s))
+        ]
 
     # Telling
 
@@ -316,7 +316,7 @@ class CoreLink:
 
     def _say_all(self, meter: Meter) -> None:
         self._at[meter.meter] = meter.position
-        self._send([MeterUpdate(tap_name=meter.meter, reading=_wire(meter, meter.position))])
+        self._send([MeterUpdate(tap_name=meter.meter, reading=wire(meter, meter.position))])
 
     def _tell_leg(self, meter: Meter, leg: Leg) -> None:
         at, age_s = self._at[meter.meter], self._age_s(leg)
@@ -338,9 +338,11 @@ class CoreLink:
             events += self._begin(meter, leg, began_s)
         for part in told:
             if leg.begin_ticks + part.ticks > at:
-                reading = _wire(meter, leg.begin_ticks + part.ticks)
+                reading = wire(meter, leg.begin_ticks + part.ticks)
                 events.append(
-                    MeterUpdate(tap_name=meter.meter, reading=reading, age_s=_s(age_s + part.before_end_s))
+                    MeterUpdate(
+                        tap_name=meter.meter, reading=reading, age_s=rounded(age_s + part.before_end_s)
+                    )
                 )
         if leg.last:
             events += self._end(meter, key if leg.token else None, age_s, is_live=is_live)
@@ -356,15 +358,15 @@ class CoreLink:
         name, holder = meter.meter, self._tap(meter).holder
         if leg.first:
             if holder not in (None, BY_OTHERS):
-                events.append(_token(name, holder, "removed"))
+                events.append(token(name, holder, "removed"))
             if holder is not None or self._unfinished.get(name, leg.pour_id) != leg.pour_id:
-                events.append(_request(name, "stop_flow"))
+                events.append(request(name, "stop_flow"))
         if leg.token:
             key = (leg.auth_device, leg.token)
             # It may be there for the core since an earlier time, and then would not begin anything.
-            events += [_token(name, key, "removed", age_s), _token(name, key, "added", age_s)]
+            events += [token(name, key, "removed", age_s), token(name, key, "added", age_s)]
         elif leg.first:
-            events.append(_request(name, "start_flow", age_s))
+            events.append(request(name, "start_flow", age_s))
         return events
 
     def _end(self, meter: Meter, key: Key | None, age_s: float, *, is_live: bool) -> list[Event]:
@@ -374,11 +376,11 @@ class CoreLink:
         if is_live and holder == BY_OTHERS:
             return []  # whose token is not ours to take away and put back: theirs is one drink until they are done
         gone = holder if is_live else key
-        events: list[Event] = [_token(name, gone, "removed", age_s)] if gone is not None else []
-        events.append(_request(name, "stop_flow", age_s))
+        events: list[Event] = [token(name, gone, "removed", age_s)] if gone is not None else []
+        events.append(request(name, "stop_flow", age_s))
         if holder not in (None, BY_OTHERS):
             tap.show(holder)
-            events.append(_token(name, holder, "added"))
+            events.append(token(name, holder, "added"))
         return events
 
     def _send(self, events: list[Event]) -> None:
@@ -392,39 +394,3 @@ class CoreLink:
         if leg.boot == self._boot:
             return max(0.0, self._loop.now_s() - leg.mono_s)
         return max(0.0, time.time() - leg.unix_s)
-
-
-def read_report(report: Mapping[str, Any]) -> tuple[dict[str, int | None], dict[str, str], dict[str, float]]:
-    """Of each tap of the core: its last reading, its relay, its calibration; whatever the report holds."""
-    readings: dict[str, int | None] = {}
-    relays: dict[str, str] = {}
-    calibrations: dict[str, float] = {}
-    rows = report.get("taps")
-    for row in rows if isinstance(rows, list) else ():
-        name = row.get("name") if isinstance(row, dict) else None
-        if not isinstance(name, str):
-            continue
-        reading, relay, ml_per_tick = row.get("last_reading"), row.get("relay_name"), row.get("ml_per_tick")
-        readings[name] = reading if type(reading) is int else None
-        relays[name] = relay if isinstance(relay, str) else ""
-        if type(ml_per_tick) in (int, float) and 0 < ml_per_tick < 1e6:
-            calibrations[name] = float(ml_per_tick)
-    return readings, relays, calibrations
-
-
-def _wire(meter: Meter, position: int) -> int:
-    return (position + (meter.shift or 0)) % SPAN
-
-
-def _s(seconds: float) -> float:
-    return round(seconds, 3)
-
-
-def _token(meter: str, key: Key, status: TokenStatus, age_s: float = 0.0) -> TokenAuthEvent:
-    return TokenAuthEvent(
-        tap_name=meter, auth_device_name=key[0], token_value=key[1], status=status, age_s=_s(age_s)
-    )
-
-
-def _request(meter: str, request: FlowRequestKind, age_s: float = 0.0) -> FlowRequest:
-    return FlowRequest(tap_name=meter, request=request, age_s=_s(age_s))

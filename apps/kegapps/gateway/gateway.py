@@ -17,7 +17,7 @@ from typing import Final
 
 from kegapps.daemon.loop import Loop, Timer
 from kegapps.daemon.service import Service
-from kegapps.gateway import tokens
+from kegapps.gateway.attendance import Attendance
 from kegapps.gateway.batch import (
     Batch,
     CommandResult,
@@ -33,9 +33,11 @@ from kegapps.gateway.batch import (
     read_batch,
 )
 from kegapps.gateway.core_link import CoreLink
+from kegapps.gateway.pairing import Pairing, typed
+from kegapps.gateway.records import Device, GrantRow, Leg, Meter, PourRow
 from kegapps.gateway.request import Request
 from kegapps.gateway.server import Answer, Reply
-from kegapps.gateway.store import Device, GrantRow, Leg, Meter, PourRow, Store, StoreError
+from kegapps.gateway.store import Store, StoreError
 from kegapps.gateway.taps import BY_OTHERS, Key, Taps
 from kegapps.kegnet.events import BoardStatus, ThermoEvent
 from kegapps.kegnet.ratelimit import RateLimit
@@ -45,27 +47,9 @@ log = logging.getLogger("gateway")
 PATHS: Final = frozenset({"/api/kegboard-event", "/kegboard-event"})
 GATHER_S: Final = 0.03
 """The core lets somebody in on all taps of a board at once: the others' news are right behind the first."""
-SILENCE_S: Final = 150.0
-"""A board that has not come for so long, two heartbeats and a half, is taken for absent."""
-TELL_EVERY_S: Final = 10.0
-STRANGERS: Final = (30, 10.0)
-"""Requests without a valid token from one address, in so many seconds."""
-REQUESTS: Final = (100, 10.0)
-"""Requests of one board."""
-MAX_LIMITS: Final = 512
 RETRY_AFTER: Final = {"Retry-After": "10"}
+_BUSY: Final = Answer(status=503, body={"error": "busy"}, headers=RETRY_AFTER)
 CALIBRATION_TOLERANCE: Final = 0.01
-
-
-@dataclass(slots=True, kw_only=True)
-class _Heard:
-    """What is known of a board in this run."""
-
-    board_name: str
-    host: str
-    heard_s: float
-    fw_version: str = ""
-    booted_s: float | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -103,8 +87,6 @@ class Gateway:
         self._decision_s = decision_s
         self._boot = boot
         self._on_change = on_change
-        self._heard: dict[str, _Heard] = {}
-        self._limits: dict[str, RateLimit] = {}
         self._waiting: list[_Waiting] = []
         self._talk = RateLimit(20, 60.0)
         self._differing: dict[str, tuple[float, float]] = {}
@@ -127,21 +109,22 @@ class Gateway:
             on_change=self._core_changed,
             on_tap=self._tap_changed,
         )
-        self._loop.call_later(TELL_EVERY_S, self._tell_on)
+        self._attendance = Attendance(self._loop, tell=self._tell_core, on_change=on_change)
+        self._pairing = Pairing(self._loop, store, say=self._say, on_knock=on_change)
 
     @property
     def status(self) -> str:
         """How many boards there are, for a person."""
         if self._trouble:
             return self._trouble
-        online = sorted(heard.board_name for heard in self._heard.values() if self._is_online(heard))
+        online = self._attendance.online
         try:
             pending = [device.device for device in self._store.devices() if device.state == "pending"]
         except StoreError as error:
             return str(error)
         parts = [f"boards online: {', '.join(online[:8])}" if online else "waiting for boards"]
         if pending:
-            parts.append(f"to be allowed: {', '.join(map(_shown, pending[:4]))}")
+            parts.append(f"to be allowed: {', '.join(map(typed, pending[:4]))}")
         return "; ".join(parts)
 
     def close(self) -> None:
@@ -177,68 +160,23 @@ class Gateway:
         try:
             batch = read_batch(request.body)
         except Invalid as invalid:
-            if self._is_too_much(f"host {host}", STRANGERS):
-                return Answer(status=503, body={"error": "busy"}, headers=RETRY_AFTER)
+            if self._pairing.is_too_much_from(host):
+                return _BUSY
             detail = {"detail": invalid.detail} if invalid.detail else {}
             return Answer(status=400, body={"error": invalid.error} | detail)
-        device = self._store.device(batch.device)
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and _is_paired(device, token.strip()):
-            assert device is not None
-            if self._is_too_much(f"device {device.device}", REQUESTS):
-                return Answer(status=503, body={"error": "busy"}, headers=RETRY_AFTER)
-            return self._take(device, batch, host, reply)
-        if self._is_too_much(f"host {host}", STRANGERS):
-            return Answer(status=503, body={"error": "busy"}, headers=RETRY_AFTER)
-        return Answer(status=401, body={"pairing": self._pair(device, batch.device, host)})
-
-    def _pair(self, device: Device | None, name: str, host: str) -> dict[str, str]:
-        """What a board is told that has no valid token."""
-        now_unix_s = time.time()
-        if device is None:
-            device = self._store.meet(name, host, now_unix_s)
-            self._store.commit()
-            if device is None:
-                self._say(
-                    logging.WARNING, f"{host}: board {name!r} is not noted: too many wait to be allowed"
-                )
-            else:
-                self._say(
-                    logging.WARNING,
-                    f"{host}: board {name!r} wants to be let in: kegboard_gateway.py allow {_shown(name)}",
-                )
-                self._on_change()
-            return {"state": "pending"}
-        if device.state == "allowed" and device.fresh:
-            token = tokens.new_token()
-            self._store.give_token(name, tokens.digest(token))
-            self._store.commit()
-            self._say(logging.INFO, f"{host}: board {name!r} was given its token")
-            return {"state": "allowed", "token": token}
-        if device.state == "allowed" and device.asks_unix_s is None:
-            self._say(
-                logging.WARNING,
-                f"{host}: a board called {name!r} comes without the token that it was given; if it is the right "
-                f"one, and lost it: kegboard_gateway.py allow {_shown(name)}",
-            )
-        last_unix_s = device.heard_unix_s if device.state == "pending" else device.asks_unix_s or 0.0
-        if now_unix_s - last_unix_s > 10:  # a stranger must not keep the disk busy
-            self._store.asks(name, host, now_unix_s)
-            self._store.commit()
-        return {"state": "denied" if device.state == "denied" else "pending"}
-
-    def _is_too_much(self, who: str, most: tuple[int, float]) -> bool:
-        limit = self._limits.pop(who, None) or RateLimit(*most)
-        self._limits[who] = limit  # the least recent are in front
-        if len(self._limits) > MAX_LIMITS:
-            del self._limits[next(iter(self._limits))]
-        return limit.admit(self._loop.now_s()) is None
+        device = self._pairing.known(batch.device, request.headers.get("authorization", ""))
+        if device is not None:
+            return _BUSY if self._pairing.is_too_much_of(device) else self._take(device, batch, host, reply)
+        if self._pairing.is_too_much_from(host):
+            return _BUSY
+        return Answer(status=401, body={"pairing": self._pairing.knock(batch.device, host)})
 
     # Batches
 
     def _take(self, device: Device, batch: Batch, host: str, reply: Reply) -> Answer | None:
         now_s, now_unix_s = self._loop.now_s(), time.time()
-        self._hear(device, host, now_s)
+        if self._attendance.hear(device, host):
+            self._say(logging.INFO, f"board {device.board_name} is online at {host}")
         self._store.begin()
         last_id = self._store.last_id(device.device, batch.boot_id)
         after: list[Callable[[], None]] = []
@@ -253,7 +191,7 @@ class Gateway:
                 case Pour():
                     after.append(self._take_pour(device, event, what, now_s, now_unix_s))
                 case Status():
-                    after.append(self._take_status(device, event, what, now_s))
+                    after.append(self._take_status(device, event, what))
                 case Temperature():
                     after.append(self._take_temperature(device, event, what))
                 case TokenShown():
@@ -291,7 +229,7 @@ class Gateway:
         for grant in changes.opened:
             self._store.add_grant(
                 GrantRow(
-                    grant_id=grant.grant_id, device=self._device_of(board), meter=grant.meter,
+                    grant_id=grant.grant_id, device=self._attendance.device_of(board), meter=grant.meter,
                     auth_device=grant.key[0], token=grant.key[1], at_unix_s=time.time(), open=True,
                 )
             )  # fmt: skip
@@ -299,9 +237,6 @@ class Gateway:
             self._store.close_grant(grant_id)
         self._store.commit()
         return Answer(status=200, body={"commands": self._taps.commands(board, now_s)})
-
-    def _device_of(self, board: str) -> str:
-        return next((name for name, heard in self._heard.items() if heard.board_name == board), board)
 
     # Events
 
@@ -354,7 +289,7 @@ class Gateway:
             return None
         return round(pour.volume_ml / (ml_per_tick or self._default_ml_per_tick))
 
-    def _take_status(self, device: Device, event: Event, status: Status, now_s: float) -> Callable[[], None]:
+    def _take_status(self, device: Device, event: Event, status: Status) -> Callable[[], None]:
         for number in status.meters:
             meter = self._meter(device, number)
             ml_per_tick = status.ml_per_tick.get(number, meter.ml_per_tick)
@@ -372,13 +307,11 @@ class Gateway:
                 logging.WARNING,
                 f"{device.board_name}: the board had no room for {lost} events; they are lost",
             )
-        heard = self._heard[device.device]
-        heard.fw_version = status.fw_version
-        heard.booted_s = None if status.uptime_s is None else now_s - event.age_s - status.uptime_s
-        return partial(self._tell_status, device.device)
+        self._attendance.learn(device, status, event.age_s)
+        return partial(self._tell_status, device)
 
-    def _tell_status(self, device: str) -> None:
-        self._tell_of(self._heard[device])
+    def _tell_status(self, device: Device) -> None:
+        self._attendance.tell_of(device)
         self._feed()
         self._compare_calibrations()
 
@@ -480,54 +413,13 @@ class Gateway:
 
     def _core_changed(self) -> None:
         if self.core.knows:
-            for heard in self._heard.values():
-                self._tell_of(heard)
+            self._attendance.tell_all()
             self._compare_calibrations()
         self._on_change()
 
-    # How boards are
-
-    def _hear(self, device: Device, host: str, now_s: float) -> None:
-        heard = self._heard.get(device.device)
-        if heard is None:
-            heard = _Heard(
-                board_name=device.board_name, host=host, heard_s=now_s, fw_version=device.fw_version
-            )
-            self._heard[device.device] = heard
-            is_back = True
-        else:
-            is_back = not self._is_online(heard)
-            heard.heard_s, heard.host, heard.board_name = now_s, host, device.board_name
-        if is_back:
-            self._say(logging.INFO, f"board {device.board_name} is online at {host}")
-            self._tell_of(heard)
-            self._on_change()
-
-    def _is_online(self, heard: _Heard) -> bool:
-        return self._loop.now_s() - heard.heard_s <= SILENCE_S
-
-    def _tell_of(self, heard: _Heard) -> None:
-        if not self.core.connected:
-            return
-        now_s = self._loop.now_s()
-        online = self._is_online(heard)
-        silent_s = now_s - heard.heard_s
-        self.core.tell(
-            BoardStatus(
-                board_name=heard.board_name,
-                state="online" if online else "absent",
-                detail=f"firmware {heard.fw_version}" if online and heard.fw_version
-                else "" if online else f"not heard for {silent_s:.0f} s",
-                device=f"http {heard.host}",
-                uptime_s=max(0.0, now_s - heard.booted_s) if online and heard.booted_s is not None else None,
-            )
-        )  # fmt: skip
-
-    def _tell_on(self) -> None:
-        self._loop.call_later(TELL_EVERY_S, self._tell_on)
-        for heard in self._heard.values():
-            self._tell_of(heard)
-        self._on_change()
+    def _tell_core(self, status: BoardStatus) -> None:
+        if self.core.connected:
+            self.core.tell(status)
 
     # Trouble
 
@@ -549,20 +441,9 @@ class Gateway:
             log.log(level, "%s%s", text, f" ({unsaid} lines before it were left out)" if unsaid else "")
 
 
-def _is_paired(device: Device | None, token: str) -> bool:
-    # Compared also for a board that is not known: an answer's time tells nothing.
-    kept = device.token_hash if device is not None and device.state == "allowed" else ""
-    return tokens.matches(token, kept or "-" * 64)
-
-
 def _board_of(meter: str) -> str:
     return meter.rpartition(".")[0]
 
 
 def _nothing() -> None:
     return
-
-
-def _shown(name: str) -> str:
-    """A name as it is typed in a shell."""
-    return name if re.fullmatch(r"[A-Za-z0-9_.:-]+", name) else "'" + name.replace("'", "'\\''") + "'"

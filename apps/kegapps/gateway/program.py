@@ -29,8 +29,9 @@ from kegapps.daemon.service import Service
 from kegapps.daemon.state_path import state_path
 from kegapps.daemon.streams import printable
 from kegapps.gateway.gateway import Gateway
+from kegapps.gateway.records import Device, Meter
 from kegapps.gateway.server import HttpServer
-from kegapps.gateway.store import Device, Meter, Store, StoreError
+from kegapps.gateway.store import Store, StoreError
 from kegapps.kegnet.address import is_loopback, parse_address, shown_address
 from kegapps.kegnet.flags import core_address, kegnet_token
 from kegapps.kegnet.sockets import why

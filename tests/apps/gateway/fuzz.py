@@ -146,7 +146,7 @@ class Endpoint:
     def answer(self, request: Request) -> int:
         """The status of the answer, which has to be a sound one."""
         answers: list[Answer] = []
-        self.gateway._limits.clear()  # so many in a second nobody would be served
+        self.gateway._pairing._limits.clear()  # so many in a second nobody would be served
         self.gateway.handle(request, "127.0.0.1", answers.append)
         (answer,) = answers
         assert json.loads(encode(answer, keep_alive=True).partition(b"\r\n\r\n")[2]) == answer.body
