@@ -38,26 +38,41 @@ class Mosquitto:
         """`lines` are more of its configuration. `launcher` is a program that runs the command behind it."""
         self.folder = folder
         self.address = address
-        self.port = port or _free_port()
+        self.port = port
         self.log = folder / "mosquitto.log"
         self._config = folder / "mosquitto.conf"
         user = ["user root"] if os.geteuid() == 0 else []
         access = [] if any(line.startswith("allow_anonymous") for line in lines) else ["allow_anonymous true"]
-        self._config.write_text(
-            "\n".join([f"listener {self.port} {address}", *user, *access, "log_dest stderr", *lines]) + "\n"
-        )
+        self._lines = (*user, *access, "log_dest stderr", *lines)
         self._launcher = tuple(launcher)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        # A port that was free a moment ago may be somebody else's, for a moment.
+        for _ in range(5):
+            if self._start(self.port or _free_port()):
+                return
+        raise AssertionError(f"mosquitto does not run: {self.log.read_text()}")
+
+    def _start(self, port: int) -> bool:
+        """True once it listens there; False if it ended, for another took the port before it."""
         assert MOSQUITTO is not None
+        self._config.write_text("\n".join([f"listener {port} {self.address}", *self._lines]) + "\n")
         with self.log.open("ab") as log:
             begin = log.tell()
             self._process = subprocess.Popen(
                 [*self._launcher, MOSQUITTO, "-c", str(self._config)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
-        until(lambda: b" running" in self.log.read_bytes()[begin:], f"mosquitto: {self.log.read_text()}")
+        process = self._process
+        until(
+            lambda: b" running" in self.log.read_bytes()[begin:] or process.poll() is not None,
+            f"mosquitto: {self.log.read_text()}",
+        )
+        if process.poll() is not None:
+            return False
+        self.port = port
+        return True
 
     def kill(self) -> None:
         """Without a word, and with nothing saved."""

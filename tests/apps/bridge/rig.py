@@ -11,7 +11,7 @@ from pathlib import Path
 from kegapps.core.ledger import Ledger
 from tests.apps.bridge.mosquitto import Mosquitto, until
 from tests.apps.core.programs import CoreProgram, furnish
-from tests.apps.kegboard.programs import Bar, Program, Simulator, bar_in, free_port
+from tests.apps.kegboard.programs import Bar, Program, Simulator, bar_in
 
 CELLAR = "cellar"
 
@@ -60,7 +60,7 @@ class Rig(Counts):
         self.broker = bar.enter(Mosquitto(folder, *broker_lines))
         super().__init__(folder / "kegbot.sqlite")
         furnish(self.store)
-        self.core_port = free_port()
+        self.core_port = 0  # any, at first
         self.core = self.start_core()
         self.core_bridge = self.start_core_bridge(*core_flags)
         self.hub_port = 0
@@ -70,6 +70,7 @@ class Rig(Counts):
 
     def start_core(self) -> CoreProgram:
         self.core = self.bar.enter(CoreProgram(self.store, address=f"localhost:{self.core_port}"))
+        self.core_port = self.core.port
         return self.core
 
     def start_core_bridge(self, *flags: str) -> Program:
@@ -81,13 +82,13 @@ class Rig(Counts):
         return self.core_bridge
 
     def start_boards_bridge(self, *flags: str) -> Program:
-        self.hub_port = self.hub_port or free_port()
         self.boards_bridge = self.bar.run(
             "mqtt_bridge.py", "--mqtt_role=boards", f"--mqtt_name={CELLAR}",
             f"--mqtt_address=127.0.0.1:{self.broker.port}", f"--kb_core_bind_addr=localhost:{self.hub_port}",
             "--mqtt_state=boards-bridge.sqlite", *flags,
         )  # fmt: skip
-        self.boards_bridge.line("(daemon) ready")
+        said = self.boards_bridge.line("(daemon) ready")
+        self.hub_port = int(said.partition("apps at localhost:")[2].partition(";")[0])
         return self.boards_bridge
 
     def start_board(self) -> Simulator:
