@@ -197,7 +197,7 @@ class CoreLink:
             case DrinkCreatedEvent() if self._under_way and self._readings is not None:
                 self._ask()
             case FlowUpdate():
-                is_over = event.state in ("idle", "completed")
+                is_over = event.state == "completed"
                 board = self._taps.flow(
                     event.tap_name, event.username, event.start_time.timestamp(), is_over=is_over
                 )

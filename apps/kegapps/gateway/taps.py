@@ -49,22 +49,47 @@ class Tap:
     """The token that the core was last told to be there."""
     owner: str | None = None
     """Whose flow is open there."""
+    told_user: str | None = None
+    """Whose token that turned out to be; None: the core has not shown it yet."""
     flow_start_unix_s: float = 0.0
-    is_switching: bool = False
-    """The end of the flow is of our making, and the same token's next one begins behind it."""
     is_ending: bool = False
     """The board has ended its grant; the core's word that the flow is over is on its way."""
     grant: Grant | None = None
     unwanted_since_s: float | None = None
+    owner_before: str | None = None
+    """Whose flow it was when another's token was shown: what is told of that says nothing of the token."""
 
     @property
     def holder(self) -> Key | None:
-        """The token whose owner's flow is open; BY_OTHERS if we did not tell of it."""
-        return None if self.owner is None else self.told or BY_OTHERS
+        """The token whose owner's flow is open; BY_OTHERS if somebody was let in by a token that we did not tell of."""
+        if self.owner is None or self.is_ending:
+            return None
+        return self.told if self.told is not None and self.told_user == self.owner else BY_OTHERS
 
     def show(self, key: Key) -> None:
         """The core is being told that this token is there now."""
-        self.told, self.is_switching, self.is_ending = key, self.owner is not None, False
+        if self.is_ending:
+            self.owner = None  # what is known of that flow is of the past
+        if key != self.told or self.owner is None:
+            self.told_user = None
+        self.owner_before = self.owner if key != self.told else None
+        self.told, self.is_ending = key, False
+
+    def hear(self, owner: str | None, start_unix_s: float, *, is_over: bool) -> None:
+        """The core told of the flow here."""
+        self.flow_start_unix_s = start_unix_s
+        if is_over:
+            self.owner = self.owner_before = None
+            self.is_ending = False
+            return
+        self.owner = owner
+        if self.told_user is None and owner is not None and owner != self.owner_before:
+            self.told_user = owner
+
+    def forget(self) -> None:
+        """Nothing is known of whom the core lets pour here."""
+        self.owner = self.told = self.told_user = self.owner_before = None
+        self.is_ending = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,11 +131,7 @@ class Taps:
         tap = self._taps.get(meter)
         if tap is None:
             return None
-        tap.owner = None if is_over else owner
-        tap.flow_start_unix_s = start_unix_s
-        if is_over and owner is not None:  # the end of a guest's may be told after a token was shown
-            tap.told = tap.told if tap.is_switching else None
-            tap.is_switching = tap.is_ending = False
+        tap.hear(owner, start_unix_s, is_over=is_over)
         return tap.board
 
     def relay(self, name: str, now_s: float, *, enabled: bool) -> str | None:
@@ -125,8 +146,7 @@ class Taps:
         """Nobody keeps watch over the valves any more."""
         self._relays.clear()
         for tap in self._taps.values():
-            tap.owner = tap.told = None
-            tap.is_switching = tap.is_ending = False
+            tap.forget()
 
     def settle(self, board: str, now_s: float) -> Changes:
         """Make the grants of a board what the core wants them to be."""
@@ -181,6 +201,9 @@ class Taps:
 
     def deny(self, board: str, key: Key, reason: str, now_s: float) -> None:
         """Tell the board that this token opens nothing."""
+        for _, tap in self._of(board):
+            if tap.told == key and tap.told_user is None:
+                tap.told = None  # who comes by another reader is not its owner
         denials = [command for command in self._commands.get(board, ()) if command.type == "deny"]
         for command in denials[: max(0, len(denials) - MAX_DENIALS + 1)]:
             self._drop(board, command.id)
@@ -221,8 +244,6 @@ class Taps:
 
     def _wanted(self, meter: str, tap: Tap, now_s: float) -> Key | None:
         """Who may pour there now."""
-        if tap.is_ending:
-            return None
         relay_name = self._relay_of.get(meter, "")
         if relay_name and now_s - self._relays.get(relay_name, float("-inf")) > RELAY_HELD_S:
             return None

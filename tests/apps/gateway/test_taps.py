@@ -102,3 +102,34 @@ def test_denials_are_few() -> None:
         taps.deny(BOARD, ("core.rfid", str(number)), "not known here", 0.0)
     denied = [command["data"]["token"] for command in taps.commands(BOARD, 0.0)]
     assert denied == [str(number) for number in range(42, 50)]
+
+
+def test_a_token_shown_again_before_the_core_has_ended_its_flow_is_still_its_owners() -> None:
+    taps = tended()
+    let_in(taps, 0.0)
+    taps.ended(BOARD, "g1", [])
+    taps.tap(METER, BOARD, 0).show(ALICE)
+    assert taps.settle(BOARD, 0.1).opened == (), "what is known of the flow is of the past"
+    taps.flow(METER, "alice", 0.0, is_over=True)
+    taps.flow(METER, "alice", 0.2, is_over=False)
+    assert [grant.key for grant in taps.settle(BOARD, 0.2).opened] == [ALICE]
+
+
+def test_what_is_told_of_the_one_before_says_nothing_of_the_token_that_was_shown() -> None:
+    taps = tended()
+    let_in(taps, 0.0, BOB, "bob")
+    tap = taps.tap(METER, BOARD, 0)
+    tap.show(ALICE)
+    taps.flow(METER, "bob", 0.0, is_over=False)
+    assert tap.holder == BY_OTHERS
+    taps.flow(METER, "bob", 0.0, is_over=True)
+    taps.flow(METER, "alice", 0.1, is_over=False)
+    assert tap.holder == ALICE
+
+
+def test_a_token_that_was_denied_is_not_taken_for_that_of_the_next_one_let_in() -> None:
+    taps = tended()
+    taps.tap(METER, BOARD, 0).show(ALICE)
+    taps.deny(BOARD, ALICE, "not known here", 0.3)
+    taps.flow(METER, "carol", 5.0, is_over=False)
+    assert taps.tap(METER, BOARD, 0).holder == BY_OTHERS
