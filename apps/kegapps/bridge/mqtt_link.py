@@ -17,21 +17,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from kegapps.bridge.mqtt_settings import Broker, Tls
+from kegapps.bridge.mqtt_dial import CONNECT_TIMEOUT_S, KEEPALIVE_S, dial, new_client
+from kegapps.bridge.mqtt_settings import Broker
 from kegapps.daemon.loop import READ, WRITE, Loop, Timer
 from kegapps.daemon.thread_calls import ThreadCalls
 from kegapps.kegnet.ratelimit import RateLimit
-from kegapps.kegnet.sockets import tune, why
+from kegapps.kegnet.sockets import tune
 
 log = logging.getLogger("mqtt")
 
-KEEPALIVE_S: Final = 10
-"""A broker that says nothing for twice as long is gone; it takes us for gone after 15 s, and tells our last will."""
-
-_CONNECT_TIMEOUT_S: Final = 5.0
 _RETRY_S: Final = (0.5, 5.0)
-_MAX_PACKET_BYTES: Final = 65536
-_INFLIGHT: Final = 100
 _NOT_AUTHORIZED: Final = {0x86, 0x87}  # CONNACK: bad user name or password; not authorized
 
 
@@ -159,18 +154,8 @@ class MqttLink:
     # Connecting
 
     def _new_client(self) -> Any:
-        mqtt = self._mqtt
-        client = mqtt.Client(
-            mqtt.CallbackAPIVersion.VERSION2,
-            client_id=self._client_id,
-            protocol=mqtt.MQTTv5,
-            reconnect_on_failure=False,
-        )
-        if self._broker.user:
-            client.username_pw_set(self._broker.user, self._broker.password or None)
+        client = new_client(self._mqtt, self._broker, client_id=self._client_id)
         client.will_set(self._will.topic, self._will.payload, qos=1, retain=True)
-        client.connect_timeout = _CONNECT_TIMEOUT_S
-        client.max_inflight_messages = _INFLIGHT
         client.on_connect = self._note_connected
         client.on_subscribe = self._note_subscribed
         client.on_disconnect = self._note_lost
@@ -182,19 +167,7 @@ class MqttLink:
 
     def _dial(self, client: Any) -> None:
         """In a thread of its own: nothing else touches `client` meanwhile."""
-        problem = ""
-        try:
-            if self._broker.tls is not None:
-                client.tls_set_context(_tls_context(self._broker.tls))
-            properties = self._mqtt.Properties(_connect_packet(self._mqtt))
-            properties.MaximumPacketSize = _MAX_PACKET_BYTES
-            client.connect(
-                self._broker.host, self._broker.port, KEEPALIVE_S, clean_start=True, properties=properties
-            )
-        except OSError as error:  # also of looking up the name, and of TLS
-            problem = _why(error)
-        except ValueError as error:
-            problem = str(error)
+        problem = dial(self._mqtt, client, self._broker)
         self._calls.call_soon(partial(self._on_dialled, client, problem))
 
     def _on_dialled(self, client: Any, problem: str) -> None:
@@ -208,7 +181,7 @@ class MqttLink:
         self._watched = 0
         self._watch()
         self._timer = self._loop.call_later(
-            _CONNECT_TIMEOUT_S, partial(self._give_up, f"no answer for {_CONNECT_TIMEOUT_S:g} s")
+            CONNECT_TIMEOUT_S, partial(self._give_up, f"no answer for {CONNECT_TIMEOUT_S:g} s")
         )
         self._misc = self._loop.call_later(KEEPALIVE_S / 2, self._look_after)
 
@@ -361,24 +334,3 @@ class MqttLink:
 
 def _leave_writing_to_us(_client: Any, _data: Any, _sock: Any) -> None:
     """With this callback paho never writes by itself; the loop looks at what it wants to write."""
-
-
-def _connect_packet(mqtt: Any) -> Any:
-    return mqtt.PacketTypes.CONNECT
-
-
-def _tls_context(tls: Tls) -> Any:
-    import ssl
-
-    context = ssl.create_default_context(cafile=tls.ca or None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if tls.certificate:
-        context.load_cert_chain(tls.certificate, tls.key)
-    return context
-
-
-def _why(error: OSError) -> str:
-    verify = getattr(error, "verify_message", "")
-    if verify:
-        return f"its certificate is not to be trusted: {verify}; see --mqtt_tls_ca"
-    return error.strerror or why(error)

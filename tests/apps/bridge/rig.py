@@ -26,6 +26,14 @@ class Counts:
         """What the store knows of kegboard.flow0: its last reading."""
         return self._one("select last_reading from meters where name = 'kegboard.flow0'")
 
+    def until_read(self, reading: int) -> None:
+        """Wait until the last reading is this one."""
+        until(lambda: self.reading() == reading, f"for the reading {reading}")
+
+    def until_counted(self, more_than: int) -> None:
+        """Wait until more than so many ticks are counted."""
+        until(lambda: self.counted() > more_than, f"for more than {more_than} ticks")
+
     def counted(self) -> int:
         """All ticks that were counted on kegboard.flow0."""
         return self._one("select counted_ticks from meters where name = 'kegboard.flow0'") or 0
@@ -62,7 +70,7 @@ class Rig(Counts):
         furnish(self.store)
         self.core_port = 0  # any, at first
         self.core = self.start_core()
-        self.core_bridge = self.start_core_bridge(*core_flags)
+        self.core_bridge = self.start_core_bridge(*core_flags, waiting=False)  # others start meanwhile
         self.hub_port = 0
         self.boards_bridge: Program | None = None
         self.board: Simulator | None = None
@@ -73,12 +81,13 @@ class Rig(Counts):
         self.core_port = self.core.port
         return self.core
 
-    def start_core_bridge(self, *flags: str) -> Program:
+    def start_core_bridge(self, *flags: str, waiting: bool = True) -> Program:
         self.core_bridge = self.bar.run(
             "mqtt_bridge.py", "--mqtt_role=core", f"--mqtt_address=127.0.0.1:{self.broker.port}",
             f"--kb_core_addr=localhost:{self.core_port}", "--mqtt_state=core-bridge.sqlite", *flags,
         )  # fmt: skip
-        self.core_bridge.line("(daemon) ready")
+        if waiting:
+            self.core_bridge.line("(daemon) ready")
         return self.core_bridge
 
     def start_boards_bridge(self, *flags: str) -> Program:

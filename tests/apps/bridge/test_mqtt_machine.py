@@ -152,7 +152,7 @@ def test_what_must_not_reach_the_core_is_confirmed_and_left_out(world: World) ->
     assert world.readings == [0, 2]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_network_that_loses_repeats_and_kills_bridges_ends_with_every_event_once(
     world: World, seed: int
 ) -> None:

@@ -210,7 +210,7 @@ def test_tls_with_certificates_on_both_sides_and_no_broker_that_is_not_to_be_tru
 
 
 @needs_mosquitto
-def test_without_tls_no_openssl_is_in_memory(bar: Bar, tmp_path: Path) -> None:
+def test_without_tls_no_openssl_is_in_memory_and_that_stays_below_25_mb(bar: Bar, tmp_path: Path) -> None:
     with Mosquitto(tmp_path) as broker:
         for role in ("core", "boards"):
             program = bar.run(
@@ -221,6 +221,7 @@ def test_without_tls_no_openssl_is_in_memory(bar: Bar, tmp_path: Path) -> None:
             program.line("connected to the broker")
             proc = Path(f"/proc/{program.process.pid}")
             assert "libcrypto" not in (proc / "maps").read_text()
+            assert int((proc / "status").read_text().partition("VmHWM:")[2].split()[0]) < 25 * 1024  # KiB
             assert program.end() == 0
         with Listener(broker.port, "kegbot/#") as listener:
             listener.until(lambda: listener.retained.get("kegbot/machines/a/availability") == b"offline")
