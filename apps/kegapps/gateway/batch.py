@@ -8,7 +8,6 @@ not sound is dropped alone, as the protocol has it, because the board would neve
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn, TypeGuard
@@ -23,6 +22,7 @@ MAX_NUMBERS: Final = 16
 """Meters and relays of one board are numbered from 0 to one less than this."""
 MAX_AGE_S: Final = 30 * 86400.0
 """What is said to be older is taken for this old: the core believes no more either."""
+MAX_AGE_MS: Final = 30 * 86_400_000
 MAX_POUR_ML: Final = 50_000.0
 """A board ends a pour after 5 minutes; more than a keg in one is a fault, not a drink."""
 MAX_ID: Final = 2**53 - 1
@@ -184,7 +184,7 @@ def _event(event: Any, *, after: int) -> Event:
     kind = event.get("type")
     if not isinstance(kind, str):
         raise Invalid("invalid", "events: type")
-    return Event(id=number, age_s=min(age_ms / 1000, MAX_AGE_S), what=_what(kind, event.get("data")))
+    return Event(id=number, age_s=min(age_ms, MAX_AGE_MS) / 1000, what=_what(kind, event.get("data")))
 
 
 def _what(kind: str, data: Any) -> What:
@@ -337,7 +337,7 @@ def _measure(data: Data, name: str, most: float) -> float:
 
 def _calibration(value: Any) -> float | None:
     """Millilitres per tick, None if that is not said or cannot be."""
-    if type(value) not in (int, float) or not math.isfinite(value) or not 1e-6 <= value < 1000:
+    if type(value) not in (int, float) or not 1e-6 <= value < 1000:
         return None
     return float(value)
 

@@ -83,6 +83,9 @@ class CoreLink:
         self._is_blind = False
         self._under_way = 0
         self._unfinished: dict[str, str] = {}  # by meter: the pour that the core's flow is of
+        self._is_sure: set[str] = (
+            set()
+        )  # of these meters that is known; of others an earlier gateway may have begun one
         self._asking: Timer | None = None
         self._pruned_s = float("-inf")
         self.client = Client(
@@ -350,6 +353,7 @@ class CoreLink:
         else:
             self._unfinished[meter.meter] = leg.pour_id
         self._at[meter.meter] = leg.end_ticks
+        self._is_sure.add(meter.meter)
         self._send(events)
 
     def _begin(self, meter: Meter, leg: Leg, age_s: float) -> list[Event]:
@@ -359,7 +363,8 @@ class CoreLink:
         if leg.first:
             if holder not in (None, BY_OTHERS):
                 events.append(token(name, holder, "removed"))
-            if holder is not None or self._unfinished.get(name, leg.pour_id) != leg.pour_id:
+            is_open = name not in self._is_sure or self._unfinished.get(name, leg.pour_id) != leg.pour_id
+            if holder is not None or is_open:
                 events.append(request(name, "stop_flow"))
         if leg.token:
             key = (leg.auth_device, leg.token)

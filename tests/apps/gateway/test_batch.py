@@ -42,6 +42,7 @@ UNDERSTOOD = [
     ("grant_end", {"meter_numbers": [0, 1], "reason": "idle", "grant_id": "g"}, GrantEnd(meter_numbers=(0, 1), grant_id="g", reason="idle")),
     ("status", status(1)["data"], Status(boot=True, fw_version="2.0.0", uptime_s=12.345, events_dropped=0, ml_per_tick={0: 0.185}, meters=(0,))),
     ("status", {"state": "heartbeat", "meters": [{"meter_number": 99}, 7, {"meter_number": 2}], "uptime_ms": "x"}, Status(boot=False, fw_version="", uptime_s=None, events_dropped=0, ml_per_tick={}, meters=(2,))),
+    ("pour", POUR | {"ticks": 10**4000, "ml_per_tick": 10**4000}, Pour(meter_number=1, pour_id="p", volume_ml=355.2, duration_s=7.1, final=True)),
     ("set_mood", {"mood": "merry"}, Unknown(type="set_mood")),
 ]  # fmt: skip
 
@@ -55,6 +56,9 @@ DROPPED = [
     ("pour", POUR | {"pour_id": "a\nb"}, "malformed pour_id"),
     ("pour_update", POUR | {"duration_ms": "7"}, "malformed duration_ms"),
     ("temperature", {"sensor": "a", "temp_c": "4"}, "malformed temp_c"),
+    ("temperature", {"sensor": "a", "temp_c": 10**4000}, "malformed temp_c"),
+    ("pour", POUR | {"volume_ml": 10**4000}, "malformed volume_ml"),
+    ("pour", POUR | {"duration_ms": 10**4000}, "malformed duration_ms"),
     ("token", {"auth_device": "a", "token": "b", "action": "waved"}, "malformed action"),
     ("command_result", {"command": "c", "result": "perhaps"}, "malformed result"),
     ("grant_end", {"meter_numbers": [-1], "reason": "idle"}, "malformed meter_numbers"),
@@ -119,4 +123,5 @@ def test_sixteen_events_are_a_batch_and_what_is_not_known_of_it_is_ignored() -> 
 
 
 def test_an_age_that_no_clock_has_is_cut() -> None:
-    assert read([pour(1, 1) | {"age_ms": 10**15}])[0].age_s == 30 * 86400
+    for age_ms in (10**15, 10**4000):
+        assert read([pour(1, 1) | {"age_ms": age_ms}])[0].age_s == 30 * 86400
