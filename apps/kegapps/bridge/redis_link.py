@@ -17,7 +17,7 @@ from kegapps.bridge.name_lookup import NameLookup, Place
 from kegapps.bridge.redis_address import RedisAddress
 from kegapps.bridge.redis_resp import Decoder, Failure, Reply, RespError
 from kegapps.daemon.loop import READ, WRITE, Loop, Timer
-from kegapps.kegnet.sockets import tune, why
+from kegapps.kegnet.sockets import begin_connecting, check_connected, why
 
 ANSWER_S: Final = 5.0  # for connecting and the greeting
 _RETRY_FIRST_S, _RETRY_MAX_S = 0.5, 5.0
@@ -104,27 +104,19 @@ class RedisLink:
             self._connect(*found)
 
     def _connect(self, family: int, place: object) -> None:
-        sock: socket.socket | None = None
         try:
-            sock = socket.socket(family, socket.SOCK_STREAM)
-            if family == socket.AF_UNIX:
-                sock.setblocking(False)
-            else:
-                tune(sock)
-            result = sock.connect_ex(place)  # type: ignore[arg-type]  # as the family wants it
-            if result not in (0, errno.EINPROGRESS):
-                raise OSError(result, "")
+            sock = begin_connecting(family, place)
         except OSError as error:
-            if sock is not None:
-                sock.close()
             self.give_up(_reason(error))
             return
         self._sock = sock
         self._loop.watch(sock, WRITE, partial(self._on_attempt_over, sock))
 
     def _on_attempt_over(self, sock: socket.socket, _ready: int) -> None:
-        if problem := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            self.give_up(_reason(OSError(problem, "")))
+        try:
+            check_connected(sock)
+        except OSError as error:
+            self.give_up(_reason(error))
             return
         self._decoder = Decoder()
         self._unanswered = len(self._greeting)

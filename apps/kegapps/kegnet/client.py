@@ -10,7 +10,6 @@ token or request is.
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import random
@@ -37,7 +36,7 @@ from kegapps.kegnet.events import (
     Taken,
 )
 from kegapps.kegnet.ratelimit import RateLimit
-from kegapps.kegnet.sockets import family, tune, why
+from kegapps.kegnet.sockets import begin_connecting, check_connected, family, why
 
 log = logging.getLogger("kegnet")
 
@@ -167,16 +166,9 @@ class Client:
     # Connecting
 
     def _connect(self) -> None:
-        sock: socket.socket | None = None
         try:
-            sock = socket.socket(family(self.address[0]), socket.SOCK_STREAM)
-            tune(sock)
-            result = sock.connect_ex(self.address)
-            if result not in (0, errno.EINPROGRESS):
-                raise OSError(result, "")
+            sock = begin_connecting(family(self.address[0]), self.address)
         except OSError as error:
-            if sock is not None:
-                sock.close()
             self._give_up(why(error))
             return
         self._sock = sock
@@ -188,17 +180,10 @@ class Client:
     def _on_attempt_over(self, sock: socket.socket, _ready: int) -> None:
         assert self._timer is not None
         self._timer.cancel()
-        if problem := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            self._give_up(why(OSError(problem, "")))
-            return
         try:
-            # Connecting to a local port on which nobody listens may hit upon itself.
-            to_itself = sock.getsockname() == sock.getpeername()
+            check_connected(sock)
         except OSError as error:
             self._give_up(why(error))
-            return
-        if to_itself:
-            self._give_up("nobody listens there")
             return
         self._begin(sock)
 

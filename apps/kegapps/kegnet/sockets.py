@@ -1,4 +1,4 @@
-"""What kegnet asks of its sockets, on both ends.
+"""Sockets that never block: what kegnet asks of them on both ends, and how any program connects one.
 
 Knows socket options. Must not know messages.
 """
@@ -10,7 +10,7 @@ import errno
 import os
 import socket
 import struct
-from typing import Final
+from typing import Any, Final
 
 _USER_TIMEOUT_MS: Final = (
     20_000  # sent and not acknowledged, or no room at the peer, for this long: it is gone
@@ -43,6 +43,35 @@ def reset(sock: socket.socket) -> None:
 def family(host: str) -> socket.AddressFamily:
     """The family of `host`, an IP address."""
     return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def begin_connecting(family: int, place: Any) -> socket.socket:
+    """A socket on its way to `place`, an address as `family` wants it: once it is writable ask `check_connected`.
+
+    Raises OSError if that cannot even be begun.
+    """
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if family == socket.AF_UNIX:
+            sock.setblocking(False)
+        else:
+            tune(sock)
+        result = sock.connect_ex(place)
+        if result not in (0, errno.EINPROGRESS):
+            raise OSError(result, "")
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def check_connected(sock: socket.socket) -> None:
+    """Raises OSError, fit for `why`, if the attempt that `begin_connecting` began failed."""
+    if problem := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        raise OSError(problem, "")
+    # Connecting to a local port on which nobody listens may hit upon itself.
+    if sock.getsockname() == sock.getpeername():
+        raise OSError("nobody listens there")
 
 
 def why(error: OSError) -> str:

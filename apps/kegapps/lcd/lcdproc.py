@@ -7,7 +7,6 @@ under way, so a slow LCDd gets the newest next, not all that were missed.
 
 from __future__ import annotations
 
-import errno
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,7 +14,7 @@ from typing import Final
 
 from kegapps.daemon.loop import READ, WRITE, Loop, Timer
 from kegapps.kegnet.address import shown_address
-from kegapps.kegnet.sockets import family, tune, why
+from kegapps.kegnet.sockets import begin_connecting, check_connected, family, why
 from kegapps.lcd import lcdproc_codec as codec
 from kegapps.lcd.picture import Change, Light, Picture
 
@@ -90,16 +89,9 @@ class LcdprocDisplay:
     # Connecting
 
     def _connect(self) -> None:
-        sock: socket.socket | None = None
         try:
-            sock = socket.socket(family(self._address[0]), socket.SOCK_STREAM)
-            tune(sock)
-            result = sock.connect_ex(self._address)
-            if result not in (0, errno.EINPROGRESS):
-                raise OSError(result, "")
+            sock = begin_connecting(family(self._address[0]), self._address)
         except OSError as error:
-            if sock is not None:
-                sock.close()
             self._give_up(why(error))
             return
         self._sock = sock
@@ -107,8 +99,10 @@ class LcdprocDisplay:
         self._expect_answer()
 
     def _on_attempt_over(self, sock: socket.socket, _ready: int) -> None:
-        if problem := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            self._give_up(why(OSError(problem, "")))
+        try:
+            check_connected(sock)
+        except OSError as error:
+            self._give_up(why(error))
             return
         self._answers = codec.Answers()
         self._loop.watch(sock, READ, self._on_ready)
