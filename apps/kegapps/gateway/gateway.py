@@ -142,6 +142,13 @@ class Gateway:
             self._store.undo()
             self._fail(error)
             answer = Answer(status=503, body={"error": "store"}, headers=RETRY_AFTER)
+        except (
+            Exception
+        ):  # anybody in the network may have sent it: what we did not think of must not end the program
+            self._store.undo()
+            if self._talk.admit(self._loop.now_s()) is not None:
+                log.exception("a request from %s was too much; it is told to come again", host)
+            answer = Answer(status=503, body={"error": "internal"}, headers=RETRY_AFTER)
         if answer is not None:
             reply(answer)
 

@@ -177,7 +177,9 @@ def run(inputs: int, seed: int) -> Counter[str]:
                 if refused is not None:
                     outcomes[f"{refused.status} {refused.detail or refused.error}"] += 1
                 if number % ENDPOINT_SHARE == 0 and requests:
-                    outcomes[f"answered {endpoint.answer(requests[0])}"] += 1
+                    answered = endpoint.answer(requests[0])
+                    assert answered != 503, "the endpoint met what it did not think of"
+                    outcomes[f"answered {answered}"] += 1
             except Exception as error:
                 raise AssertionError(f"input {number} of seed {seed}: {text!r}") from error
         endpoint.close()

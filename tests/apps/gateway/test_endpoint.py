@@ -244,3 +244,17 @@ def test_while_the_disk_takes_nothing_boards_are_told_to_come_again(tmp_path: Pa
     assert endpoint.answer(requests[0]) == 200
     assert endpoint.gateway.status.startswith("boards online: kb-1")
     endpoint.close()
+
+
+def test_what_nobody_thought_of_does_not_end_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = Endpoint(tmp_path)
+    requests, _ = read(framed(random.Random(1), json.dumps(batch([pour(1, 100)])).encode()))
+    with monkeypatch.context() as broken:
+        broken.setattr(endpoint.store, "take_ids", lambda *_: 1 // 0)
+        assert endpoint.answer(requests[0]) == 503
+    assert endpoint.store.meters() == {}, "nothing of it is kept"
+    assert endpoint.answer(requests[0]) == 200
+    assert endpoint.store.meters()["kb-1.flow0"].position == 100
+    endpoint.close()
