@@ -13,7 +13,8 @@ import time
 from contextlib import closing
 from typing import Final
 
-from kegapps.core.database import StoreError, explained, store_files, sync_folder
+from kegapps.core.database import StoreError, explained, store_files
+from kegapps.daemon.sqlite_file import sync_folder
 
 _STAMP: Final = "%Y%m%d-%H%M%S"
 

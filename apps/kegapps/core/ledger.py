@@ -16,12 +16,13 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from kegapps.core.archive import Archive
-from kegapps.core.database import StoreError, connect, default_path, explained, transaction
+from kegapps.core.database import StoreError, connect, default_path, explained
 from kegapps.core.ledger_rules import TAP_NAME, LedgerError, checked_rate, checked_text, checked_username
 from kegapps.core.outbox_ledger import OutboxLedger
 from kegapps.core.rows import DrinkRow, KegRow, TapRow, TemperatureRow, TokenRow, UserRow
 from kegapps.core.schema import BEVERAGE, KEG_LEFT_ML, KEG_VOLUME_ML, TAP_BEVERAGE
 from kegapps.core.tokens import token_key
+from kegapps.daemon.sqlite_file import transaction
 
 __all__ = ["Ledger", "LedgerError", "StoreError", "default_path"]
 

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from kegapps.core.database import explained, transaction
+from kegapps.core.database import explained
 from kegapps.core.ledger_rules import LedgerError, checked_text, checked_username
 from kegapps.core.rows import OutboxRow
+from kegapps.daemon.sqlite_file import transaction
 
 BY_HAND: Final = "settled by hand: "
 _NOT_SENT: Final = "select 1 from outbox where drink_id = ?"

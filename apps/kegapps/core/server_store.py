@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
-from kegapps.core.database import explained, transaction
+from kegapps.core.database import explained
 from kegapps.core.outbox import HOLD_FOR_LOOK_S, LONGEST_WAIT_S, Counts, Delivered, Entry, State
+from kegapps.daemon.sqlite_file import transaction
 from kegapps.server.calls import Pour
 from kegapps.server.form_api import ServerTap
 from kegapps.server.on_tap import OnServerTap

@@ -10,7 +10,7 @@ import os
 import sqlite3
 from collections.abc import Mapping
 
-from kegapps.core.database import StoreError, connect, explained, transaction
+from kegapps.core.database import StoreError, connect, explained
 from kegapps.core.flows import resumed_mono_s
 from kegapps.core.held_files import HeldFiles, bring_back, save_beside
 from kegapps.core.model import Drink, Flow, Memory, Meter, Now, Presence, Setup, Tap, Temperature, TokenAnswer
@@ -19,6 +19,7 @@ from kegapps.core.schema import TAP_BEVERAGE
 from kegapps.core.server_store import ServerStore
 from kegapps.core.store_lock import hold_lock
 from kegapps.core.tap_room_store import TapRoomStore
+from kegapps.daemon.sqlite_file import transaction
 
 BUSY_TIMEOUT_S = 0.05
 """How long a commit may wait for somebody else's: the core serves nobody meanwhile, and tries again anyway."""
