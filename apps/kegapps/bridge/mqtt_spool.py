@@ -9,11 +9,11 @@ import contextlib
 import os
 import sqlite3
 import time
-import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from kegapps.bridge.mqtt_outbox import Changes, Kept
+from kegapps.daemon import sqlite_file
 from kegapps.daemon.boot import boot_id
 from kegapps.daemon.errors import StartError
 from kegapps.daemon.state_path import state_path
@@ -21,7 +21,9 @@ from kegapps.kegnet.codec import Rejected, decode, encode
 from kegapps.kegnet.events import APP_EVENTS
 
 APPLICATION_ID: Final = 0x4B65_676D  # "Kegm": tells our files from other SQLite databases
-_SCHEMA: Final = """
+_VERSION: Final = 1
+_BUSY_S: Final = 0.5
+_SCHEMA: Final = f"""
 create table notes (name text primary key, value text not null) without rowid;
 create table events (
     row integer primary key, number integer, message blob not null,
@@ -29,7 +31,7 @@ create table events (
 );
 create table sessions (session text primary key, had integer not null) without rowid;
 create table retained (topic text primary key) without rowid;
-pragma user_version = 1;
+pragma user_version = {_VERSION};
 """
 
 
@@ -49,19 +51,14 @@ class Spool:
         self.path = path
         self._boot_id = boot_id() or os.urandom(8).hex()  # unknown: no two boots are the same
         try:
-            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            self._db = sqlite3.connect(
-                f"file:{urllib.parse.quote(path)}?mode=rw", uri=True, isolation_level=None, timeout=0.5
-            )
+            sqlite_file.make(path)
+            self._db = sqlite_file.connect(path, busy_timeout_s=_BUSY_S)
             self._db.execute("pragma locking_mode = exclusive")
-            self._db.execute("pragma journal_mode = wal")
-            self._db.execute("pragma synchronous = full")
             self._set_up()
         except OSError as error:
             raise StartError(f"--mqtt_state: {path}: {error.strerror or error}") from None
         except sqlite3.Error as error:
-            raise StartError(f"--mqtt_state: {path}: {_explained(error)}") from None
+            raise StartError(f"--mqtt_state: {path}: {_explained(error, path)}") from None
         except SpoolError as error:
             raise StartError(f"--mqtt_state: {error}") from None
 
@@ -144,14 +141,14 @@ class Spool:
         self._db.execute("insert or replace into notes values (?, ?)", (name, value))
 
     def _set_up(self) -> None:
-        (version,) = self._db.execute("pragma user_version").fetchone()
-        if version > 1:
-            raise StartError(f"--mqtt_state: {self.path} is of a newer kegmaster")
-        (tables,) = self._db.execute("select count(*) from sqlite_master").fetchone()
-        (application_id,) = self._db.execute("pragma application_id").fetchone()
-        if tables and application_id != APPLICATION_ID:
+        if sqlite_file.is_foreign(self._db, APPLICATION_ID):
             raise StartError(f"--mqtt_state: {self.path} is of another program; name another file")
-        if not tables:
+        version = sqlite_file.number(self._db, "user_version")
+        if version > _VERSION:
+            raise StartError(f"--mqtt_state: {self.path} is of a newer kegmaster")
+        self._db.execute("pragma journal_mode = wal")
+        self._db.execute("pragma synchronous = full")
+        if version < _VERSION:
             self._db.executescript(
                 f"begin immediate; pragma application_id = {APPLICATION_ID}; {_SCHEMA} commit;"
             )
@@ -164,21 +161,13 @@ class Spool:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         try:
-            self._db.execute("begin immediate")
-            yield
-            self._db.execute("commit")
+            with sqlite_file.transaction(self._db):
+                yield
         except sqlite3.Error as error:
-            with contextlib.suppress(sqlite3.Error):
-                self._db.execute("rollback")
-            raise SpoolError(f"{self.path}: {_explained(error)}") from error
+            raise SpoolError(f"{self.path}: {_explained(error, self.path)}") from error
 
 
-def _explained(error: sqlite3.Error) -> str:
-    code = (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+def _explained(error: sqlite3.Error, path: str) -> str:
+    if sqlite_file.is_locked(error):
         return "another bridge uses it; give each one a file of its own with --mqtt_state"
-    if code == sqlite3.SQLITE_FULL:
-        return "no room left on the disk"
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return "damaged, or no file of ours; move it away to begin anew"
-    return str(error)
+    return sqlite_file.meaning(error, path, damaged="damaged, or no file of ours; move it away to begin anew")

@@ -35,7 +35,8 @@ def make_private(path: str) -> None:
     for name in (path, f"{path}-wal", f"{path}-shm"):
         # Who is not the owner cannot; whoever may open the file is then the owner's affair.
         with contextlib.suppress(FileNotFoundError, PermissionError):
-            os.chmod(name, 0o600)
+            if os.path.isfile(name):  # a folder named by mistake keeps its mode
+                os.chmod(name, 0o600)
 
 
 def sync_folder(folder: str) -> None:

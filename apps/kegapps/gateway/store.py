@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Final
 
+from kegapps.daemon import sqlite_file
 from kegapps.gateway.records import Device, GrantRow, Leg, Meter, PourRow
 
 APPLICATION_ID: Final = 0x4B65_6777  # "Kegw"
@@ -67,7 +68,7 @@ class Store:
         self._lock: int | None = None
         with self._explained():
             self._prepare(create=create)
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
+            self._db = sqlite_file.connect(path, busy_timeout_s=BUSY_S)
             try:
                 self._set_up()
             except BaseException:
@@ -336,31 +337,25 @@ class Store:
                     f"store {self.path}: no such file; start the gateway once, or name its store"
                 )
             return
-        os.makedirs(os.path.dirname(self.path) or ".", mode=0o755, exist_ok=True)
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.fchmod(fd, 0o600)  # whatever it was: nobody else has business with the tokens on readers
-        finally:
-            os.close(fd)
+        sqlite_file.make(self.path)
+        # Whatever it was: nobody else has business with the tokens on readers.
+        sqlite_file.make_private(self.path)
 
     def _set_up(self) -> None:
+        if sqlite_file.is_foreign(self._db, APPLICATION_ID):
+            raise StoreError(f"store {self.path}: of another program; name another file with --gateway_store")
+        version = sqlite_file.number(self._db, "user_version")
+        if version > SCHEMA_VERSION:
+            raise StoreError(
+                f"store {self.path}: made by a newer gateway (version {version}); update this one"
+            )
         self._db.execute("pragma journal_mode = wal")
         self._db.execute("pragma synchronous = full")
-        application, version = (
-            self._db.execute(f"pragma {name}").fetchone()[0] for name in ("application_id", "user_version")
-        )
-        if (application, version) == (0, 0) and not self._db.execute(
-            "select 1 from sqlite_master"
-        ).fetchone():
+        sqlite_file.bound_wal(self._db, self.path)
+        if version < SCHEMA_VERSION:
             self._db.executescript(
                 f"begin immediate; {_SCHEMA} pragma application_id = {APPLICATION_ID};"
                 f" pragma user_version = {SCHEMA_VERSION}; commit;"
-            )
-        elif application != APPLICATION_ID:
-            raise StoreError(f"store {self.path}: of another program; name another file with --gateway_store")
-        elif version != SCHEMA_VERSION:
-            raise StoreError(
-                f"store {self.path}: made by a newer gateway (version {version}); update this one"
             )
 
     @contextlib.contextmanager
