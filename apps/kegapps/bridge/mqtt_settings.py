@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from absl import flags
 
 from kegapps.daemon.errors import StartError, UsageError
+from kegapps.daemon.secret_file import FileError, check_private, read_plain
 
 FLAGS = flags.FLAGS
 
@@ -121,7 +121,10 @@ def _tls(absolute: Callable[[str], str]) -> Tls | None:
     if bool(paths["mqtt_tls_certificate"]) != bool(paths["mqtt_tls_key"]):
         raise UsageError("--mqtt_tls_certificate and --mqtt_tls_key belong together: name both or none")
     if paths["mqtt_tls_key"]:
-        _check_mode("mqtt_tls_key", paths["mqtt_tls_key"], os.stat(paths["mqtt_tls_key"]))
+        try:
+            check_private(paths["mqtt_tls_key"], os.stat(paths["mqtt_tls_key"]))
+        except FileError as error:
+            raise StartError(f"--mqtt_tls_key: {error}") from None
     if not FLAGS.mqtt_tls and not any(paths.values()):
         return None
     return Tls(ca=paths["mqtt_tls_ca"], certificate=paths["mqtt_tls_certificate"], key=paths["mqtt_tls_key"])
@@ -129,29 +132,13 @@ def _tls(absolute: Callable[[str], str]) -> Tls | None:
 
 def _secret(flag: str, path: str) -> str:
     try:
-        # A FIFO would wait for a writer, for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        raise StartError(f"--{flag}: {path}: {error.strerror}") from None
-    try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise StartError(f"--{flag}: {path} is no plain file")
-        _check_mode(flag, path, found)
-        text = os.read(descriptor, _MAX_PASSWORD_BYTES + 1)
-    finally:
-        os.close(descriptor)
+        text, found = read_plain(path, _MAX_PASSWORD_BYTES + 1)
+        check_private(path, found)
+    except FileError as error:
+        raise StartError(f"--{flag}: {error}") from None
     if len(text) > _MAX_PASSWORD_BYTES:
         raise StartError(f"--{flag}: {path}: longer than {_MAX_PASSWORD_BYTES} bytes")
     try:
         return text.decode()
     except UnicodeDecodeError:
         raise StartError(f"--{flag}: {path}: not UTF-8") from None
-
-
-def _check_mode(flag: str, path: str, found: os.stat_result) -> None:
-    if found.st_mode & 0o077:
-        raise StartError(
-            f"--{flag}: {path} has mode {stat.S_IMODE(found.st_mode):04o}, so others may read or change it; "
-            f"chmod 600 {path}"
-        )

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from absl import flags
 
 from kegapps.daemon.errors import StartError, UsageError
+from kegapps.daemon.secret_file import FileError
 from kegapps.publish import destinations, template, wording
 from kegapps.publish.delivery import Settings
 from kegapps.publish.destinations import Adapt, Destination, DestinationError
 from kegapps.publish.pacing import parse_rate
-from kegapps.publish.private_file import FileError, Unnamed, read_secret
+from kegapps.publish.private_file import Unnamed, read_secret
 from kegapps.publish.publisher import Words
 
 FLAGS = flags.FLAGS

@@ -8,32 +8,28 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import pwd
-import stat
 import unicodedata
 from typing import Final
+
+from kegapps.daemon.secret_file import FileError, check_private, is_trusted, read_plain, user_name
 
 MAX_BYTES: Final = 1 << 20
 
 log = logging.getLogger("publish")
 
 
-class FileError(Exception):
-    """The file cannot serve; `str(error)` is one line: what is wrong with it, and what to do."""
-
-
 def read_secret(path: str) -> str:
     """The text of `path`, which nobody but its owner, us or root, may read or have put there. Raises FileError."""
-    if os.path.islink(path) and (owner := os.lstat(path).st_uid) not in (os.geteuid(), 0):
+    if os.path.islink(path) and not is_trusted(owner := os.lstat(path).st_uid):
         raise FileError(
-            f"{path} is a link that {_user(owner)} made, who may point it elsewhere; name the file itself"
+            f"{path} is a link that {user_name(owner)} made, who may point it elsewhere; name the file itself"
         )
     text, found = _read(path)
-    if found.st_uid not in (os.geteuid(), 0):
-        raise FileError(f"{path} belongs to {_user(found.st_uid)}; chown {_user(os.geteuid())} {path}")
-    if found.st_mode & 0o077:
-        mode = stat.S_IMODE(found.st_mode)
-        raise FileError(f"{path} has mode {mode:04o}, so others may read or change it; chmod 600 {path}")
+    if not is_trusted(found.st_uid):
+        raise FileError(
+            f"{path} belongs to {user_name(found.st_uid)}; chown {user_name(os.geteuid())} {path}"
+        )
+    check_private(path, found)
     return text
 
 
@@ -74,23 +70,7 @@ class Unnamed:
 
 
 def _read(path: str) -> tuple[str, os.stat_result]:
-    try:
-        # A FIFO would wait for a writer, for ever.
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        raise FileError(f"{path}: {error.strerror}") from None
-    except ValueError:
-        raise FileError(f"{path!r} is no path") from None
-    try:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            raise FileError(f"{path} is no plain file")
-        with open(fd, "rb", closefd=False) as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise FileError(f"{path}: {error.strerror}") from None
-    finally:
-        os.close(fd)
+    data, found = read_plain(path, MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise FileError(f"{path} is larger than {MAX_BYTES >> 20} MiB")
     try:
@@ -105,10 +85,3 @@ def _stamp(found: os.stat_result) -> tuple[int, ...]:
 
 def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
-
-
-def _user(number: int) -> str:
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return str(number)

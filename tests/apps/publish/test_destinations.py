@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from kegapps.daemon.secret_file import FileError
 from kegapps.publish.destinations import DestinationError, parse, without_secrets
 from kegapps.publish.networks import facebook, twitter
-from kegapps.publish.private_file import FileError, Unnamed, read_secret
+from kegapps.publish.private_file import Unnamed, read_secret
 
 HOOK = "discord://123456789012345678/s3cret-T0ken"
 

@@ -13,9 +13,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from kegapps.daemon.lockers import lockers
+from kegapps.daemon.secret_file import user_name
 from kegapps.tools.doctor import rights
 from kegapps.tools.doctor.facts import DeviceFacts, Holder, UsbFacts
-from kegapps.tools.doctor.look_processes import holder, pids, user_name
+from kegapps.tools.doctor.look_processes import holder, pids
 from kegapps.tools.doctor.settings import AUTO
 
 BY_ID: Final = "/dev/serial/by-id"

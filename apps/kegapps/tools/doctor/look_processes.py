@@ -6,10 +6,10 @@ Knows /proc. Must not know what their flags mean.
 from __future__ import annotations
 
 import os
-import pwd
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from kegapps.daemon.secret_file import user_name
 from kegapps.tools.doctor.facts import Holder, Process
 from kegapps.tools.doctor.words import program_of
 
@@ -45,14 +45,6 @@ def holder(pid: int) -> Holder:
     except OSError:
         user = ""
     return Holder(pid=pid, name=program_of(argv) or _command(pid), user=user)
-
-
-def user_name(uid: int) -> str:
-    """The name of a user, or the number if nobody has it."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def _process(pid: int) -> Process | None:

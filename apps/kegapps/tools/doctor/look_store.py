@@ -24,9 +24,10 @@ from typing import Any, Final
 
 from kegapps.core.database import BESIDE, explain
 from kegapps.core.schema import SCHEMA_VERSION
+from kegapps.daemon.secret_file import user_name
 from kegapps.tools.doctor import checked, rights
 from kegapps.tools.doctor.facts import StoreFacts
-from kegapps.tools.doctor.look_processes import holder, user_name
+from kegapps.tools.doctor.look_processes import holder
 
 CHECK_S: Final = 3.0
 MAX_COPY_BYTES: Final = 64 << 20

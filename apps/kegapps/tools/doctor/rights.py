@@ -12,8 +12,8 @@ import os
 import pwd
 from dataclasses import dataclass
 
+from kegapps.daemon.secret_file import user_name
 from kegapps.tools.doctor.facts import Process
-from kegapps.tools.doctor.look_processes import user_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
