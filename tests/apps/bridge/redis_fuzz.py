@@ -6,15 +6,16 @@ when cut differently, or makes an event of a message that its own words do not c
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
+from collections import Counter
 from typing import Final
 
 from kegapps.bridge import redis_dialect
 from kegapps.bridge.redis_dialect import Refused
 from kegapps.bridge.redis_resp import MAX_TEXT_BYTES, Decoder, Reply, RespError, command
 from kegapps.kegnet.events import APP_EVENTS
+from tests.apps import fuzzing
 
 MESSAGES: Final = (
     b'{\n  "event": "MeterUpdate",\n  "data": {\n    "meter_name": "kegboard.flow0",\n    "reading": 250\n  }\n}',
@@ -87,33 +88,20 @@ def check_message(text: bytes) -> int:
     return 1
 
 
-def run(inputs: int, seed: int) -> dict[str, int]:
-    """Counts after `inputs` inputs. Raises ViolationError, or whatever the code under test let out."""
-    rng = random.Random(seed)
-    counts = {"inputs": 0, "replies": 0, "events": 0}
-    for number in range(inputs):
-        data = broken(rng, rng.choice(REPLIES) + rng.choice(REPLIES))
-        text = broken(rng, rng.choice(MESSAGES))
-        try:
-            counts["replies"] += check(rng, data)
-            counts["events"] += check_message(text)
-        except Exception as error:
-            error.add_note(f"seed {seed}, input {number}: {data.hex()} {text.hex()}")
-            raise
-        counts["inputs"] += 1
-    return counts
+def make_input(rng: random.Random) -> tuple[bytes, bytes]:
+    """What Redis might send, and what might be published there."""
+    return broken(rng, rng.choice(REPLIES) + rng.choice(REPLIES)), broken(rng, rng.choice(MESSAGES))
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--inputs", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
-    arguments = parser.parse_args()
-    print(f"seed={arguments.seed}", flush=True)
-    for name, value in run(arguments.inputs, arguments.seed).items():
-        print(f"{name}={value}")
-    return 0
+def run(inputs: int, seed: int) -> Counter[str]:
+    """Counts of `inputs` inputs. Raises ViolationError, or whatever the code under test let out."""
+
+    def take(made: tuple[bytes, bytes], rng: random.Random, _number: int) -> dict[str, int]:
+        data, text = made
+        return {"replies": check(rng, data), "events": check_message(text)}
+
+    return fuzzing.each(inputs, seed, make_input, take)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(fuzzing.main(run, __doc__))

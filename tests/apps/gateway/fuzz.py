@@ -6,13 +6,11 @@ with a word for the sender; nothing else is raised. Now and then one is answered
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import random
 import sys
 import tempfile
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +24,7 @@ from kegapps.gateway.gateway import Gateway
 from kegapps.gateway.request import MAX_BODY_BYTES, MAX_TOTAL_BYTES, Refused, Request, RequestReader
 from kegapps.gateway.server import Answer, encode
 from kegapps.gateway.store import Store
+from tests.apps import fuzzing
 from tests.apps.gateway.programs import batch, event, pour, shown, status, update
 
 ENDPOINT_SHARE: Final = 20
@@ -76,19 +75,7 @@ def mutated(rng: random.Random) -> bytes:
 
 def change(rng: random.Random, text: bytearray) -> None:
     for _ in range(rng.randint(1, 4)):
-        at = rng.randrange(len(text) + 1)
-        kind = rng.randrange(5)
-        if kind == 0:
-            text[at:at] = rng.choice(PIECES)
-        elif kind == 1:
-            del text[at : at + rng.randrange(1, 12)]
-        elif kind == 2:
-            text[at : at + 1] = bytes([rng.randrange(256)])
-        elif kind == 3:
-            begin = rng.randrange(len(text) + 1)
-            text[at:at] = text[begin : begin + rng.randrange(1, 60)]
-        else:
-            text[at : at + rng.randrange(1, 12)] = rng.choice(PIECES)
+        fuzzing.change(rng, text, PIECES)
 
 
 def read(text: bytes, rng: random.Random | None = None) -> tuple[list[Request], Refused | None]:
@@ -160,43 +147,28 @@ class Endpoint:
 
 
 def run(inputs: int, seed: int) -> Counter[str]:
-    """How many of each outcome `inputs` inputs gave. Raises AssertionError, naming seed and input."""
-    rng = random.Random(seed)
-    outcomes: Counter[str] = Counter()
+    """How many of each outcome `inputs` inputs gave. Raises AssertionError, or whatever the code under test let out."""
     with tempfile.TemporaryDirectory() as folder:
         endpoint = Endpoint(Path(folder))
-        for number in range(inputs):
-            text = mutated(rng)
-            try:
-                requests, refused = read(text)
-                again, refused_again = read(text, rng)
-                assert again == requests
-                assert bool(refused_again) is bool(refused)
-                for request in requests:
-                    check(request, outcomes)
-                if refused is not None:
-                    outcomes[f"{refused.status} {refused.detail or refused.error}"] += 1
-                if number % ENDPOINT_SHARE == 0 and requests:
-                    answered = endpoint.answer(requests[0])
-                    assert answered != 503, "the endpoint met what it did not think of"
-                    outcomes[f"answered {answered}"] += 1
-            except Exception as error:
-                raise AssertionError(f"input {number} of seed {seed}: {text!r}") from error
+
+        def take(text: bytes, rng: random.Random, number: int) -> Counter[str]:
+            outcomes: Counter[str] = Counter()
+            requests, refused = read(text)
+            again, refused_again = read(text, rng)
+            assert again == requests
+            assert bool(refused_again) is bool(refused)
+            for request in requests:
+                check(request, outcomes)
+            if refused is not None:
+                outcomes[f"{refused.status} {refused.detail or refused.error}"] += 1
+            if number % ENDPOINT_SHARE == 0 and requests:
+                outcomes[f"answered {endpoint.answer(requests[0])}"] += 1
+            return outcomes
+
+        outcomes = fuzzing.each(inputs, seed, mutated, take)
         endpoint.close()
     return outcomes
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Fuzz all that reads the requests of boards.")
-    parser.add_argument("--inputs", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    begin_s = time.monotonic()
-    outcomes = run(options.inputs, options.seed)
-    took_s = time.monotonic() - begin_s
-    print(f"{options.inputs} inputs, seed {options.seed}, {took_s:.1f} s: no exception; {dict(outcomes)}")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(fuzzing.main(run, "Fuzz all that reads the requests of boards."))

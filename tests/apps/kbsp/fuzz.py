@@ -1,15 +1,14 @@
 """Broken input for everything that reads serial bytes: `python -m tests.apps.kbsp.fuzz --inputs=1000000`.
 
 Prints counts; exit status 1 at the first input that raises, grows a buffer, loses count of a byte, or gives
-other messages when cut differently. It prints the seed and the number of that input.
+other messages when cut differently. It prints the seed and that input.
 """
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
-import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -17,6 +16,7 @@ from kegapps.kbsp import codec
 from kegapps.kbsp.codec import HEADER_BYTES, MAX_FRAME_BYTES, PREFIX, Decoder
 from kegapps.kbsp.messages import Message
 from kegapps.kegboard.board import Board, BoardConfig
+from tests.apps import fuzzing
 from tests.apps.kbsp.vectors import FRAMES
 
 SEEDS: Final = tuple(FRAMES.values())
@@ -107,45 +107,27 @@ def check(rng: random.Random, data: bytes) -> int:
     return len(messages)
 
 
-def run(inputs: int, seed: int) -> dict[str, int]:
-    """Counts after `inputs` inputs. Raises ViolationError, or whatever the code under test let out."""
-    rng = random.Random(seed)
-    counts = {"inputs": 0, "bytes": 0, "messages": 0, "board_bytes": 0}
+def run(inputs: int, seed: int) -> Counter[str]:
+    """Counts of `inputs` inputs. Raises ViolationError, or whatever the code under test let out."""
     stream = Decoder()  # sees everything in one go: what one input leaves behind is the next one's beginning
     board, now_s = Board(BoardConfig()), 0.0
     board.reset(now_s)
-    for number in range(inputs):
-        data = make_input(rng)
-        try:
-            counts["messages"] += check(rng, data)
-            for message in stream.feed(data):
-                same(message)
-            if number % 16 == 0:
-                now_s += 0.1
-                board.receive(data, now_s)
-                counts["board_bytes"] += len(board.run(now_s))
-        except Exception as error:
-            error.add_note(f"seed {seed}, input {number}: {data.hex()}")
-            raise
-        counts["inputs"] += 1
-        counts["bytes"] += len(data)
-    counts |= {name: value for name, value in vars(stream).items() if isinstance(value, int)}
+
+    def take(data: bytes, rng: random.Random, number: int) -> dict[str, int]:
+        nonlocal now_s
+        counts = {"bytes": len(data), "messages": check(rng, data)}
+        for message in stream.feed(data):
+            same(message)
+        if number % 16 == 0:
+            now_s += 0.1
+            board.receive(data, now_s)
+            counts["board_bytes"] = len(board.run(now_s))
+        return counts
+
+    counts = fuzzing.each(inputs, seed, make_input, take)
+    counts.update({name: value for name, value in vars(stream).items() if isinstance(value, int)})
     return counts
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--inputs", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
-    arguments = parser.parse_args()
-    began_s = time.monotonic()
-    print(f"seed={arguments.seed}", flush=True)
-    counts = run(arguments.inputs, arguments.seed)
-    for name, value in counts.items():
-        print(f"{name}={value}")
-    print(f"seconds={time.monotonic() - began_s:.1f}")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(fuzzing.main(run, __doc__))

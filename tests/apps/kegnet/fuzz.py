@@ -78,19 +78,7 @@ def mutated(rng: random.Random, recorded: list[bytes]) -> bytes:
         return rng.randbytes(rng.randrange(300))
     text = bytearray(b"".join(rng.choice(recorded) for _ in range(rng.randint(1, 3))))
     for _ in range(rng.randint(1, 6)):
-        at = rng.randrange(len(text) + 1)
-        kind = rng.randrange(5)
-        if kind == 0:
-            text[at:at] = rng.choice(PIECES)
-        elif kind == 1:
-            del text[at : at + rng.randrange(1, 12)]
-        elif kind == 2:
-            text[at : at + 1] = bytes([rng.randrange(256)])
-        elif kind == 3:
-            begin = rng.randrange(len(text) + 1)
-            text[at:at] = text[begin : begin + rng.randrange(1, 60)]
-        else:
-            text[at : at + rng.randrange(1, 12)] = rng.choice(PIECES)
+        fuzzing.change(rng, text, PIECES)
     return bytes(text)
 
 
@@ -109,30 +97,26 @@ def check(item: Event | Rejected) -> None:
 
 
 def run(inputs: int, seed: int) -> Counter[str]:
-    """How many of each outcome `inputs` inputs gave. Raises AssertionError, naming seed and input."""
-    rng = random.Random(seed)
+    """How many of each outcome `inputs` inputs gave. Raises AssertionError, or whatever the code under test let out."""
     recorded = seeds()
-    outcomes: Counter[str] = Counter()
     limit = 2000
-    for number in range(inputs):
-        text = mutated(rng, recorded)
-        try:
-            whole, chunked = Decoder(limit), Decoder(limit)
-            got = list(whole.feed(text))
-            pieces: list[Event | Rejected] = []
-            at = 0
-            while at < len(text):
-                size = rng.choice((1, 5, 50, 500))
-                pieces += chunked.feed(text[at : at + size])
-                at += size
-                assert len(chunked._rest) <= limit + 1
-            assert pieces == got
-            for item in got:
-                check(item)
-                outcomes[type(item).__name__] += 1
-        except Exception as error:
-            raise AssertionError(f"input {number} of seed {seed}: {text!r}") from error
-    return outcomes
+
+    def take(text: bytes, rng: random.Random, _number: int) -> Counter[str]:
+        whole, chunked = Decoder(limit), Decoder(limit)
+        got = list(whole.feed(text))
+        pieces: list[Event | Rejected] = []
+        at = 0
+        while at < len(text):
+            size = rng.choice((1, 5, 50, 500))
+            pieces += chunked.feed(text[at : at + size])
+            at += size
+            assert len(chunked._rest) <= limit + 1
+        assert pieces == got
+        for item in got:
+            check(item)
+        return Counter(type(item).__name__ for item in got)
+
+    return fuzzing.each(inputs, seed, lambda rng: mutated(rng, recorded), take)
 
 
 if __name__ == "__main__":

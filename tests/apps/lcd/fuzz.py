@@ -1,17 +1,18 @@
 """Broken input for the reader of a CFA-635's answers: `python -m tests.apps.lcd.fuzz --inputs=1000000`.
 
 Prints counts; exit status 1 at the first input that raises, grows the buffer, loses count of a byte, or gives other
-messages when cut differently. It prints the seed and the number of that input.
+messages when cut differently. It prints the seed and that input.
 """
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
+from collections import Counter
 from typing import Final
 
 from kegapps.lcd.cfa635 import MAX_PACKET_BYTES, MIN_PACKET_BYTES, Answer, Decoder
+from tests.apps import fuzzing
 from tests.apps.lcd.emulators import cfa_packet
 
 SEEDS: Final = (
@@ -61,32 +62,14 @@ def check(rng: random.Random, data: bytes) -> int:
     return len(messages)
 
 
-def run(inputs: int, seed: int) -> dict[str, int]:
-    """Counts after `inputs` inputs. Raises ViolationError, or whatever the code under test let out."""
-    rng = random.Random(seed)
-    counts = {"inputs": 0, "bytes": 0, "messages": 0}
-    for number in range(inputs):
-        data = make_input(rng)
-        try:
-            counts["messages"] += check(rng, data)
-        except Exception as error:
-            error.add_note(f"seed {seed}, input {number}: {data.hex()}")
-            raise
-        counts["inputs"] += 1
-        counts["bytes"] += len(data)
-    return counts
+def run(inputs: int, seed: int) -> Counter[str]:
+    """Counts of `inputs` inputs. Raises ViolationError, or whatever the code under test let out."""
 
+    def take(data: bytes, rng: random.Random, _number: int) -> dict[str, int]:
+        return {"bytes": len(data), "messages": check(rng, data)}
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--inputs", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
-    arguments = parser.parse_args()
-    print(f"seed={arguments.seed}", flush=True)
-    for name, value in run(arguments.inputs, arguments.seed).items():
-        print(f"{name}={value}")
-    return 0
+    return fuzzing.each(inputs, seed, make_input, take)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(fuzzing.main(run, __doc__))

@@ -1,15 +1,15 @@
 """Broken input for everything that reads what a tag's reader sends: `python -m tests.apps.rfid.fuzz --inputs=1000000`.
 
 Prints counts; exit status 1 at the first input that raises, gives anything but tokens, grows a buffer, or gives other
-tokens when cut differently. It prints the seed and the number of that input.
+tokens when cut differently. It prints the seed and that input.
 """
 
 from __future__ import annotations
 
-import argparse
 import random
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 
@@ -19,6 +19,7 @@ from kegapps.rfid.tag_frames import TagDecoder
 from kegapps.rfid.wedge import WedgeDecoder
 from kegapps.rfid.wedge_formats import FORMATS
 from kegapps.rfid.word_lines import MAX_LINE_BYTES, Word, WordDecoder
+from tests.apps import fuzzing
 from tests.apps.rfid.readers import ALICES, BOBS, id12, rdm6300, typed
 
 TOKEN: Final = re.compile(r"[0-9a-f]{1,64}")
@@ -98,33 +99,15 @@ def come_and_go(presence: Presence, token: str, now_s: float) -> None:
         raise ViolationError(f"{token} was seen, and {presence.token} is there")
 
 
-def run(inputs: int, seed: int) -> dict[str, int]:
-    """Counts after `inputs` inputs. Raises ViolationError, or whatever the code under test let out."""
-    rng = random.Random(seed)
-    counts = {"inputs": 0, "bytes": 0, "tokens": 0}
+def run(inputs: int, seed: int) -> Counter[str]:
+    """Counts of `inputs` inputs. Raises ViolationError, or whatever the code under test let out."""
     presence = Presence(1.0)
-    for number in range(inputs):
-        data = make_input(rng)
-        try:
-            counts["tokens"] += check(rng, data, presence, now_s=number / 10)
-        except Exception as error:
-            error.add_note(f"seed {seed}, input {number}: {data[:200].hex()}")
-            raise
-        counts["inputs"] += 1
-        counts["bytes"] += len(data)
-    return counts
 
+    def take(data: bytes, rng: random.Random, number: int) -> dict[str, int]:
+        return {"bytes": len(data), "tokens": check(rng, data, presence, now_s=number / 10)}
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--inputs", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
-    arguments = parser.parse_args()
-    print(f"seed={arguments.seed}", flush=True)
-    for name, value in run(arguments.inputs, arguments.seed).items():
-        print(f"{name}={value}")
-    return 0
+    return fuzzing.each(inputs, seed, make_input, take)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(fuzzing.main(run, __doc__))

@@ -133,21 +133,10 @@ def mutated(rng: random.Random) -> bytes:
 
 def change(rng: random.Random, text: bytearray) -> None:
     for _ in range(rng.randint(1, 5)):
-        at = rng.randrange(len(text) + 1)
-        kind = rng.randrange(6)
-        if kind == 0:
-            text[at:at] = rng.choice(PIECES)
-        elif kind == 1:
-            del text[at : at + rng.randrange(1, 12)]
-        elif kind == 2:
-            text[at : at + 1] = bytes([rng.randrange(256)])
-        elif kind == 3:
-            begin = rng.randrange(len(text) + 1)
-            text[at:at] = text[begin : begin + rng.randrange(1, 60)]
-        elif kind == 4:
-            text[at : at + rng.randrange(1, 12)] = rng.choice(PIECES)
+        if rng.randrange(6):
+            fuzzing.change(rng, text, PIECES)
         else:
-            del text[at:]
+            del text[rng.randrange(len(text) + 1) :]
 
 
 def read(text: bytes, rng: random.Random | None = None) -> Answer:
@@ -233,24 +222,22 @@ def line() -> Iterator[Callable[[bytes], Answer]]:
 
 
 def run(inputs: int, seed: int) -> Counter[str]:
-    """How many of each outcome `inputs` inputs gave. Raises AssertionError, naming seed and input."""
-    rng = random.Random(seed)
-    outcomes: Counter[str] = Counter()
+    """How many of each outcome `inputs` inputs gave. Raises AssertionError, or whatever the code under test let out."""
     with line() as through:
-        for number in range(inputs):
-            text = mutated(rng)
-            try:
-                answer = read(text)
-                assert read(text, rng) == answer
-                check(rng, answer, outcomes)
-                if number % SOCKET_SHARE == 0:
-                    received = through(text)
-                    assert (received.status, received.body) == (answer.status, answer.body)
-                    assert bool(received.error) is bool(answer.error)
-                    outcomes["through a socket"] += 1
-            except Exception as error:
-                raise AssertionError(f"input {number} of seed {seed}: {text!r}") from error
-    return outcomes
+
+        def take(text: bytes, rng: random.Random, number: int) -> Counter[str]:
+            outcomes: Counter[str] = Counter()
+            answer = read(text)
+            assert read(text, rng) == answer
+            check(rng, answer, outcomes)
+            if number % SOCKET_SHARE == 0:
+                received = through(text)
+                assert (received.status, received.body) == (answer.status, answer.body)
+                assert bool(received.error) is bool(answer.error)
+                outcomes["through a socket"] += 1
+            return outcomes
+
+        return fuzzing.each(inputs, seed, mutated, take)
 
 
 if __name__ == "__main__":
