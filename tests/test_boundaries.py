@@ -43,6 +43,7 @@ DECIDING = {
         "bridge/mqtt_transit",
         "bridge/mqtt_views",
         "kbsp/messages",
+        "kbsp/checksums",
         "kbsp/codec",
         "lcd/cells",
         "lcd/cfa635",

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from kegapps.kbsp.checksums import crc8
+
 FAMILIES: Final = ("28", "10")  # DS18B20, DS18S20; of others the board's name is not known
 COLDEST_C, HOTTEST_C = -55.0, 125.0
 POWER_ON_C: Final = 85.0
@@ -30,7 +32,7 @@ def sensor_name(folder: str) -> str | None:
     if found is None:
         return None
     family, serial = found.groups()
-    return f"thermo-{_crc8(bytes.fromhex(family) + bytes.fromhex(serial)[::-1]):02x}{serial}{family}"
+    return f"thermo-{crc8(bytes.fromhex(family) + bytes.fromhex(serial)[::-1]):02x}{serial}{family}"
 
 
 def parse_w1_slave(text: str) -> float:
@@ -60,13 +62,3 @@ def _checked(millidegrees: int) -> float:
     if not COLDEST_C <= celsius <= HOTTEST_C:
         raise ReadingError(f"it says {celsius:g} degrees C, which no such sensor can")
     return celsius
-
-
-def _crc8(data: bytes) -> int:
-    """The 1-wire checksum (x^8+x^5+x^4+1, reflected, start 0)."""
-    crc = 0
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ 0x8C if crc & 1 else crc >> 1
-    return crc

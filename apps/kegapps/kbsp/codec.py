@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from kegapps.kbsp import payloads
+from kegapps.kbsp.checksums import crc16
 from kegapps.kbsp.messages import Message
 
 BAUD: Final = 115_200  # of the line, fixed in the firmware (protocol page, section 1)
@@ -20,26 +21,6 @@ HEADER_BYTES: Final = len(PREFIX) + 4
 FOOTER_BYTES: Final = 4
 MIN_FRAME_BYTES: Final = HEADER_BYTES + FOOTER_BYTES
 MAX_FRAME_BYTES: Final = MIN_FRAME_BYTES + MAX_PAYLOAD_BYTES
-
-
-def _crc_of_byte(value: int) -> int:
-    for _ in range(8):
-        value = value >> 1 ^ 0x8408 if value & 1 else value >> 1
-    return value
-
-
-_CRC_TABLE: Final = tuple(_crc_of_byte(value) for value in range(256))
-
-
-def crc16(data: bytes | bytearray, start: int = 0) -> int:
-    """CRC-16/KERMIT of `data`, 0..0xFFFF; over a frame up to and with its stored CRC it is 0.
-
-    `start` is the CRC of what came before, 0 at the beginning. Source: protocol page, section 3.
-    """
-    crc = start
-    for byte in data:
-        crc = crc >> 8 ^ _CRC_TABLE[(crc ^ byte) & 0xFF]
-    return crc
 
 
 def frame(message_id: int, payload: bytes) -> bytes:

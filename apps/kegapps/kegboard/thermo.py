@@ -9,22 +9,14 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+from kegapps.kbsp.checksums import crc8
+
 DS18S20: Final = 0x10
 DS18B20: Final = 0x28
 STEP_C: Final = {DS18B20: 1 / 16, DS18S20: 1 / 2}
 PREFIX: Final = "thermo-"
 COLDEST_C: Final = -55.0
 HOTTEST_C: Final = 125.0
-
-
-def crc8(data: bytes) -> int:
-    """The 1-wire checksum (x^8+x^5+x^4+1, reflected, start 0); 0 over an address with its last byte."""
-    crc = 0
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ 0x8C if crc & 1 else crc >> 1
-    return crc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from kegapps.kbsp import checksums
 from kegapps.lcd.charset import ASCII
 from kegapps.lcd.picture import Change, Light
 
@@ -69,21 +70,9 @@ class Report:
 Message = Answer | Refusal | Report
 
 
-def _crc_of_byte(value: int) -> int:
-    for _ in range(8):
-        value = value >> 1 ^ 0x8408 if value & 1 else value >> 1
-    return value
-
-
-_CRC_TABLE: Final = tuple(_crc_of_byte(value) for value in range(256))
-
-
 def crc16(data: bytes | bytearray) -> int:
-    """CRC-16/X-25 of `data`: reflected, start 0xFFFF, inverted; of `123456789` it is 0x906E."""
-    crc = 0xFFFF
-    for byte in data:
-        crc = crc >> 8 ^ _CRC_TABLE[(crc ^ byte) & 0xFF]
-    return crc ^ 0xFFFF
+    """CRC-16/X-25 of `data`; of `123456789` it is 0x906E."""
+    return checksums.crc16(data, start=0xFFFF) ^ 0xFFFF
 
 
 def packet(command: int, data: bytes = b"") -> bytes:

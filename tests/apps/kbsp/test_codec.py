@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from kegapps.kbsp import codec, payloads
-from kegapps.kbsp.codec import MAX_FRAME_BYTES, Decoder, crc16, encode
+from kegapps.kbsp.checksums import crc16
+from kegapps.kbsp.codec import MAX_FRAME_BYTES, Decoder, encode
 from kegapps.kbsp.messages import (
     AuthToken,
     Hello,
