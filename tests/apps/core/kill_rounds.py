@@ -6,17 +6,16 @@ After each kill: whatever was announced is in the store. At the end: every tick 
 
 from __future__ import annotations
 
-import argparse
 import collections
 import random
 import signal
 import sqlite3
-import tempfile
 import threading
 from pathlib import Path
 
 from kegapps.core.ledger import Ledger
 from kegapps.kegnet.events import DrinkCreatedEvent, FlowUpdate
+from tests.apps import proving
 from tests.apps.core.bar import (
     ALICE,
     ALICE_RFID,
@@ -137,18 +136,5 @@ def _check_announced(store: Path, app: App) -> None:
             assert drinks.get(event.drink_id) == event.flow_id, f"announced but not stored: {event}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=random.randrange(2**32))
-    options = parser.parse_args()
-    print(f"seed {options.seed}", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        counts = run(options.rounds, options.seed, Path(folder))
-    print(
-        ", ".join(f"{name} {number}" for name, number in counts.items()), "- every tick in exactly one drink"
-    )
-
-
 if __name__ == "__main__":
-    main()
+    proving.main(run, __doc__, proved="every tick in exactly one drink", wanted=200)

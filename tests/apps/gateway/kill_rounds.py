@@ -6,17 +6,16 @@ round the gateway, the core or both are killed. At the end: every tick is counte
 
 from __future__ import annotations
 
-import argparse
 import collections
 import contextlib
 import random
 import sqlite3
-import tempfile
 import threading
 import time
 from pathlib import Path
 
 from kegapps.core.ledger import Ledger
+from tests.apps import proving
 from tests.apps.core.programs import CoreProgram
 from tests.apps.gateway.programs import Board, GatewayProgram, counted, status, until, update
 from tests.contract.test_every_program import free_port
@@ -124,18 +123,5 @@ def _check(bar: Bar, ticks: int, counts: collections.Counter[str]) -> None:
     counts["drinks"] = len(rows)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=random.randrange(2**32))
-    options = parser.parse_args()
-    print(f"seed {options.seed}", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        counts = run(options.rounds, options.seed, Path(folder))
-    print(
-        ", ".join(f"{name} {number}" for name, number in sorted(counts.items())), "- every tick counted once"
-    )
-
-
 if __name__ == "__main__":
-    main()
+    proving.main(run, __doc__, proved="every tick counted once", wanted=100)

@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import argparse
 import random
 import signal
 import sqlite3
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -17,6 +15,7 @@ from pathlib import Path
 
 from kegapps.gpio.counts_file import CountsFile
 from kegapps.kegnet.events import FlowRequest
+from tests.apps import proving
 from tests.apps.core.programs import App, CoreProgram
 from tests.apps.gpio.programs import Header
 from tests.apps.kegboard.programs import DEADLINE_S
@@ -100,8 +99,8 @@ class Cellar:
         return shown
 
 
-def run(folder: Path, rounds: int, seed: int) -> tuple[int, int]:
-    """(ticks that went through the meter, those that were told and are in drinks)."""
+def run(rounds: int, seed: int, folder: Path) -> dict[str, int]:
+    """Ticks that went through the meter, and those in drinks. Raises AssertionError when one is lost or doubled."""
     dice = random.Random(seed)
     with ExitStack() as stack:
         cellar = Cellar(folder, stack)
@@ -113,19 +112,8 @@ def run(folder: Path, rounds: int, seed: int) -> tuple[int, int]:
             cellar.pour(300, kill=kill, after_s=dice.uniform(0.0, 0.3))
         shown, passed = cellar.close(), Header.passed(folder)
         assert passed - headers <= shown <= passed, "but for the one that was on its way when it was killed"
-        return passed, shown
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=random.randrange(2**32))
-    wanted = parser.parse_args()
-    print(f"seed {wanted.seed}", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        passed, told = run(Path(folder), wanted.rounds, wanted.seed)
-    print(f"{wanted.rounds} kills: {passed} ticks passed, {told} are in drinks, none twice")
+        return {"kills": rounds, "ticks passed": passed, "ticks in drinks": shown}
 
 
 if __name__ == "__main__":
-    main()
+    proving.main(run, __doc__, proved="none of them twice", wanted=100)

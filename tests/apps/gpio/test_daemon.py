@@ -226,4 +226,4 @@ def test_without_gpiozero_one_line_says_what_to_install(tmp_path: Path) -> None:
 
 
 def test_killed_at_any_time_it_loses_no_tick_and_tells_none_twice(tmp_path: Path) -> None:
-    kill_rounds.run(tmp_path, rounds=6, seed=5)
+    kill_rounds.run(6, 5, tmp_path)

@@ -10,11 +10,9 @@ can tell its second life from its first.
 
 from __future__ import annotations
 
-import argparse
 import collections
 import random
 import sqlite3
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ from typing import Final
 
 from kegapps.core.ledger import Ledger
 from kegapps.core.store import Store
+from tests.apps import proving
 from tests.apps.core.programs import CoreProgram
 from tests.apps.kegboard.programs import DEADLINE_S, Bar, Program, Simulator, bar_in, free_port
 
@@ -255,19 +254,5 @@ def run(seconds: float, seed: int, folder: Path) -> dict[str, int]:
     return {**storm.counts, "ticks": sum(told.values()), "ticks lost with the power": lost}
 
 
-def main() -> None:
-    """Run it and print what happened."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--seed", type=int, default=random.randrange(2**32))
-    options = parser.parse_args()
-    print(f"seed {options.seed}", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        counts = run(options.seconds, options.seed, Path(folder))
-    print(
-        ", ".join(f"{name} {number}" for name, number in counts.items()), "- every tick told is in one drink"
-    )
-
-
 if __name__ == "__main__":
-    main()
+    proving.main(run, __doc__, proved="every tick told is in one drink", wanted=60.0, unit="seconds")

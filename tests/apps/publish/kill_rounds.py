@@ -6,17 +6,16 @@ fails, and is away. At the end each drink in the store was announced exactly onc
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import signal
-import tempfile
 import threading
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from kegapps.core.ledger import Ledger
+from tests.apps import proving
 from tests.apps.core.bar import reading, request
 from tests.apps.core.programs import App, CoreProgram
 from tests.apps.publish.programs import Publisher
@@ -104,15 +103,5 @@ def _drain(core: CoreProgram) -> None:
             pass
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
-    given = parser.parse_args()
-    print(f"seed {given.seed}", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        print(run(given.rounds, given.seed, Path(folder)))
-
-
 if __name__ == "__main__":
-    main()
+    proving.main(run, __doc__, proved="every drink announced once, and in turn", wanted=200)
