@@ -38,7 +38,7 @@ class DrinkFeed:
         note = spool.note(_NOTE)
         self._told = None if note is None else int(note)  # the highest drink_id that the broker has
         self._waiting: list[DrinkFacts] = []  # published or to be published, not answered yet
-        self._busy = False  # asked, or published
+        self._busy = False  # one is published and not answered
 
     def look(self) -> None:
         """There may be drinks that were not published: at the start, and when one was made."""
@@ -79,9 +79,8 @@ class DrinkFeed:
             self._topic, drink_payload(drink), qos=1, on_answer=lambda taken: self._on_answer(drink, taken)
         )
 
-    def _on_answer(self, drink: DrinkFacts, taken: bool) -> None:
-        # What the broker refuses (an access list, perhaps) it said so in the log, and would refuse for ever.
-        del taken
+    def _on_answer(self, drink: DrinkFacts, _taken: bool) -> None:
+        # One that the broker refuses (an access list, perhaps) is in the log, and would be refused for ever.
         if self._waiting[:1] == [drink]:
             self._note(drink.drink_id)
             del self._waiting[0]

@@ -20,9 +20,8 @@ from kegapps.kegnet.events import AppEvent, BoardStatus, FlowRequest
 from kegapps.kegnet.fields import MAX_AGE_S
 
 _ASK_EVERY_S: Final = 0.2
-_NOTHING: Final = FlowRequest(
-    tap_name="refused", request="report_status"
-)  # asks for nothing, and is confirmed at once
+_NOTHING: Final = FlowRequest(tap_name="refused", request="report_status")
+"""Asks for nothing, and is confirmed at once."""
 _MAX_SESSION_CHARS: Final = 40
 _JITTER_S: Final = 0.05  # letters that took no longer than this came at once
 

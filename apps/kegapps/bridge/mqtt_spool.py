@@ -154,9 +154,8 @@ class Spool:
             )
         if self.note("session") is None:
             self.set_note("session", os.urandom(16).hex())
-        self.set_note(
-            "last_start", str(int(time.time()))
-        )  # the lock is taken by writing, and shows who has it
+        # The lock is taken by writing.
+        self.set_note("last_start", str(int(time.time())))
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

@@ -48,6 +48,8 @@ UNTHINNED: Final = BacklogLimits(readings_per_meter=4096)
 """What waits in the client is bounded by WINDOW; thinned out, its steps would be more than the core believes."""
 KEEP_S: Final = 30 * 86400.0
 PRUNE_S: Final = 3600.0
+CLOCKS_DIFFER_S: Final = 2.0
+"""By so much a pour's time may lie before that of the flow it is of: a board tells how long ago it was, roughly."""
 DEFAULT_ML_PER_TICK: Final = 1000 / 2200
 
 
@@ -83,9 +85,8 @@ class CoreLink:
         self._is_blind = False
         self._under_way = 0
         self._unfinished: dict[str, str] = {}  # by meter: the pour that the core's flow is of
-        self._is_sure: set[str] = (
-            set()
-        )  # of these meters that is known; of others an earlier gateway may have begun one
+        # Of these meters that is known; of others an earlier gateway may have begun one.
+        self._is_sure: set[str] = set()
         self._asking: Timer | None = None
         self._pruned_s = float("-inf")
         self.client = Client(
@@ -312,7 +313,8 @@ class CoreLink:
             if self._at.get(meter.meter, 0) > meter.told:
                 self._store.keep_meter(replace(meter, told=self._at[meter.meter]))
         self._store.commit()
-        self.feed() if self._behind() else None
+        if self._behind():
+            self.feed()
 
     def _behind(self) -> bool:
         return any(self._at.get(m.meter, m.position) < m.position for m in self._store.meters().values())
@@ -333,7 +335,7 @@ class CoreLink:
         key = (leg.auth_device, leg.token)
         is_live = (
             tap.holder is not None
-            and leg.unix_s >= tap.flow_start_unix_s - 2
+            and leg.unix_s >= tap.flow_start_unix_s - CLOCKS_DIFFER_S
             and (not leg.token or key == tap.holder)
         )
         if at <= leg.begin_ticks and not is_live:

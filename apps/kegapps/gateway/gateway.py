@@ -49,7 +49,12 @@ GATHER_S: Final = 0.03
 """The core lets somebody in on all taps of a board at once: the others' news are right behind the first."""
 RETRY_AFTER: Final = {"Retry-After": "10"}
 _BUSY: Final = Answer(status=503, body={"error": "busy"}, headers=RETRY_AFTER)
+FRESH_S: Final = 10.0
+"""A token that was shown longer ago, and told of only now, asks for nothing any more."""
+NOTE_EVERY_S: Final = 5.0
+"""That a board was heard is written to the disk at most so often."""
 CALIBRATION_TOLERANCE: Final = 0.01
+"""By this share the board's and the core's mL per tick may differ before a person is told."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -142,9 +147,8 @@ class Gateway:
             self._store.undo()
             self._fail(error)
             answer = Answer(status=503, body={"error": "store"}, headers=RETRY_AFTER)
-        except (
-            Exception
-        ):  # anybody in the network may have sent it: what we did not think of must not end the program
+        except Exception:
+            # Anybody in the network may have sent it: what we did not think of must not end the program.
             self._store.undo()
             if self._talk.admit(self._loop.now_s()) is not None:
                 log.exception("a request from %s was too much; it is told to come again", host)
@@ -202,8 +206,7 @@ class Gateway:
                 case Temperature():
                     after.append(self._take_temperature(device, event, what))
                 case TokenShown():
-                    # What was queued asks for nothing any more.
-                    if what.attached and event.age_s < 10:
+                    if what.attached and event.age_s < FRESH_S:
                         shown.append((what.auth_device, what.token))
                     after.append(partial(self._take_token, device, what, event.age_s))
                 case CommandResult():
@@ -217,7 +220,7 @@ class Gateway:
                 case Unknown():
                     log.debug("%s: an event of a kind not known here: %s", device.board_name, what.type)
         self._store.take_ids(device.device, batch.boot_id, batch.events[-1].id, now_unix_s)
-        if malformed or now_unix_s - device.heard_unix_s > 5 or host != device.host:
+        if malformed or now_unix_s - device.heard_unix_s > NOTE_EVERY_S or host != device.host:
             self._store.heard(device.device, host, now_unix_s, malformed=malformed)
         self._store.commit()
         for act in after:
@@ -348,7 +351,7 @@ class Gateway:
         for meter in self._store.meters().values():
             if meter.device == device.device and not shown.attached:
                 self.core.take_away(meter, key)
-            elif meter.device == device.device and age_s < 10:
+            elif meter.device == device.device and age_s < FRESH_S:
                 self.core.show(meter, key)
 
     def _acknowledge(self, device: Device, result: CommandResult) -> None:

@@ -256,9 +256,8 @@ class _Connection:
             self._keep_alive = request.keep_alive
             if self._timer is not None:
                 self._timer.cancel()
-            self._loop.unwatch(
-                self._sock
-            )  # until it is answered; what it sends meanwhile waits in the kernel
+            # Until it is answered; what it sends meanwhile waits in the kernel.
+            self._loop.unwatch(self._sock)
             self._handler(request, self.host, partial(self._answer, self._reader))
         elif self._reader.wants_continue:
             self._reader.wants_continue = False

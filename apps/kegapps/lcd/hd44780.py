@@ -75,9 +75,8 @@ class Library:
         """A `CharLCD` that has put the display into the right mode, and left on it what was there. Raises OSError."""
 
         def leave(lcd: Any) -> None:
-            lcd._content = [
-                [-1] * columns for _ in range(rows)
-            ]  # nobody knows it: what RPLCD knows, it does not write
+            # Nobody knows it: what RPLCD knows, it does not write.
+            lcd._content = [[-1] * columns for _ in range(rows)]
 
         own = {"_init_connection": lambda lcd: setattr(lcd, "bus", bus), "clear": leave}
         kind = type("CharLCD", (self._i2c.CharLCD,), own)

@@ -48,9 +48,8 @@ class Rotation:
     def turn(self, pages: Sequence[Page], now_s: float) -> Turn:
         """Whose turn it is of `pages`, of which there is at least one."""
         index = next((index for index, page in enumerate(pages) if page.key == self._key), None)
-        if (
-            index is None
-        ):  # it is gone, or it is the beginning: the one that has its place now has a turn of its own
+        if index is None:
+            # It is gone, or it is the beginning: the one that has its place now has a turn of its own.
             index = self._index if self._index < len(pages) else 0
             self._since_s = now_s
         while len(pages) > 1 and now_s >= self._since_s + pages[index].seconds:

@@ -56,9 +56,8 @@ class Feed:
         self._more = False  # something happened since it was asked
         self._starts_anew = False
         self._flows: dict[int, FlowUpdate] = {}
-        self._unheard: deque[DrinkFacts] = deque(
-            maxlen=_MAX_UNHEARD
-        )  # drinks by a core that perhaps does not answer
+        # Drinks by a core that perhaps does not answer.
+        self._unheard: deque[DrinkFacts] = deque(maxlen=_MAX_UNHEARD)
 
     def connected(self) -> None:
         """A connection is there: ask what happened meanwhile."""
@@ -145,7 +144,7 @@ class Feed:
             )
         new = tuple(drink for drink in answer.drinks if drink.drink_id > self._cursor.drink_id)
         if not new:
-            self._more_if(self._more)
+            self._ask_if_more()
             return News()
         self._more |= new[-1].drink_id < answer.last_id
         return News(drinks=new, cursor=_at(new[-1]))
@@ -154,7 +153,7 @@ class Feed:
         """What was read up to `cursor` is safe."""
         self._cursor = cursor
         self._starts_anew = False
-        self._more_if(self._more)
+        self._ask_if_more()
 
     def failed(self) -> None:
         """What the answer brought could not be kept: it is asked for again, when `again` is called."""
@@ -179,9 +178,8 @@ class Feed:
         same = next((drink for drink in answer.drinks if drink.drink_id == self._cursor.drink_id), None)
         return same is not None and bool(self._cursor.uuid) and same.uuid != self._cursor.uuid
 
-    def _more_if(self, more: bool) -> None:
-        self._more = False
-        if more:
+    def _ask_if_more(self) -> None:
+        if self._more:
             self._ask()
 
     def _ask(self) -> None:

@@ -38,9 +38,8 @@ class LineReader:
         try:
             self._loop.watch(self._fd, READ, self._read)
         except PermissionError:
-            self._timer = self._loop.call_later(
-                0.0, self._read_on
-            )  # a file: always ready, so not to be watched
+            # A file: always ready, so not to be watched.
+            self._timer = self._loop.call_later(0.0, self._read_on)
 
     def show(self, *, present: bool) -> None:
         """Nobody is there to be shown it."""
