@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from kegapps.bridge.mqtt_letters import (
@@ -28,6 +28,7 @@ from kegapps.bridge.mqtt_orders import Orders
 from kegapps.bridge.mqtt_outbox import Outbox
 from kegapps.bridge.mqtt_settings import Broker
 from kegapps.bridge.mqtt_spool import Spool, SpoolError
+from kegapps.bridge.mqtt_statuses import TOLD_FOR_S, absent, aged
 from kegapps.bridge.mqtt_topics import Topics
 from kegapps.daemon.loop import Timer
 from kegapps.daemon.service import Service
@@ -42,7 +43,6 @@ RETRY_S: Final = 1.0  # after the disk took nothing
 REPEAT_S: Final = (5.0, 60.0)  # after so long without a confirmation, all that is not confirmed is sent again
 BEAT_EVERY_S: Final = 0.25  # orders may come faster than that; stamps need not
 MAX_BOARDS: Final = 64
-_TOLD_FOR_S: Final = 25.0  # a daemon tells every 10 s how its boards are
 
 
 @dataclass(slots=True, kw_only=True)
@@ -147,15 +147,7 @@ class BoardsBridge:
         for name, told in list(self._boards.items()):
             if told.peer == peer:
                 del self._boards[name]
-                self._tell_status(
-                    replace(
-                        told.status,
-                        state="absent",
-                        detail="the daemon that told of it has gone",
-                        uptime_s=None,
-                        listened_s=None,
-                    )
-                )
+                self._tell_status(absent(told.status, "the daemon that told of it has gone"))
 
     def _turn_soon(self) -> None:
         # At the end of the loop's round: all that arrived in it goes into one commit.
@@ -230,8 +222,8 @@ class BoardsBridge:
         self._link.publish(self._topics.machine(self._name, "availability"), b"online", qos=1, retain=True)
         now_s = self._loop.now_s()
         for told in self._boards.values():
-            if (ago_s := now_s - told.at_s) < _TOLD_FOR_S:
-                self._tell_status(_aged(told.status, ago_s))
+            if (ago_s := now_s - told.at_s) < TOLD_FOR_S:
+                self._tell_status(aged(told.status, ago_s))
 
     def _on_down(self) -> None:
         self._core_goes()
@@ -333,12 +325,3 @@ class BoardsBridge:
 
     def _show(self) -> None:
         self._service.status(self.status)
-
-
-def _aged(status: BoardStatus, ago_s: float) -> BoardStatus:
-    """`status` as it is to be told so many seconds later."""
-    return replace(
-        status,
-        uptime_s=None if status.uptime_s is None else round(status.uptime_s + ago_s, 3),
-        listened_s=None if status.listened_s is None else round(status.listened_s + ago_s, 3),
-    )

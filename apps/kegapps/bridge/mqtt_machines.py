@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -24,6 +23,7 @@ from kegapps.bridge.mqtt_letters import (
 )
 from kegapps.bridge.mqtt_link import Message
 from kegapps.bridge.mqtt_machine import Machine
+from kegapps.bridge.mqtt_statuses import TOLD_FOR_S, absent, aged
 from kegapps.bridge.mqtt_topics import Topics
 from kegapps.daemon.loop import Loop
 from kegapps.kegnet.events import (
@@ -40,7 +40,6 @@ from kegapps.kegnet.ratelimit import RateLimit
 log = logging.getLogger("mqtt")
 
 MAX_MACHINES: Final = 32
-_TOLD_FOR_S: Final = 25.0  # a daemon tells every 10 s how its boards are
 
 
 class Publish(Protocol):
@@ -215,18 +214,10 @@ class Machines:
         """To the core: how its boards are, or that nobody knows."""
         now_s = self._loop.now_s()
         for status, told_s in machine.boards.values():
-            if not machine.is_online or now_s - told_s > _TOLD_FOR_S:
-                detail = f"the machine {machine.name} is not reached"
-                self._send(replace(status, state="absent", detail=detail, uptime_s=None, listened_s=None))
+            if not machine.is_online or now_s - told_s > TOLD_FOR_S:
+                self._send(absent(status, f"the machine {machine.name} is not reached"))
             else:
-                ago_s = now_s - told_s
-                self._send(
-                    replace(
-                        status,
-                        uptime_s=None if status.uptime_s is None else round(status.uptime_s + ago_s, 3),
-                        listened_s=None if status.listened_s is None else round(status.listened_s + ago_s, 3),
-                    )
-                )
+                self._send(aged(status, now_s - told_s))
 
     def _check(self, machine: str, event: AppEvent) -> str:
         """Why this event of that machine must not reach the core; "" if it may."""
