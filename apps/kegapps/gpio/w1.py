@@ -9,11 +9,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from kegapps.kbsp.checksums import crc8
+from kegapps.kbsp.thermo import COLDEST_C, HOTTEST_C, POWER_ON_C, parse_address
 
 FAMILIES: Final = ("28", "10")  # DS18B20, DS18S20; of others the board's name is not known
-COLDEST_C, HOTTEST_C = -55.0, 125.0
-POWER_ON_C: Final = 85.0
 
 _FOLDER: Final = re.compile(rf"({'|'.join(FAMILIES)})-([0-9a-f]{{12}})")
 _LINE: Final = re.compile(
@@ -32,7 +30,7 @@ def sensor_name(folder: str) -> str | None:
     if found is None:
         return None
     family, serial = found.groups()
-    return f"thermo-{crc8(bytes.fromhex(family) + bytes.fromhex(serial)[::-1]):02x}{serial}{family}"
+    return parse_address(family + bytes.fromhex(serial)[::-1].hex()).name
 
 
 def parse_w1_slave(text: str) -> float:

@@ -23,10 +23,10 @@ from kegapps.kbsp.messages import (
     OutputStatus,
     TemperatureReading,
 )
+from kegapps.kbsp.thermo import ThermoAddress
 from kegapps.kegboard.outputs import Outputs
 from kegapps.kegboard.receiver import CommandReceiver, first_values
 from kegapps.kegboard.tally import Tally
-from kegapps.kegboard.thermo import ThermoAddress
 
 MAX_METERS: Final = 6
 METER_WRAP: Final = 2**32

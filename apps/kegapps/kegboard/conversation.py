@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from kegapps.kbsp.messages import AuthToken, Hello, Message, MeterStatus, OneWirePresence, TemperatureReading
+from kegapps.kbsp.thermo import COLDEST_C, HOTTEST_C, POWER_ON_C
 from kegapps.kegnet.events import (
     ALL_TAPS,
     AppEvent,
@@ -24,9 +25,6 @@ from kegapps.kegnet.events import (
 HEARTBEAT_FIRMWARE: Final = 18
 SILENCE_S: Final = 25.0
 PINGS_AFTER_S: Final = (0.0, 3.0, 8.0, 18.0)
-COLDEST_C: Final = -55.0
-HOTTEST_C: Final = 125.0
-POWER_ON_C: Final = 85.0
 NEAR_C: Final = 5.0
 OUTPUTS: Final = 6
 HELLO_S: Final = 1.0

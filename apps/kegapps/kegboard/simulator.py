@@ -22,6 +22,7 @@ from absl import flags
 
 from kegapps.daemon import runner
 from kegapps.daemon.port import missing_directory
+from kegapps.kbsp.thermo import parse_address
 from kegapps.kegboard import verbs
 from kegapps.kegboard.board import MAX_METERS, SERIAL_NUMBER_LIMIT, Board, BoardConfig
 from kegapps.kegboard.control import ControlError
@@ -29,7 +30,6 @@ from kegapps.kegboard.emulator import Emulator
 from kegapps.kegboard.paths import Paths
 from kegapps.kegboard.pty_line import LineError
 from kegapps.kegboard.rig import Rig
-from kegapps.kegboard.thermo import parse_address
 
 FLAGS = flags.FLAGS
 MAX_BOARDS = 16

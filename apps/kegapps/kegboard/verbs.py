@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kegapps.kegboard.thermo import parse_celsius
+from kegapps.kbsp.thermo import parse_celsius
 
 TICKS_PER_SECOND: Final = 200.0  # a brisk tap: 1000 ticks, 454.5 mL at 2200 ticks a litre, take 5 s
 MAX_TICKS: Final = 2**32 - 1

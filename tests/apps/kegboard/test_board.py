@@ -6,8 +6,8 @@ import pytest
 
 from kegapps.kbsp.codec import encode
 from kegapps.kbsp.messages import AuthToken, Hello, MeterStatus, OutputStatus, Ping, TemperatureReading
+from kegapps.kbsp.thermo import parse_address
 from kegapps.kegboard.board import Board, BoardConfig
-from kegapps.kegboard.thermo import parse_address
 from tests.apps.kbsp.vectors import FRAMES
 from tests.apps.kegboard.bench import ON, Bench, flow, set_output
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from kegapps.kbsp.thermo import parse_address
 from kegapps.kegboard.board import Board, BoardConfig
 from kegapps.kegboard.rig import CannotError, Rig
-from kegapps.kegboard.thermo import parse_address
 from kegapps.kegboard.verbs import (
     KeepFlowing,
     Noise,

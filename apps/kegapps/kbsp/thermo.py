@@ -17,6 +17,8 @@ STEP_C: Final = {DS18B20: 1 / 16, DS18S20: 1 / 2}
 PREFIX: Final = "thermo-"
 COLDEST_C: Final = -55.0
 HOTTEST_C: Final = 125.0
+POWER_ON_C: Final = 85.0
+"""What such a sensor says before its first measurement, or when its power does not suffice for one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
