@@ -119,9 +119,8 @@ class Spool:
         """Give back the memory of what was consumed; a successor begins behind it."""
         # Not for each piece: whoever prints in a tight loop holds the file's lock, and lets go of it after 4 ms.
         if self.position > self._released and self._holes:
-            start = (
-                self._released - self._released % _PAGE
-            )  # a page consumed in part before goes with the rest
+            # A page consumed in part before goes with the rest.
+            start = self._released - self._released % _PAGE
             self._holes = _punch(self.fd, start, self.position - start)
         self._released = self.position
 

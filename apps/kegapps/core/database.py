@@ -15,6 +15,8 @@ from typing import Final
 
 from kegapps.core.schema import MIGRATIONS, SCHEMA_VERSION
 from kegapps.daemon import sqlite_file
+from kegapps.daemon.errors import StartError
+from kegapps.daemon.state_path import state_path
 
 APPLICATION_ID: Final = 0x4B65_6773  # "Kegs": tells our files from other SQLite databases
 CHECK_UP_TO_BYTES: Final = 16 << 20
@@ -40,15 +42,10 @@ class StoreError(Exception):
 
 def default_path() -> str:
     """Where the store is unless `--store` says otherwise. Raises StoreError if there is no home directory."""
-    if os.geteuid() == 0:
-        return "/var/lib/kegbot/kegbot.sqlite"
-    state = os.environ.get("XDG_STATE_HOME", "")
-    if not os.path.isabs(state):
-        home = os.path.expanduser("~")
-        if not os.path.isabs(home):
-            raise StoreError("no home directory to keep the store in: name a file with --store")
-        state = os.path.join(home, ".local", "state")
-    return os.path.join(state, "kegbot", "kegbot.sqlite")
+    try:
+        return state_path("kegbot.sqlite", flag="store")
+    except StartError as error:
+        raise StoreError(str(error)) from None
 
 
 def store_files(path: str) -> list[str]:

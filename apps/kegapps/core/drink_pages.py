@@ -66,9 +66,8 @@ class DrinkPages:
             self._send(peer, self._store.drinks(request))
             del self._asked[peer]
         except StoreError as error:
-            log.debug(
-                "a question for drinks waits: %s", error
-            )  # what is wrong with the store is said elsewhere
+            # What is wrong with the store is said elsewhere.
+            log.debug("a question for drinks waits: %s", error)
             pause_s = RETRY_S
         self._not_before_s = self._loop.now_s() + pause_s
         self._serve_later()

@@ -116,9 +116,8 @@ class EventRoute:
     def takes(self, entry: Entry, taps: Sequence[ServerTap], now: Now) -> bool:
         """The drink may go this way, if the taps are still as they were read."""
         if entry.sent_unix_s is not None:
-            is_able = (
-                self.failures < MAX_FAILURES
-            )  # it may be there already by this way: told again, it is one
+            # It may be there already by this way: told again, it is one.
+            is_able = self.failures < MAX_FAILURES
         else:
             is_able = self.can_look and now.mono_s >= self._rest_mono_s
         return is_able and self._way(entry, taps, 0.0) is Way.EVENT

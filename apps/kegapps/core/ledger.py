@@ -34,9 +34,8 @@ class Ledger:
     """The store at `path`, which must exist. Methods raise StoreError, and edits LedgerError."""
 
     def __init__(self, path: str) -> None:
-        self.path = os.path.realpath(
-            path
-        )  # as the core does: SQLite's files are beside the file, not beside a link
+        # As the core does: SQLite's files are beside the file, not beside a link.
+        self.path = os.path.realpath(path)
         self._db = connect(self.path, create=False, busy_timeout_s=BUSY_TIMEOUT_S)
         self._db.row_factory = sqlite3.Row
         self.outbox = OutboxLedger(self._db, self.path)

@@ -34,9 +34,8 @@ class Store:
     def __init__(self, path: str, *, boot_id: str, server_url: str = "") -> None:
         """`server_url`: the Kegbot Server that drinks are for (see `outbox.server_key`); empty: for none."""
         self._server_url = server_url
-        self.path = os.path.realpath(
-            path
-        )  # so that it has one lock, through whatever links somebody names it
+        # So that it has one lock, through whatever links somebody names it.
+        self.path = os.path.realpath(path)
         self._boot_id = boot_id
         self._data_version = 0
         self._saved_as = ""

@@ -41,9 +41,8 @@ class Watch:
             return
         since_mono_s = now.mono_s - listened_s
         if before is not None and before.peer == peer and before.listened_s <= listened_s:
-            since_mono_s = min(
-                since_mono_s, before.since_mono_s
-            )  # what was read late seems to be a later time
+            # What was read late seems to be a later time.
+            since_mono_s = min(since_mono_s, before.since_mono_s)
         elif before is None and len(self._heard) >= MAX_BOARDS:
             del self._heard[next(iter(self._heard))]
         self._heard[status.board_name] = _Heard(peer=peer, listened_s=listened_s, since_mono_s=since_mono_s)

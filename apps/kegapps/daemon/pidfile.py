@@ -184,9 +184,8 @@ def _holder(fd: int) -> int | None:
     try:
         with open("/proc/locks", encoding="ascii", errors="replace") as table:
             for line in table:
-                words = (
-                    line.split()
-                )  # 1: FLOCK ADVISORY WRITE 4711 08:01:123456 0 EOF; "->" marks waiting ones
+                # 1: FLOCK ADVISORY WRITE 4711 08:01:123456 0 EOF; "->" marks waiting ones
+                words = line.split()
                 if len(words) > 5 and words[1] == "FLOCK" and words[5].rpartition(":")[2] == inode:
                     pids.add(int(words[4]))
     except (OSError, ValueError):

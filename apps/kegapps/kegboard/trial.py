@@ -22,11 +22,8 @@ from kegapps.kegboard.wording import describe
 CLEARED_S: Final = 0.25
 ANSWER_S: Final = 1.0  # a board that plays its tone for a tag is deaf for 0.4 s
 FEED_S: Final = 1.0
-PINGS_S: Final = (
-    0.0,
-    3.0,
-    6.0,
-)  # opening the port reboots many boards, and a bootloader swallows what it is told
+PINGS_S: Final = (0.0, 3.0, 6.0)
+"""Opening the port reboots many boards, and a bootloader swallows what it is told."""
 HELLO_S: Final = 9.0
 LAST_HELLO_S: Final = 2.0
 MAX_SILENT: Final = 3

@@ -22,9 +22,8 @@ MAX_KEY_FILE_BYTES: Final = 4096
 
 def ask(settings: Settings) -> ServerFacts:
     """What the server says within PATIENCE_S, and the time that looking up its name takes."""
-    from kegapps.server.exchange import (
-        exchange,
-    )  # brings http.client and ssl along: only in the child, if at all
+    # Brings http.client and ssl along: only in the child, if at all.
+    from kegapps.server.exchange import exchange
 
     assert settings.api_url is not None
     shown = settings.api_url.value

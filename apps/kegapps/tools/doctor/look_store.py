@@ -204,9 +204,8 @@ def _read(db: sqlite3.Connection, path: str) -> dict[str, Any]:
             return found | _failed(error, path)
         found["check_complete"] = False
         db.set_progress_handler(None, 0)
-    with contextlib.suppress(
-        sqlite3.Error
-    ):  # another program's database, or damaged, or of a version to come
+    # Another program's database, or damaged, or of a version to come.
+    with contextlib.suppress(sqlite3.Error):
         found["taps"] = tuple(checked.rows(_rows(db, _TAPS)))
         found["outbox"] = _outbox(db)
     return found
