@@ -202,7 +202,7 @@ def _table(*keys: Key) -> Mapping[str, Key]:
 
 KEYS: Final[Mapping[str, Key]] = _table(
     Key("_enabled", boolean, "False", "start this app with the others"),
-    Key("_program_name", text, "", "the program; default: the section's name and .py if there is such a program"),
+    Key("_program_name", text, "", "the program, with or without its .py; default: the section's name with .py"),
     Key("_command", words, "", "a full command line, for a program that takes no --key=value flags", raw=True),
     Key("_args", words, "", "words added behind the flags", raw=True),
     Key("_type", one_of(*TYPES), "", "forking: makes a daemon of itself (default); simple: stays in the foreground "

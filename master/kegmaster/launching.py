@@ -32,7 +32,9 @@ def prepare(
     if app.watchdog_sec:
         # No WATCHDOG_PID: a program that makes a daemon of itself has another number in the end.
         variables["WATCHDOG_USEC"] = str(round(app.watchdog_sec * 1e6))
-    path = search.find(app.program, dict(app.context.environment).get("PATH", ""))
+    path = search.find(
+        app.program, dict(app.context.environment).get("PATH", ""), may_lack_py=app.may_lack_py
+    )
     uid, gid, groups = credentials(app.context)
     for file in (app.pidfile, app.logfile):
         os.makedirs(os.path.dirname(file), mode=0o755, exist_ok=True)

@@ -113,7 +113,7 @@ def _read(path: str) -> str:
 def _program(app: App, search: Search) -> Iterator[tuple[str, ProgramError]]:
     own_path = dict(app.context.environment).get("PATH", "")
     try:
-        search.find(app.program, own_path)
+        search.find(app.program, own_path, may_lack_py=app.may_lack_py)
     except ProgramError as error:
         key = next((key for key in ("_command", "_program_name") if key in app.key_lines), "_program_name")
         yield key, error

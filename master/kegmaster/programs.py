@@ -38,11 +38,23 @@ class Search:
         """PATH for the apps: the same from a shell, cron or an init system."""
         return f"{self.beside}:{STANDARD_PATH}"
 
-    def find(self, program: str, path: str = "") -> str:
+    def find(self, program: str, path: str = "", *, may_lack_py: bool = False) -> str:
         """The absolute path of `program`, found in `path` (an app's own PATH) or the usual places.
 
-        Raises ProgramError with the reason and the cure.
+        If there is none, and it `may_lack_py`, then of that with .py behind it. Raises ProgramError with the reason
+        and the cure.
         """
+        try:
+            return self._find(program, path)
+        except ProgramError as error:
+            if not (may_lack_py and error.missing) or program.endswith(".py"):
+                raise
+            try:
+                return self._find(f"{program}.py", path)
+            except ProgramError as other:
+                raise (error if other.missing else other) from None
+
+    def _find(self, program: str, path: str) -> str:
         if "/" in program:
             found = os.path.normpath(os.path.join(self.base, os.path.expanduser(program)))
             _check(found)

@@ -111,6 +111,11 @@ class App:
         return self.argv[0]
 
     @property
+    def may_lack_py(self) -> bool:
+        """The program may be named without its .py, as sections are; a _command is a whole command line."""
+        return "_command" not in self.key_lines
+
+    @property
     def detaches(self) -> bool:
         """It makes a daemon of itself, and its pidfile tells which process that is."""
         return self.type == "forking"

@@ -62,6 +62,37 @@ def test_a_second_instance_of_a_program_runs_beside_the_first(box: Box) -> None:
     assert (box.run / "second.pid").read_text() == f"{second['pid']}\n"
 
 
+@pytest.mark.parametrize("there", ["whatever.py", "whatever"])
+def test_a_program_may_be_named_without_its_py_as_sections_are(box: Box, there: str) -> None:
+    program = box.program(there)
+    box.write(
+        f"""
+        [second]
+        _enabled = True
+        _program_name = {box.directory}/whatever
+        _type = simple
+        [third]
+        _enabled = True
+        _program_name = whatever
+        _environment = PATH={box.directory}:/usr/bin:/bin
+        _type = simple
+        """
+    )
+    box.master("configtest")
+    box.master("start")
+    for name in ("second", "third"):
+        assert box.app(name)["state"] == "running"
+        assert f"{program} --daemon=False" in Path(f"/proc/{box.pid(name)}/cmdline").read_text().replace(
+            "\0", " "
+        )
+
+
+def test_a_command_is_looked_for_as_it_is_written(box: Box) -> None:
+    box.program("whatever.py")
+    box.write(f"[app]\n_enabled = True\n_command = {box.directory}/whatever\n")
+    assert f"there is no program {box.directory}/whatever;" in box.master("configtest", expect=6).stderr
+
+
 def test_start_twice_is_once(box: Box) -> None:
     box.write(TWO.format(probe=box.program("probe")))
     box.master("start")
