@@ -20,6 +20,7 @@ from tests.master.conftest import BIN, Box, eventually
 
 SAMPLE: Final = ROOT / "conf" / "kegbot_master.cfg"
 LIMIT_MB: Final = 25.0
+OWN_FILES: Final = ("store", "_state", "_device_path")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ class TapRoom(Box):
                     sample[name][flag] = f"localhost:{ports.setdefault(what, free_port())}"
                 elif flag == "redis_url":
                     sample[name][flag] = f"redis://localhost:{free_port()}/0"
-                elif flag in ("store", "device_link", "control") or flag.endswith(("_device_path", "_store")):
+                elif flag in ("device_link", "control", "counts", "queue") or flag.endswith(OWN_FILES):
                     sample[name][flag] = str(directory / f"{name}.{flag}")
         if "kegboard_daemon" in self.names:
             sample["kegboard_daemon"]["kegboard_device"] = str(directory / "absent")
