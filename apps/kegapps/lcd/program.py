@@ -83,8 +83,8 @@ def display_from_flags(service: Service) -> MakeDisplay:
     if kind == "terminal":
         if FLAGS.daemon:
             raise UsageError(
-                "--lcd_device_type=terminal has no terminal in the background: leave out --daemon, or "
-                "choose another type"
+                "--lcd_device_type=terminal has no terminal in the background, nor in a section of master.py: "
+                "leave out --daemon, or choose another type"
             )
         from kegapps.lcd.terminal import TerminalDisplay
 

@@ -2,7 +2,8 @@
 
 Knows standard output and a terminal's cursor. Must not know kegnet or what is shown. Where standard output is no
 terminal, each picture is one line. A terminal that takes nothing (Ctrl-S, a dead connection) holds nobody up: what it
-missed is not made up for, but the picture it gets then is the newest.
+missed is not made up for, but the picture it gets then is the newest. A file on a full disk gets the next picture that
+fits; a pipe without a reader ends the program, as it ends whatever prints.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import errno
 import logging
 import os
 import signal
+import stat
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -20,7 +22,7 @@ from typing import Final
 
 from kegapps.daemon.logs import StdoutHandler
 from kegapps.daemon.loop import WRITE, Loop
-from kegapps.daemon.streams import is_regular, printable
+from kegapps.daemon.streams import OutputError, is_regular, printable
 from kegapps.daemon.thread_calls import ThreadCalls
 from kegapps.lcd.cells import fill
 
@@ -28,6 +30,9 @@ STDOUT: Final = 1
 _SIGNALS: Final = (signal.SIGWINCH, signal.SIGCONT)  # another window, and back from Ctrl-Z
 _FRAME, _PLAIN_FRAME = "─│┌┐└┘", "-|++++"
 """Horizontal, vertical, and the corners row by row; the second where the terminal's encoding lacks the first."""
+
+_FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+_GONE: Final = frozenset((errno.EPIPE, errno.ECONNRESET))
 
 MAX_LOG_LINES: Final = 200
 """Kept for a terminal that takes nothing; the oldest go first."""
@@ -46,6 +51,7 @@ class TerminalDisplay:
         self._terminal = os.isatty(STDOUT)
         self._fd = _opened_anew()
         self._out = b""  # begun to be written
+        self._waiting = False  # until it takes more
         self._stale = False  # there is something to be drawn after that
         self._frame_rows = 0  # how much of the terminal above the cursor is the frame
         self._clear = False
@@ -58,6 +64,9 @@ class TerminalDisplay:
             self._calls = ThreadCalls(loop)
             self._handlers = _put_above(self._log)
             self._before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        self._tells = not self._terminal and _tells_of_its_reader(self._fd)
+        if self._tells:
+            loop.watch(self._fd, 0, lambda _ready: self._lose_reader())
 
     @property
     def columns(self) -> int:
@@ -71,7 +80,7 @@ class TerminalDisplay:
 
     @property
     def ready(self) -> bool:
-        """True unless standard output is gone."""
+        """True unless standard output did not take the last picture."""
         return not self._problem
 
     @property
@@ -106,13 +115,14 @@ class TerminalDisplay:
 
     def _draw(self) -> None:
         self._stale = True
-        if not self._out:
+        if not self._waiting:
             self._write()
 
     def _write(self) -> None:
         """Write what was begun, then what is to be drawn, as far as it is taken."""
-        while (self._out or self._stale) and not self._problem:
-            if not self._out:
+        while self._out or self._stale:
+            whole = not self._out
+            if whole:
                 self._stale = False
                 self._out = (self._framed() if self._terminal else self._line()).encode(
                     self._encoding, "replace"
@@ -120,20 +130,41 @@ class TerminalDisplay:
             try:
                 sent = os.write(self._fd, self._out)
             except BlockingIOError:
+                self._waiting = True
                 self._loop.watch(self._fd, WRITE, lambda _ready: self._resume())
                 return
             except OSError as error:
-                self._lose(error)
+                if whole:
+                    self._out = b""  # the next picture takes its place; of half a line the rest is still owed
+                self._fail(error)
                 return
             self._out = self._out[sent:]
+        self._tell("")
 
     def _resume(self) -> None:
-        self._loop.unwatch(self._fd)
+        self._waiting = False
+        if self._tells:
+            self._loop.watch(self._fd, 0, lambda _ready: self._lose_reader())
+        else:
+            self._loop.unwatch(self._fd)
         self._write()
 
-    def _lose(self, error: OSError) -> None:
-        self._problem = f"standard output is gone: {os.strerror(error.errno or errno.EIO)}"
-        self._loop.call_later(0.0, self._on_status)
+    def _fail(self, error: OSError) -> None:
+        """It was not taken: for now, or for ever."""
+        if self._terminal or error.errno in _GONE:
+            # From the loop: who shows a picture or logs a line is not to be told so.
+            self._loop.call_later(0.0, lambda: _end(error))
+            return
+        what = "is full" if error.errno in _FULL else "fails"
+        self._tell(f"standard output {what} ({error.strerror}): trying again with the next picture")
+
+    def _lose_reader(self) -> None:
+        _end(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)))
+
+    def _tell(self, problem: str) -> None:
+        if problem != self._problem:
+            self._problem = problem
+            self._loop.call_later(0.0, self._on_status)
 
     def _line(self) -> str:
         return f"| {' | '.join(' '.join(printable(row).split()) for row in self._picture)} |\n"
@@ -213,6 +244,16 @@ def _restore(pairs: list[tuple[logging.Handler, logging.Handler]]) -> None:
     for old, new in pairs:
         root.removeHandler(new)
         root.addHandler(old)
+
+
+def _end(error: OSError) -> None:
+    raise OutputError(error)
+
+
+def _tells_of_its_reader(fd: int) -> bool:
+    """True for a pipe or socket: that nobody reads any more is known before the next picture, be that hours away."""
+    mode = os.fstat(fd).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 def _opened_anew() -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import pty
 import re
+import resource
 import signal
 import struct
 import subprocess
@@ -14,12 +16,14 @@ import sys
 import termios
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
-from kegapps.daemon.loop import READ
+from kegapps.daemon.loop import READ, Loop
 from kegapps.kegnet.address import shown_address
 from kegapps.kegnet.hub import Hub
+from kegapps.lcd import terminal
 from tests.apps.kegnet.support import Core, running_core
 from tests.apps.lcd.test_daemon import drink, flow
 
@@ -265,9 +269,102 @@ def test_where_standard_output_is_no_terminal_each_picture_is_a_line() -> None:
         assert b"\x1b" not in heard
 
 
+@contextlib.contextmanager
+def printing(core: Core, output: int | IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """The daemon with its pictures as lines in `output`, and nothing else."""
+    command = [
+        sys.executable,
+        str(SCRIPT),
+        "--lcd_device_type=terminal",
+        "--nolog_to_stdout",
+        "--log_to_file",
+    ]
+    command += [f"--kb_core_addr={shown_address(*core.hub.address)}", f"--logfile={os.devnull}"]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            core.turn_until(lambda: core.hub.clients == 1)
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_pipe_whose_reader_has_gone_ends_it_though_there_is_nothing_new_to_show() -> None:
+    with running_core() as core, printing(core, subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(30) == 1
+        assert process.stderr.read() == b"", "as with every program that prints: `| head` is no mistake"
+
+
+def test_a_full_disk_costs_the_pictures_that_did_not_fit(tmp_path: Path) -> None:
+    path = tmp_path / "pictures"
+    with running_core() as core, open(path, "wb") as output, printing(core, output) as process:
+
+        def shown(ml: float, line: str) -> bool:
+            core.hub.broadcast(flow(ml=ml))
+            return line in path.read_text().splitlines()
+
+        core.turn_until(lambda: shown(295.735, "| kegboard.flow0 | user: alice | 10.00 oz |  |"))
+        room = path.stat().st_size + 10
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+        core.turn_until(lambda: shown(29.5735, "| kegboard"), "for as much as fits")
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        core.turn_until(lambda: shown(59.147, "| kegboard.flow0 | user: alice | 2.00 oz |  |"))
+        assert "| kegboard.flow0 | user: alice | 1.00 oz |  |" in path.read_text().splitlines(), (
+            "half is no line"
+        )
+        assert process.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [
+        (
+            errno.ENOSPC,
+            "standard output is full (No space left on device): trying again with the next picture",
+        ),
+        (errno.EIO, "standard output fails (Input/output error): trying again with the next picture"),
+    ],
+)
+def test_the_status_tells_why_there_are_no_pictures_until_there_are(
+    number: int, status: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    written: list[bytes] = []
+    trouble = True
+
+    def write(_fd: int, data: bytes) -> int:
+        if trouble:
+            raise OSError(number, os.strerror(number))
+        written.append(data)
+        return len(data)
+
+    with open(tmp_path / "out", "wb") as file:
+        monkeypatch.setattr(terminal, "STDOUT", file.fileno())
+        monkeypatch.setattr(os, "write", write)
+        loop = Loop()
+        statuses: list[str] = []
+        display = terminal.TerminalDisplay(
+            loop, columns=20, rows=1, on_status=lambda: statuses.append(display.status)
+        )
+        display.show(["1 oz"])
+        loop.run_once(0.0)
+        assert statuses == [status]
+        trouble = False
+        display.show(["2 oz"])
+        loop.run_once(0.0)
+        assert statuses == [status, "writing lines to standard output"]
+        assert written == [b"| 2 oz |\n"], "the newest, not what was missed"
+        display.close()
+        loop.close()
+
+
 def test_in_the_background_there_is_no_terminal(tmp_path: Path) -> None:
     command = [sys.executable, str(SCRIPT), "--lcd_device_type=terminal", "--daemon"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--lcd_device_type=terminal has no terminal in the background" in done.stderr
+    assert "has no terminal in the background, nor in a section of master.py" in done.stderr
     assert done.stderr.count("\n") == 1
