@@ -6,7 +6,6 @@ Knows the device. What it sends is a decoder's business, what a tag means the li
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Protocol
 
 from kegapps.daemon.held_device import HeldDevice, Opener
@@ -102,4 +101,7 @@ def wedge_reader(loop: Loop, path: str, listener: Listener, *, form: str) -> Dev
     def opener(on_bytes: Callable[[bytes], None], on_lost: Callable[[str], None]) -> EventDevice:
         return EventDevice(loop, path, on_bytes=on_bytes, on_lost=on_lost)
 
-    return DeviceReader(loop, path, listener, opener=opener, decoder=partial(WedgeDecoder, form))
+    def decoder() -> WedgeDecoder:
+        return WedgeDecoder(form, opened_s=loop.now_s())
+
+    return DeviceReader(loop, path, listener, opener=opener, decoder=decoder)

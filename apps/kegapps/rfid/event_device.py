@@ -1,6 +1,6 @@
 """An event device of the kernel, held for this program alone.
 
-Knows descriptors and the one ioctl. Must not know what the events mean. Source: linux/input.h.
+Knows descriptors and two ioctls. Must not know what the events mean. Source: linux/input.h.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import errno
 import fcntl
 import os
 import stat
+import struct
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -16,6 +18,7 @@ from kegapps.daemon.loop import READ, Loop
 from kegapps.daemon.port import PortError
 
 EVIOCGRAB: Final = 0x40044590
+EVIOCSCLOCKID: Final = 0x400445A0
 READ_BYTES: Final = 24 * 256
 NOT_ONE: Final = "not an event device, such as /dev/input/by-id/...-event-kbd"
 
@@ -33,7 +36,10 @@ _REASONS: Final = {
 
 
 class EventDevice:
-    """An open event device. `on_bytes(data)` and, once, `on_lost(reason)` are called from the loop."""
+    """An open event device. `on_bytes(data)` and, once, `on_lost(reason)` are called from the loop.
+
+    Its events bear the time of CLOCK_MONOTONIC, which nobody sets; a pipe's bear whatever was written.
+    """
 
     def __init__(
         self, loop: Loop, path: str, *, on_bytes: Callable[[bytes], None], on_lost: Callable[[str], None]
@@ -70,6 +76,7 @@ class EventDevice:
             return
         if not stat.S_ISCHR(mode):
             raise OSError(errno.EINVAL, "")
+        fcntl.ioctl(self._fd, EVIOCSCLOCKID, struct.pack("i", time.CLOCK_MONOTONIC))
         fcntl.ioctl(self._fd, EVIOCGRAB, 1)
 
     def _ready(self, _ready: int) -> None:

@@ -16,7 +16,7 @@ EV_SYN, EV_KEY = 0, 1
 SYN_DROPPED: Final = 3
 PRESSED: Final = 1
 MAX_CHARS: Final = 64
-PAUSE_S: Final = 1.0  # a reader types a tag in a few hundredths; what comes later is another one
+PAUSE_S: Final = 1.0  # a reader types a tag in a few hundredths; keys further apart are not of one number
 
 _TYPED: Final = {
     **dict(zip(range(2, 12), "1234567890", strict=True)),
@@ -33,9 +33,14 @@ class KeyDecoder:
 
     A line is 1 to 64 of the characters `0123456789abcdef,`, ended by Enter or Tab. `rejected` counts lines that held
     another key, were too long, or were broken off; `lost` how often the kernel had to drop events.
+
+    A part of a number is another tag's number. So what may lack its beginning is no line, up to the Enter that ends
+    it: what goes on after a pause, and what began to arrive within a pause of `opened_s`, when the device was opened
+    (seconds of the clock that the events bear; None: nothing was typed before).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, opened_s: float | None = None) -> None:
+        self._opened_s = opened_s
         self._rest = b""
         self._line = ""
         self._spoilt = False
@@ -64,15 +69,21 @@ class KeyDecoder:
         """One key went down; the line that it ended, if that is one."""
         if code in _SILENT:
             return None
-        if (self._line or self._spoilt) and abs(now_s - self._last_s) > PAUSE_S:
-            self._begin(rejected=True)
+        if self._line and abs(now_s - self._last_s) > PAUSE_S:
+            self._spoilt = (
+                True  # the rest of it after a pause, or another number, of which nobody knows the beginning
+            )
         self._last_s = now_s
         if code in _ENDS:
             line = self._line
             is_line = bool(line) and not self._spoilt
+            self._opened_s = None
             self._begin(rejected=not is_line and (bool(line) or self._spoilt))
             self.lines += is_line
             return line if is_line else None
+        if self._opened_s is not None:
+            self._spoilt = self._spoilt or abs(now_s - self._opened_s) < PAUSE_S
+            self._opened_s = None
         typed = _TYPED.get(code)
         if typed is None or len(self._line) >= MAX_CHARS:
             self._spoilt = True

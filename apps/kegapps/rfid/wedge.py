@@ -12,12 +12,15 @@ from kegapps.rfid.wedge_formats import FORMATS
 
 
 class WedgeDecoder:
-    """Takes the kernel's key events as they arrive and gives the tokens they complete. `form` is one of FORMATS."""
+    """Takes the kernel's key events as they arrive and gives the tokens they complete.
 
-    def __init__(self, form: str) -> None:
+    `form` is one of FORMATS; `opened_s` is KeyDecoder's.
+    """
+
+    def __init__(self, form: str, opened_s: float | None = None) -> None:
         self._form = form
         self._token_of = FORMATS[form]
-        self._keys = KeyDecoder()
+        self._keys = KeyDecoder(opened_s)
         self._of_another_format = 0
         self._example = ""
 

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import struct
+from contextlib import closing
+
 import pytest
 
-from kegapps.rfid.key_events import EV_SYN, EVENT, MAX_CHARS, SYN_DROPPED, KeyDecoder
+from kegapps.daemon.loop import Loop
+from kegapps.rfid.event_device import EventDevice
+from kegapps.rfid.key_events import EV_SYN, EVENT, MAX_CHARS, PAUSE_S, SYN_DROPPED, KeyDecoder
 from kegapps.rfid.tokens import as_token
 from kegapps.rfid.wedge_formats import FORMATS
 from tests.apps.rfid.readers import ALICES, BOBS, ENTER, key, typed
@@ -43,10 +48,36 @@ def test_a_spoilt_line_costs_itself_only_and_is_counted(spoilt: bytes) -> None:
     assert (decoder.lines, decoder.rejected) == (1, 1)
 
 
-def test_what_was_broken_off_does_not_become_the_beginning_of_the_next() -> None:
+@pytest.mark.parametrize("later_s", [20.0, 0.0])  # a clock may be set back, too
+def test_after_a_pause_in_a_number_neither_part_is_one_nor_both_and_the_next_is(later_s: float) -> None:
     decoder = KeyDecoder()
-    assert list(decoder.feed(typed("0415", 10.0, enter=False) + typed(ALICES, 20.0))) == [ALICES]
+    broken = typed(ALICES[:4], 10.0, enter=False) + typed(ALICES[4:], later_s)
+    assert list(decoder.feed(broken + typed(BOBS, later_s))) == [BOBS]
     assert decoder.rejected == 1
+
+
+def test_a_number_that_was_being_typed_when_the_device_was_opened_is_none_and_the_next_is() -> None:
+    decoder = KeyDecoder(opened_s=10.0)
+    assert list(decoder.feed(typed(ALICES[4:], 10.0 + 0.9 * PAUSE_S) + typed(BOBS, 11.0))) == [BOBS]
+    assert decoder.rejected == 1
+
+
+@pytest.mark.parametrize("before", [b"", key(ENTER, 1, 10.0)])
+def test_the_first_number_counts_if_it_began_long_enough_after_the_device_was_opened_or_behind_an_enter(
+    before: bytes,
+) -> None:
+    at_s = 10.1 if before else 10.0 + 1.1 * PAUSE_S
+    assert list(KeyDecoder(opened_s=10.0).feed(before + typed(ALICES, at_s))) == [ALICES]
+
+
+def test_the_kernel_is_asked_for_times_that_nobody_sets_and_for_all_keys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = list[tuple[int, object]]()
+    monkeypatch.setattr("fcntl.ioctl", lambda _fd, request, value: asked.append((request, value)))
+    with closing(Loop()) as loop:
+        EventDevice(loop, "/dev/ptmx", on_bytes=print, on_lost=print).close()
+    assert asked == [(0x400445A0, struct.pack("i", 1)), (0x40044590, 1)]
 
 
 def test_a_line_of_which_the_kernel_dropped_a_part_is_none() -> None:
