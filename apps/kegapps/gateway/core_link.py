@@ -124,8 +124,7 @@ class CoreLink:
         """A token was put on the reader of a board: it is for each of its taps."""
         tap = self._tap(meter)
         events = [] if tap.holder == key else [token(meter.meter, key, "removed")]
-        if tap.holder != key:
-            tap.show(key)
+        tap.show(key)
         self.tell(*events, token(meter.meter, key, "added"))
 
     def take_away(self, meter: Meter, key: Key) -> None:
@@ -134,8 +133,8 @@ class CoreLink:
 
     def end_flow(self, meter: Meter) -> None:
         """The board lets nothing more through: whoever's flow it is, it is over, and the token counts for nothing."""
-        told = self._tap(meter).told
-        events: list[Event] = [] if told is None else [token(meter.meter, told, "removed")]
+        lying = self._tap(meter).lying
+        events: list[Event] = [] if lying is None else [token(meter.meter, lying, "removed")]
         self.tell(*events, request(meter.meter, "stop_flow"))
 
     def finish(self, meter: Meter, pour_id: str) -> None:

@@ -45,50 +45,59 @@ class Tap:
 
     board: str
     number: int
-    told: Key | None = None
-    """The token that the core was last told to be there."""
     owner: str | None = None
     """Whose flow is open there."""
-    told_user: str | None = None
-    """Whose token that turned out to be; None: the core has not shown it yet."""
+    let_in: tuple[Key, str] | None = None
+    """The token that the core has opened a flow for last, and its owner."""
+    asked: Key | None = None
+    """The token that was shown to the core, of whose owner it has said nothing yet."""
+    owner_when_asked: str | None = None
+    """Whose flow was open then: what is told of that one says nothing of the token."""
     flow_start_unix_s: float = 0.0
     is_ending: bool = False
     """The board has ended its grant; the core's word that the flow is over is on its way."""
     grant: Grant | None = None
     unwanted_since_s: float | None = None
-    owner_before: str | None = None
-    """Whose flow it was when another's token was shown: what is told of that says nothing of the token."""
 
     @property
     def holder(self) -> Key | None:
         """The token whose owner's flow is open; BY_OTHERS if somebody was let in by a token that we did not tell of."""
         if self.owner is None or self.is_ending:
             return None
-        return self.told if self.told is not None and self.told_user == self.owner else BY_OTHERS
+        return self.let_in[0] if self.let_in is not None and self.let_in[1] == self.owner else BY_OTHERS
+
+    @property
+    def lying(self) -> Key | None:
+        """The token that the core may take to be there still: the last one that was shown, unless it was denied."""
+        return self.asked or (self.let_in[0] if self.let_in is not None else None)
 
     def show(self, key: Key) -> None:
-        """The core is being told that this token is there now."""
+        """The core is being told that this token is there now. Until it has answered, the flow is whose it was."""
         if self.is_ending:
             self.owner = None  # what is known of that flow is of the past
-        if key != self.told or self.owner is None:
-            self.told_user = None
-        self.owner_before = self.owner if key != self.told else None
-        self.told, self.is_ending = key, False
+            self.is_ending = False
+        self.asked = None if key == self.holder else key
+        self.owner_when_asked = self.owner
+
+    def deny(self, key: Key) -> None:
+        """The core did not let this token in: who comes by another reader is not its owner."""
+        if self.asked == key:
+            self.asked = None
 
     def hear(self, owner: str | None, start_unix_s: float, *, is_over: bool) -> None:
         """The core told of the flow here."""
         self.flow_start_unix_s = start_unix_s
         if is_over:
-            self.owner = self.owner_before = None
+            self.owner = None
             self.is_ending = False
             return
         self.owner = owner
-        if self.told_user is None and owner is not None and owner != self.owner_before:
-            self.told_user = owner
+        if self.asked is not None and owner is not None and owner != self.owner_when_asked:
+            self.let_in, self.asked = (self.asked, owner), None
 
     def forget(self) -> None:
         """Nothing is known of whom the core lets pour here."""
-        self.owner = self.told = self.told_user = self.owner_before = None
+        self.owner = self.let_in = self.asked = self.owner_when_asked = None
         self.is_ending = False
 
 
@@ -202,8 +211,7 @@ class Taps:
     def deny(self, board: str, key: Key, reason: str, now_s: float) -> None:
         """Tell the board that this token opens nothing."""
         for _, tap in self._of(board):
-            if tap.told == key and tap.told_user is None:
-                tap.told = None  # who comes by another reader is not its owner
+            tap.deny(key)
         denials = [command for command in self._commands.get(board, ()) if command.type == "deny"]
         for command in denials[: max(0, len(denials) - MAX_DENIALS + 1)]:
             self._drop(board, command.id)

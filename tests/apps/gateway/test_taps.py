@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from kegapps.gateway.taps import BY_OTHERS, COMMAND_S, RELAY_HELD_S, Taps
+from kegapps.gateway.taps import BY_OTHERS, COMMAND_S, RELAY_HELD_S, Changes, Taps
 
 ALICE, BOB = ("core.rfid", "a"), ("core.rfid", "b")
 METER, BOARD, RELAY = "kb.flow0", "kb", "kb.relay1"
@@ -120,8 +120,9 @@ def test_what_is_told_of_the_one_before_says_nothing_of_the_token_that_was_shown
     let_in(taps, 0.0, BOB, "bob")
     tap = taps.tap(METER, BOARD, 0)
     tap.show(ALICE)
+    assert tap.holder == BOB, "before the core has said anything"
     taps.flow(METER, "bob", 0.0, is_over=False)
-    assert tap.holder == BY_OTHERS
+    assert tap.holder == BOB
     taps.flow(METER, "bob", 0.0, is_over=True)
     taps.flow(METER, "alice", 0.1, is_over=False)
     assert tap.holder == ALICE
@@ -133,3 +134,27 @@ def test_a_token_that_was_denied_is_not_taken_for_that_of_the_next_one_let_in() 
     taps.deny(BOARD, ALICE, "not known here", 0.3)
     taps.flow(METER, "carol", 5.0, is_over=False)
     assert taps.tap(METER, BOARD, 0).holder == BY_OTHERS
+
+
+def test_a_token_that_the_core_has_not_answered_is_nobodys_and_takes_no_grant_away() -> None:
+    taps = tended()
+    let_in(taps, 0.0)
+    stranger = ("core.rfid", "nobody's")
+    taps.tap(METER, BOARD, 0).show(stranger)
+    assert not taps.is_wanted(BOARD, [stranger], 0.1)
+    assert taps.settle(BOARD, 0.1) == Changes()
+    taps.deny(BOARD, stranger, "not known here", 0.3)
+    taps.flow(METER, "alice", 0.4, is_over=False)
+    assert taps.settle(BOARD, 0.9) == Changes()
+    assert taps.tap(METER, BOARD, 0).holder == ALICE
+
+
+def test_a_flow_that_is_cut_into_two_drinks_does_not_say_that_a_token_is_its_owners() -> None:
+    taps = tended()
+    let_in(taps, 0.0)
+    taps.tap(METER, BOARD, 0).show(BOB)
+    taps.flow(METER, "alice", 0.1, is_over=True)
+    taps.flow(METER, "alice", 0.2, is_over=False)
+    assert taps.tap(METER, BOARD, 0).holder == ALICE
+    taps.flow(METER, "bob", 0.3, is_over=False)
+    assert taps.tap(METER, BOARD, 0).holder == BOB

@@ -130,6 +130,31 @@ def test_an_unknown_token_is_denied_and_opens_nothing(tended: Board) -> None:
     assert tended.look() == []
 
 
+def test_an_unknown_token_is_denied_while_somebody_pours_who_keeps_the_grant(tended: Board) -> None:
+    grant = tended.granted()[0]["grant_id"]
+    (denial,) = tended.show("ffffffffff")
+    assert (denial["type"], denial["data"]["token"]) == ("deny", "ffffffffff")
+    tended.acknowledge(denial)
+    assert tended.look() == []
+    tended.pour(600, grant_id=grant)
+    assert [(row.username, row.ticks) for row in drinks(tended.core, 1)] == [("alice", 600)]
+    assert tended.look() == []
+
+
+def test_two_known_users_in_turn_have_each_their_own_grant(tended: Board) -> None:
+    first = tended.granted()
+    second = tended.granted(BOB)
+    assert tended.look() == []
+    tended.pour(600, grant_id=first[0]["grant_id"], age_s=1)
+    tended.pour(500, grant_id=second[0]["grant_id"])
+    rows = drinks(tended.core, 2)
+    assert {(row.username, row.ticks) for row in rows} == {("alice", 600), ("bob", 500)}
+    again = tended.granted()
+    assert not {grant["grant_id"] for grant in again.values()} & {
+        grant["grant_id"] for grant in first.values()
+    }
+
+
 def test_a_pour_with_a_grant_is_its_users_and_one_without_is_a_guests(tended: Board) -> None:
     tended.pour(500)
     grants = tended.granted()
