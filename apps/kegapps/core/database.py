@@ -64,6 +64,8 @@ def connect(path: str, *, create: bool, busy_timeout_s: float) -> sqlite3.Connec
         db = sqlite_file.connect(path, busy_timeout_s=busy_timeout_s)
         try:
             _check_identity(db, path)
+            if stat.S_IMODE(os.stat(path).st_mode) & 0o077:
+                sqlite_file.make_private(path)
             _set_up(db, path, create=create)
         except BaseException:
             db.close()
@@ -103,8 +105,6 @@ def _prepare_file(path: str, *, create: bool) -> None:
                 f"store {path}: has another name (a hard link), by which a second core could use it and destroy it; "
                 f"find that with: find / -xdev -samefile {shlex.quote(path)}, and remove it, or make it a copy"
             )
-        if stat.S_IMODE(status.st_mode) & 0o077:
-            sqlite_file.make_private(path)
     else:
         sqlite_file.make(path)
 

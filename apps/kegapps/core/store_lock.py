@@ -9,6 +9,7 @@ import fcntl
 import os
 
 from kegapps.core.database import StoreError, explained
+from kegapps.daemon.own_file import open_lock
 
 
 def hold_lock(path: str, *, held_fd: int = -1) -> int:
@@ -19,7 +20,7 @@ def hold_lock(path: str, *, held_fd: int = -1) -> int:
     with explained(path):
         if held_fd >= 0 and os.path.exists(path) and os.path.samestat(os.stat(path), os.fstat(held_fd)):
             return held_fd
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = open_lock(path)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

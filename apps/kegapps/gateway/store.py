@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from kegapps.daemon import sqlite_file
+from kegapps.daemon.own_file import open_lock
 from kegapps.gateway.records import Device, GrantRow, Leg, Meter, PourRow
 
 APPLICATION_ID: Final = 0x4B65_6777  # "Kegw"
@@ -64,11 +65,11 @@ class Store:
     """
 
     def __init__(self, path: str, *, create: bool = True) -> None:
-        self.path = path
+        self.path = os.path.realpath(path)  # so that it has one lock, by whatever links somebody names it
         self._lock: int | None = None
         with self._explained():
             self._prepare(create=create)
-            self._db = sqlite_file.connect(path, busy_timeout_s=BUSY_S)
+            self._db = sqlite_file.connect(self.path, busy_timeout_s=BUSY_S)
             try:
                 self._set_up()
             except BaseException:
@@ -78,7 +79,7 @@ class Store:
     def own(self) -> None:
         """Keep other gateways from this store: two would tell the core everything twice."""
         with self._explained():
-            lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = open_lock(f"{self.path}.lock")
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -338,12 +339,12 @@ class Store:
                 )
             return
         sqlite_file.make(self.path)
-        # Whatever it was: nobody else has business with the tokens on readers.
-        sqlite_file.make_private(self.path)
 
     def _set_up(self) -> None:
         if sqlite_file.is_foreign(self._db, APPLICATION_ID):
             raise StoreError(f"store {self.path}: of another program; name another file with --gateway_store")
+        # Whatever its mode was: nobody else has business with the tokens on readers.
+        sqlite_file.make_private(self.path)
         version = sqlite_file.number(self._db, "user_version")
         if version > SCHEMA_VERSION:
             raise StoreError(

@@ -12,23 +12,25 @@ import os
 from collections.abc import Mapping
 
 from kegapps.daemon.errors import StartError
-from kegapps.gpio.record import SLOT_BYTES, SLOTS, Record, encode, newest
+from kegapps.daemon.own_file import open_own
+from kegapps.gpio.record import SLOT_BYTES, SLOTS, Record, encode, is_ours, newest
 
 
 class CountsFile:
     """The file at `path`, held for this process alone; it is made, with its folder, if it is not there.
 
     counts   what it held
-    damaged  it held something that is not to be understood; it will be overwritten
+    damaged  its counts are not to be understood; they will be overwritten
 
     Raises StartError, for a person, if it cannot be used, or another process has it.
     """
 
     def __init__(self, path: str) -> None:
-        self.path = path
+        # What is beside it has one place, too, however it is named.
+        self.path = os.path.realpath(path)
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._fd = open_own(path, is_ours, mode=0o644)
         except OSError as error:
             raise StartError(f"--counts={path}: {error.strerror}; name a file that can be written") from None
         try:

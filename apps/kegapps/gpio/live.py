@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from kegapps.daemon.errors import StartError
+from kegapps.daemon.own_file import open_own
 from kegapps.gpio.record import COUNTER_SPAN, MAX_METERS
 
 _HEAD: Final = "gpio_live 1"
@@ -25,9 +26,9 @@ class LiveCounts:
     def __init__(self, path: str, boot_id: str) -> None:
         self._boot_id = boot_id
         try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._fd = open_own(path, _is_ours, mode=0o644)
         except OSError as error:
-            raise StartError(f"{path}: {error.strerror}; see --counts") from None
+            raise StartError(f"--counts: beside it, {path}: {error.strerror}; name another file") from None
 
     def read(self) -> dict[str, int]:
         """What the meters of a process of this boot showed last; after a power cut the file may be of any age."""
@@ -63,3 +64,8 @@ class LiveCounts:
     def close(self) -> None:
         """Let go of it."""
         os.close(self._fd)
+
+
+def _is_ours(data: bytes) -> bool:
+    """Also of a process that was killed before it wrote the head."""
+    return data.startswith(_HEAD.encode()) or not data[:_HEAD_BYTES].strip(b"\0")

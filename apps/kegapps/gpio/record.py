@@ -58,6 +58,12 @@ def decode(data: bytes) -> Record | None:
         return None
 
 
+def is_ours(data: bytes) -> bool:
+    """Whether a file that begins with `data` is one of counts, whole or not; room that was never written is, too."""
+    slots = [data[at * SLOT_BYTES : (at + 1) * SLOT_BYTES] for at in range(SLOTS)]
+    return not data.strip(b"\0") or any(slot.startswith(_HEAD.encode()) for slot in slots)
+
+
 def newest(data: bytes) -> Record | None:
     """The record that counts, of a whole file; None if there is none."""
     records = [decode(data[at * SLOT_BYTES : (at + 1) * SLOT_BYTES]) for at in range(SLOTS)]

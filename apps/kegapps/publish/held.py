@@ -12,6 +12,7 @@ import fcntl
 import os
 import stat
 
+from kegapps.daemon.own_file import open_lock
 from kegapps.publish.queue_file import QueueError
 
 
@@ -19,9 +20,10 @@ class Held:
     """The hold on the queue at `path`. Raises QueueError if another publisher has it."""
 
     def __init__(self, path: str) -> None:
+        path = os.path.realpath(path)  # so that it has one lock, by whatever links somebody names it
         try:
-            self._own = _open(f"{path}.lock")
-            self.sending = _open(f"{path}.sending")
+            self._own = open_lock(f"{path}.lock")
+            self.sending = open_lock(f"{path}.sending")
             """Helpers inherit this: its lock is free again when the last of them and we are gone."""
             self.wake = _fifo(f"{path}.wake")
             """Readable when somebody changed the queue (see `wake`)."""
@@ -54,7 +56,7 @@ class Held:
 def wake(path: str) -> bool:
     """Tell the publisher of the queue at `path`, if one runs, to look into it; whether one did."""
     try:
-        fd = os.open(f"{path}.wake", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(f"{os.path.realpath(path)}.wake", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:  # none runs, or none ever did
         return False
     try:
@@ -64,10 +66,6 @@ def wake(path: str) -> bool:
     finally:
         os.close(fd)
     return True
-
-
-def _open(path: str) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def _lock(fd: int) -> bool:

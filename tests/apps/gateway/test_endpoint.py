@@ -204,6 +204,9 @@ def test_two_gateways_do_not_share_a_store(tmp_path: Path) -> None:
     with gateway(tmp_path) as gate:
         done = gateway_word(gate.store, "--gateway_bind_addr=localhost:0")
         assert (done.returncode, "another gateway uses it" in done.stderr) == (1, True)
+        (tmp_path / "link.sqlite").symlink_to(gate.store)
+        done = gateway_word(tmp_path / "link.sqlite", "--gateway_bind_addr=localhost:0")
+        assert (done.returncode, "another gateway uses it" in done.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(

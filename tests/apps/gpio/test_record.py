@@ -73,9 +73,38 @@ def test_the_file_keeps_the_last_that_was_written_and_is_for_one(tmp_path: Path)
     assert CountsFile(path).counts == {"gpio.flow0": 6}
 
 
-def test_a_file_that_is_something_else_is_said_to_be_damaged(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"my shopping list\n", b"x" * 9999, b"SQLite format 3\0" * 999])
+@pytest.mark.parametrize("suffix", ["", ".live"])
+def test_a_file_that_is_something_else_is_left_as_it_is(tmp_path: Path, content: bytes, suffix: str) -> None:
+    path = tmp_path / f"counts{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(StartError, match="a file of something else is there, and is left as it is"):
+        LiveCounts(str(path), "boot") if suffix else CountsFile(str(path))
+    assert path.read_bytes() == content
+
+
+def test_by_whatever_link_the_file_is_named_it_is_for_one(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("counts")
+    file = CountsFile(str(tmp_path / "link"))
+    assert file.path == str(tmp_path / "counts")
+    with pytest.raises(StartError, match=r"another gpio_meter\.py uses it"):
+        CountsFile(str(tmp_path / "counts"))
+    file.close()
+
+
+def test_a_link_that_another_user_made_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to("counts")
+    monkeypatch.setattr("kegapps.daemon.own_file.is_trusted", lambda _: False)
+    with pytest.raises(StartError, match="a link that another user made"):
+        CountsFile(str(tmp_path / "link"))
+    assert not (tmp_path / "counts").exists()
+
+
+def test_a_file_of_ours_that_cannot_be_read_any_more_is_said_to_be_damaged(tmp_path: Path) -> None:
     path = tmp_path / "counts"
-    path.write_text("my shopping list\n")
+    path.write_bytes(encode(Record(sequence=1, counts={"gpio.flow0": 9})).replace(b"9", b"8"))
     file = CountsFile(str(path))
     assert (file.counts, file.damaged) == ({}, True)
     file.write({"gpio.flow0": 1})

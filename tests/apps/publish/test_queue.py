@@ -118,6 +118,18 @@ def test_without_a_publisher_nobody_is_woken(path: str) -> None:
     assert not wake(path)
 
 
+def test_by_whatever_link_it_is_named_it_has_one_publisher(path: str, tmp_path: Path) -> None:
+    link = str(tmp_path / "link")
+    Path(link).symlink_to(path)
+    Queue(path, create=True).close()
+    held = Held(link)
+    assert wake(path)
+    with pytest.raises(QueueError, match=f"process {os.getpid()} sends from it"):
+        Held(path)
+    held.close()
+    assert not list(tmp_path.glob("link.*"))
+
+
 def test_what_is_in_the_place_of_the_fifo_is_left_alone(path: str) -> None:
     Path(f"{path}.wake").write_text("mine")
     with pytest.raises(QueueError, match=r"queue\.sqlite\.wake: something else is there, and not a FIFO"):
