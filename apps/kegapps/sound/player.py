@@ -8,7 +8,9 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import subprocess
+from functools import partial
 from typing import Final, Protocol
 
 from kegapps.daemon.loop import READ, Loop, Timer
@@ -92,17 +94,18 @@ class ProgramPlayer:
         try:
             pidfd = os.pidfd_open(process.pid)
         except OSError as error:
-            process.kill()
+            _silence(process)
             process.wait()
             self._complain(f"cannot watch {self._command[0]}: {error.strerror}")
             return
-        self._playing[pidfd] = (process, self._loop.call_later(MAX_SECONDS, process.kill), path)
+        cut = self._loop.call_later(MAX_SECONDS, partial(_silence, process))
+        self._playing[pidfd] = (process, cut, path)
         self._loop.watch(pidfd, READ, lambda _ready: self._reap(pidfd))
 
     def close(self) -> None:
         """Silence."""
         for pidfd, (process, _, _) in tuple(self._playing.items()):
-            process.kill()
+            _silence(process)
             self._reap(pidfd)
 
     def _reap(self, pidfd: int) -> None:
@@ -121,3 +124,8 @@ class ProgramPlayer:
         if not self._complained:
             self._complained = True
             log.warning("%s", text)
+
+
+def _silence(process: subprocess.Popen[bytes]) -> None:
+    """Kill it, which was not waited for yet, and what it started: a script leaves the playing to another program."""
+    os.killpg(process.pid, signal.SIGKILL)

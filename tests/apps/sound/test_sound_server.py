@@ -227,6 +227,34 @@ def test_no_more_than_a_few_sounds_play_at_once_and_none_outlives_the_player(tmp
     loop.close()
 
 
+@pytest.mark.parametrize("end", ["closed", "cut"])
+def test_what_a_script_plays_with_ends_with_the_script(
+    tmp_path: Path, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kegapps.sound.player.MAX_SECONDS", 0.5 if end == "cut" else 60.0)
+    fifo = tmp_path / "held"
+    os.mkfifo(fifo)
+    held = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    loop = Loop()
+    script = Bar.program(tmp_path / "play", f"sh -c 'echo begun; exec sleep 60' > \"{fifo}\"; true")
+    player = ProgramPlayer(loop, (str(script),), most=MOST)
+    player.play("x")
+
+    def said() -> bytes | None:
+        try:
+            return os.read(held, 100)
+        except BlockingIOError:
+            return None  # the child holds the other end, and writes nothing
+
+    turn_until(loop, lambda: said() == b"begun\n")
+    if end == "closed":
+        player.close()
+    turn_until(loop, lambda: said() == b"")
+    assert player.playing == 0
+    loop.close()
+    os.close(held)
+
+
 def test_a_hundred_events_in_a_second_start_no_more_players_than_may_play_at_once(bar: Bar) -> None:
     slow = bar.program(bar.drink.with_name("slow"), f'echo "$1" >> "{bar.played_file}"; exec sleep 60')
     server = bar.connected(f"--sound_drink={bar.drink}", f"--player={slow}", "--max_sounds=3", "--verbose")
