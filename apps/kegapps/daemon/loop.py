@@ -18,6 +18,7 @@ from typing import Final, Protocol
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
 _BATCH: Final = 64
+_FEW_TIMERS: Final = 512
 
 
 class HasFileno(Protocol):
@@ -63,6 +64,7 @@ class Loop:
         # By descriptor. A new tuple for each watch: its identity tells if what became ready is watched still.
         self._watches: dict[int, tuple[int, Callable[[int], None]]] = {}
         self._timers: list[tuple[float, int, Timer]] = []
+        self._clear_at = _FEW_TIMERS  # so many timers, and those that were cancelled are thrown out
         self._order = itertools.count()
         self._stop = False
 
@@ -95,6 +97,8 @@ class Loop:
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         """Call once, `delay_s` seconds from now or as soon after as the loop is free."""
         timer = Timer(self._clock() + delay_s, callback)
+        if len(self._timers) >= self._clear_at:
+            self._forget_cancelled()
         heapq.heappush(self._timers, (timer.due_s, next(self._order), timer))
         return timer
 
@@ -135,6 +139,15 @@ class Loop:
         self._timers.clear()
         self._watches.clear()
         self._epoll.close()
+
+    def _forget_cancelled(self) -> None:
+        """What is cancelled before its time, again and again, must not pile up until then.
+
+        Next when there are twice as many as are left, so that it costs each timer next to nothing.
+        """
+        self._timers = [entry for entry in self._timers if not entry[2].cancelled]
+        heapq.heapify(self._timers)
+        self._clear_at = max(_FEW_TIMERS, 2 * len(self._timers))
 
     def _wait_s(self) -> float | None:
         while self._timers and self._timers[0][2].cancelled:

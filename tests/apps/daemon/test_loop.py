@@ -54,6 +54,21 @@ def test_a_cancelled_timer_is_not_kept() -> None:
     assert kept == []
 
 
+def test_timers_that_are_cancelled_again_and_again_do_not_pile_up_and_the_others_are_kept() -> None:
+    clock, kept = Clock(), list[int]()
+    loop = Loop(clock)
+    for number in range(2000):
+        loop.call_later(2000 - number, lambda number=number: kept.append(number))  # type: ignore[misc]
+    most = 0
+    for _ in range(50_000):
+        loop.call_later(60, lambda: kept.append(-1)).cancel()
+        most = max(most, len(loop._timers))
+    assert most <= 4096
+    clock.now_s += 2000
+    loop.run_once()
+    assert kept == list(reversed(range(2000)))
+
+
 def test_a_ready_descriptor_is_told_until_it_is_unwatched(pipe: tuple[int, int]) -> None:
     loop, told = Loop(), list[int]()
     loop.watch(pipe[0], READ, told.append)
