@@ -23,6 +23,12 @@ ANSWER_S: Final = 5.0
 
 RETRY_FIRST_S: Final = 0.5
 RETRY_MAX_S: Final = 5.0
+RETRY_FLOOD_S: Final = 60.0
+
+FLOOD_BYTES: Final = 256 * 1024
+FLOOD_S: Final = 10.0
+"""So much in so short a time no LCDd says, however large its display is and often its picture changes."""
+
 DEFAULT_COLUMNS, DEFAULT_ROWS = 20, 4  # until LCDd tells
 
 
@@ -36,13 +42,17 @@ class LcdprocDisplay:
         self._rows: tuple[str, ...] = ()
         self._light = True
         self._picture = self._blank(DEFAULT_COLUMNS, DEFAULT_ROWS)
+        self._welcomed = False
         self._ready = False
         self._problem = ""
         self._sock: socket.socket | None = None
         self._answers = codec.Answers()
         self._out = b""
         self._awaited = 0  # how many commands are under way
+        self._setting_up = False
         self._failures = 0
+        self._heard_bytes = 0
+        self._heard_since_s = loop.now_s()
         self._told = ""
         self._timer: Timer | None = loop.call_later(0.0, self._connect)
 
@@ -58,7 +68,7 @@ class LcdprocDisplay:
 
     @property
     def ready(self) -> bool:
-        """True if LCDd has taken our screen."""
+        """True if LCDd has taken a whole picture."""
         return self._ready
 
     @property
@@ -108,11 +118,11 @@ class LcdprocDisplay:
         self._loop.watch(sock, READ, self._on_ready)
         self._say(codec.HELLO)
 
-    def _give_up(self, problem: str) -> None:
+    def _give_up(self, problem: str, *, delay_s: float = 0.0) -> None:
         self._forget_timer()
         self._release()
         self._problem = problem
-        delay_s = min(RETRY_MAX_S, RETRY_FIRST_S * 2 ** min(self._failures, 10))
+        delay_s = delay_s or min(RETRY_MAX_S, RETRY_FIRST_S * 2 ** min(self._failures, 10))
         self._failures += 1
         self._timer = self._loop.call_later(delay_s, self._connect)
         self._tell()
@@ -122,7 +132,7 @@ class LcdprocDisplay:
         if sock is not None:
             self._loop.unwatch(sock)
             sock.close()
-        self._ready = False
+        self._welcomed = self._ready = self._setting_up = False
         self._out = b""
         self._awaited = 0
 
@@ -150,6 +160,9 @@ class LcdprocDisplay:
             if not data:
                 self._give_up("it closed the connection")
                 return
+            if self._is_flood(len(data)):
+                self._give_up("it says more than LCDd ever does", delay_s=RETRY_FLOOD_S)
+                return
             for answer in self._answers.feed(data):
                 self._hear(answer)
                 if self._sock is not sock:
@@ -161,24 +174,38 @@ class LcdprocDisplay:
         except codec.NotLcdError as error:
             self._give_up(str(error))
 
+    def _is_flood(self, size: int) -> bool:
+        if (now_s := self._loop.now_s()) - self._heard_since_s > FLOOD_S:
+            self._heard_since_s, self._heard_bytes = now_s, 0
+        self._heard_bytes += size
+        return self._heard_bytes > FLOOD_BYTES
+
     def _hear(self, answer: codec.Answer) -> None:
         match answer:
-            case codec.Welcome() if not self._ready:
-                self._picture = self._blank(answer.columns, answer.rows)
-                self._ready = True
-                self._problem = ""
+            case codec.Welcome() if not self._welcomed:
+                self._welcomed = self._setting_up = True
                 self._forget_timer()
+                other = (answer.columns, answer.rows) != (self.columns, self.rows)
+                self._picture = self._blank(answer.columns, answer.rows)
                 commands = codec.setup(answer.rows)
                 self._awaited = len(commands)
                 self._say(b"".join(commands))
-                self._tell()
+                if other:
+                    self._on_status()  # what is shown is to be arranged for that size
             case codec.Done() if self._awaited:
                 self._awaited -= 1
                 if self._awaited:
                     self._expect_answer()
                     return
-                self._failures = 0
                 self._forget_timer()
+                if self._setting_up:
+                    self._setting_up = False
+                else:
+                    # Not before: one that takes our screen, but no text, would be tried twice a second for ever.
+                    self._ready = True
+                    self._problem = ""
+                    self._failures = 0
+                    self._tell()
                 self._advance()
             case codec.Refused():
                 # It knows our screen no more, or another language: begin anew, but not at once and for ever.
@@ -186,7 +213,7 @@ class LcdprocDisplay:
 
     def _advance(self) -> None:
         """Say what has changed, if LCDd has answered all that was said before."""
-        if self._ready and not self._awaited and (changes := self._picture.changes()):
+        if self._welcomed and not self._awaited and (changes := self._picture.changes()):
             for change in changes:
                 self._picture.sent(change)
                 self._awaited += 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +12,14 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from kegapps.daemon.loop import READ, Loop
-from kegapps.lcd.lcdproc import ANSWER_S, RETRY_MAX_S, LcdprocDisplay
+from kegapps.lcd.lcdproc import (
+    ANSWER_S,
+    FLOOD_BYTES,
+    FLOOD_S,
+    RETRY_FLOOD_S,
+    RETRY_MAX_S,
+    LcdprocDisplay,
+)
 from tests.apps.kegnet.support import Clock, turn_until
 
 POUR = ["Left", "user: alice", "15.37 oz", "Pale Ale"]
@@ -93,7 +102,8 @@ class Bench:
         self.display = LcdprocDisplay(self.loop, address=self.lcdd.address, on_status=self._note)
 
     def _note(self) -> None:
-        self.statuses.append(self.display.status)
+        if self.statuses[-1:] != [self.display.status]:  # it is also called for another size
+            self.statuses.append(self.display.status)
 
     def until(self, condition: Callable[[], object]) -> None:
         turn_until(self.loop, condition)
@@ -196,6 +206,60 @@ def test_a_command_that_is_refused_is_no_endless_loop(bench: Bench) -> None:
     bench.lcdd.refuse = b""
     bench.clock.ahead_s += RETRY_MAX_S
     bench.until_shown(POUR)
+
+
+def test_what_takes_the_screen_but_no_text_is_tried_less_and_less_often_and_told_of_once(
+    bench: Bench,
+) -> None:
+    bench.lcdd.refuse = b"widget_set"
+    bench.display.show(POUR)
+    delays_s = []
+    for number in range(1, 7):
+        start_s = bench.clock()
+        while bench.lcdd.connections < number or bench.display._sock is not None:
+            bench.clock.ahead_s += 0.05
+            bench.loop.run_once(0.01)
+        delays_s.append(bench.clock() - start_s)
+    assert delays_s[-1] > RETRY_MAX_S * 0.8
+    assert bench.statuses == [f"waiting for {bench.where()}: it refused a command: Unknown widget id"]
+    bench.lcdd.refuse = b""
+    bench.clock.ahead_s += RETRY_MAX_S
+    bench.until_shown(POUR)
+    assert bench.display._failures == 0
+    assert bench.statuses[1:] == [bench.where()]
+
+
+@pytest.mark.parametrize("line", [b"success\n", b"listen kegmaster\n", b"key Enter\n", b"\n"])
+def test_what_never_stops_talking_is_left_alone_for_a_while(bench: Bench, line: bytes) -> None:
+    bench.display.show(POUR)
+    bench.until_shown(POUR)
+    (sock,) = bench.lcdd._socks
+    sock.setblocking(True)
+    while bench.display.ready:
+        with contextlib.suppress(OSError):
+            sock.sendall(line * (4000 // len(line)))
+        bench.loop.run_once(0.0)
+    bench.until(
+        lambda: bench.statuses[-1] == f"waiting for {bench.where()}: it says more than LCDd ever does"
+    )
+    bench.clock.ahead_s += RETRY_MAX_S
+    bench.loop.run_once(0.05)
+    assert bench.lcdd.connections == 1
+    bench.clock.ahead_s += RETRY_FLOOD_S
+    bench.until_shown(POUR)
+
+
+def test_what_lcdd_says_unasked_now_and_then_does_no_harm_however_long_it_runs(bench: Bench) -> None:
+    bench.display.show(POUR)
+    bench.until_shown(POUR)
+    (sock,) = bench.lcdd._socks
+    ours = bench.display._sock
+    assert ours is not None
+    for _ in range(4):
+        sock.sendall(b"ignore kegmaster\nlisten kegmaster\n" * (FLOOD_BYTES // 80))
+        bench.until(lambda: not select.select([ours], [], [], 0.05)[0])
+        bench.clock.ahead_s += FLOOD_S + 1.0
+    assert bench.statuses == [bench.where()]
 
 
 @pytest.mark.parametrize(
