@@ -5,6 +5,7 @@ Knows import. Must not know any single program.
 
 from __future__ import annotations
 
+import errno
 import importlib
 from typing import Any
 
@@ -27,5 +28,9 @@ def extra(module: str, *, extra: str, wanted_by: str) -> Any:
         raise StartError(
             f"{wanted_by}: {module} cannot be used: {error}; reinstall it: pip install 'kegmaster[{extra}]'"
         ) from error
+    except OSError as error:
+        if error.errno == errno.EMFILE:
+            raise  # nothing is wrong with the package
+        raise StartError(f"{wanted_by}: {module} is installed but cannot be used: {error}") from error
     except Exception as error:  # whatever a broken package raises, it is the package that cannot be used
         raise StartError(f"{wanted_by}: {module} is installed but cannot be used: {error}") from error

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -185,6 +186,10 @@ class _Run:
 
     def _crash(self) -> int:
         error = sys.exc_info()[1]
+        if isinstance(error, OSError) and error.errno == errno.EMFILE:
+            # Whose import or socket gets none first is a matter of luck: no mistake in that line of code.
+            log.debug("too few file descriptors", exc_info=True)
+            return self._fail(f"too few file descriptors ({error.strerror}): raise the limit (ulimit -n)")
         log.critical("ended by an unexpected error", exc_info=True)
         where = f"; see {self._options.logfile}" if self._options.log_to_file else ""
         return self._tell(f"ended by an unexpected error: {type(error).__name__}: {error}{where}")

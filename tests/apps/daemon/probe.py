@@ -62,6 +62,11 @@ def leave(service: runner.Service) -> int:
     return int(service.positional[0])
 
 
+def use_up_descriptors(service: runner.Service) -> None:
+    while True:
+        os.open(os.devnull, os.O_RDONLY)
+
+
 def leave_by_exit(service: runner.Service) -> None:
     sys.exit("gone on purpose")
 

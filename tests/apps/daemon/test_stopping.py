@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import pty
+import resource
 import signal
 import subprocess
 import termios
@@ -106,6 +108,17 @@ def test_a_crash_leaves_its_traceback_in_the_log_and_no_pidfile(tmp_path: Path) 
         "CRITICAL (daemon) ended by an unexpected error\nTraceback (most recent call last):\n" in done.stdout
     )
     assert not (tmp_path / "p").exists()
+
+
+@pytest.mark.parametrize("most", [6, 64])
+def test_too_few_file_descriptors_are_one_line(most: int, tmp_path: Path) -> None:
+    limit = functools.partial(resource.setrlimit, resource.RLIMIT_NOFILE, (most, most))
+    done = run("--behave=use_up_descriptors", cwd=tmp_path, preexec_fn=limit)
+    assert done.returncode == 1
+    assert done.stderr.endswith(
+        "probe.py: too few file descriptors (Too many open files): raise the limit (ulimit -n)\n"
+    )
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_the_foreground_holds_the_pidfile_too(tmp_path: Path) -> None:
