@@ -178,8 +178,25 @@ alter table server_taps add column keg_left_ml real;
 alter table server_taps add column temperature_c real;
 alter table server_taps add column temperature_unix_s real;
 """
+# Of a store that has drinks, its name is the first one's: a backup of before has the name of its origin, too.
+_SCHEMA_7: Final = """
+create table identity (
+    store_id text not null
+);
+insert into identity values (
+    coalesce((select uuid from drinks order by id limit 1), lower(hex(randomblob(16))))
+);
+"""
 # One entry a version, each run inside the transaction that raises user_version to it.
-MIGRATIONS: Final[tuple[str, ...]] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5, _SCHEMA_6)
+MIGRATIONS: Final[tuple[str, ...]] = (
+    _SCHEMA_1,
+    _SCHEMA_2,
+    _SCHEMA_3,
+    _SCHEMA_4,
+    _SCHEMA_5,
+    _SCHEMA_6,
+    _SCHEMA_7,
+)
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)
 

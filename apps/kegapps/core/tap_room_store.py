@@ -59,6 +59,7 @@ class TapRoomStore:
         with explained(self._path):
             db = self._database()
             (last_id,) = db.execute("select max(id) from drinks").fetchone()
+            named = db.execute("select store_id from identity").fetchone()
             if request.after < 0:
                 newest = db.execute(
                     f"{_DRINKS} where d.id <= ? order by d.id desc limit ?", (last_id, request.limit)
@@ -68,7 +69,8 @@ class TapRoomStore:
                 rows = db.execute(
                     f"{_DRINKS} where d.id > ? order by d.id limit ?", (request.after, request.limit)
                 ).fetchall()
-        return Drinks(drinks=tuple(map(_drink, rows)), last_id=last_id or 0)
+        store_id = fit(str(named[0]), MAX_LABEL_CHARS) if named else ""
+        return Drinks(drinks=tuple(map(_drink, rows)), last_id=last_id or 0, store_id=store_id)
 
     def last_drink(self) -> DrinkFacts | None:
         """The drink that was stored last."""

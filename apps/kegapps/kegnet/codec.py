@@ -88,7 +88,11 @@ WIRE: Final[dict[type[Any], tuple[tuple[str, Kind], ...]]] = {
         ("drinks_after", fields.whole(-1, fields.MAX_COUNT)),
         ("limit", fields.whole(1, events.MAX_DRINKS, default=50)),
     ),
-    events.Drinks: (("drinks", drink_facts.DRINKS), ("last_id", fields.COUNT)),
+    events.Drinks: (
+        ("drinks", drink_facts.DRINKS),
+        ("last_id", fields.COUNT),
+        ("store_id", fields.LABEL),
+    ),
     events.Refusal: (("refused", fields.REASON),),
     events.Session: (("session", fields.NAME), ("next", fields.COUNT)),
     events.Taken: (("took", fields.COUNT),),

@@ -188,11 +188,13 @@ class DrinkFacts:
 class Drinks:
     """The core's answer to the one app that asked for drinks. On the wire a Ping.
 
-    `last_id` is the highest drink_id that is stored, 0 if there is none: who has not got that far asks on.
+    `last_id` is the highest drink_id that is stored, 0 if there is none: who has not got that far asks on. `store_id`
+    names the store, and any copy of it; empty if the core does not tell.
     """
 
     drinks: tuple[DrinkFacts, ...]
     last_id: int
+    store_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,7 +63,8 @@ def test_a_page_begins_after_what_is_known_and_minus_one_asks_for_the_newest(
 
 
 def test_a_store_without_drinks_says_so(store: Store) -> None:
-    assert store.tap_room().drinks(DrinksRequest(after=0)) == Drinks(drinks=(), last_id=0)
+    answer = store.tap_room().drinks(DrinksRequest(after=0))
+    assert answer == Drinks(drinks=(), last_id=0, store_id=answer.store_id)
     assert store.tap_room().last_drink() is None
 
 

@@ -443,6 +443,37 @@ def test_a_store_of_the_fifth_version_knows_what_is_left_in_its_kegs(path: str) 
     store.close()
 
 
+def name_of(store_path: str) -> str:
+    store = Store(store_path, boot_id="")
+    try:
+        return store.tap_room().drinks(DrinksRequest(after=0)).store_id
+    finally:
+        store.close()
+
+
+def test_a_store_has_a_name_for_life_and_so_has_its_backup_but_no_other_store(
+    path: str, tmp_path: Path
+) -> None:
+    name = name_of(path)
+    assert len(name) == 32
+    shutil.copy(path, tmp_path / "backup.sqlite")
+    assert name_of(str(tmp_path / "backup.sqlite")) == name_of(path) == name
+    assert name_of(str(tmp_path / "other.sqlite")) != name
+
+
+def test_a_store_of_the_sixth_version_and_its_backup_of_then_get_the_same_name(tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / "old.sqlite", isolation_level=None)
+    db.executescript("".join(MIGRATIONS[:6]))
+    db.execute(
+        "insert into drinks values (7, 'f-0', 1, 'kegboard.flow0', 'alice', 1000, 0.25, 250.0, 1.0, 2.0, null, '')"
+    )
+    db.execute(f"pragma application_id = {APPLICATION_ID}")
+    db.execute("pragma user_version = 6")
+    db.close()
+    shutil.copy(tmp_path / "old.sqlite", tmp_path / "backup.sqlite")
+    assert name_of(str(tmp_path / "old.sqlite")) == name_of(str(tmp_path / "backup.sqlite")) == "f-0"
+
+
 def test_a_drink_is_in_the_outbox_in_the_same_commit_that_stores_it(path: str) -> None:
     store = Store(path, boot_id="", server_url="http://bar")
     server = store.server_store()

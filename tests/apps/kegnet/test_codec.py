@@ -269,6 +269,7 @@ OWN: list[tuple[dict[str, object], Event]] = [
     ({"drinks_after": -1, "limit": 1}, DrinksRequest(after=-1, limit=1)),
     ({"drinks": [DRINK], "last_id": 3}, Drinks(drinks=(DrinkFacts(**DRINK),), last_id=3)),
     ({"drinks": [], "last_id": 0}, Drinks(drinks=(), last_id=0)),
+    ({"drinks": [], "last_id": 0, "store_id": "a1"}, Drinks(drinks=(), last_id=0, store_id="a1")),
     ({"board_name": "b", "board_state": "online"}, BoardStatus(board_name="b", state="online")),
     (
         {"board_name": "b", "board_state": "too_old", "detail": "Fäss", "firmware_version": 3, "serial_number": "a1",
