@@ -39,6 +39,7 @@ DECIDING = {
         "bridge/mqtt_letters",
         "bridge/mqtt_orders",
         "bridge/mqtt_outbox",
+        "bridge/mqtt_seal",
         "bridge/mqtt_statuses",
         "bridge/mqtt_topics",
         "bridge/mqtt_transit",

@@ -26,6 +26,7 @@ from kegapps.bridge.mqtt_letters import (
 from kegapps.bridge.mqtt_link import Message, MqttLink, Will
 from kegapps.bridge.mqtt_orders import Orders
 from kegapps.bridge.mqtt_outbox import Outbox
+from kegapps.bridge.mqtt_seal import Seals
 from kegapps.bridge.mqtt_settings import Broker
 from kegapps.bridge.mqtt_spool import Spool, SpoolError
 from kegapps.bridge.mqtt_statuses import TOLD_FOR_S, absent, aged
@@ -66,13 +67,19 @@ class BoardsBridge:
         spool: Spool,
         address: tuple[str, int],
         token: str = "",
+        secret: str = "",
     ) -> None:
-        """Listens for the apps on `address`. Raises OSError if it cannot."""
+        """Listens for the apps on `address`. Raises OSError if it cannot.
+
+        Without the `secret` that the core's bridge has, no order opens a valve: anybody may have given it.
+        """
         self._service = service
         self._loop = service.loop
         self._topics = topics
         self._name = name
         self._spool = spool
+        self._seals = Seals(secret)
+        self._told_of_secret = False
         self._run = os.urandom(8).hex()
         self._outbox = Outbox(spool.kept(), next_number=int(spool.note("next_number") or 0))
         self._orders = Orders(self._run)
@@ -202,7 +209,7 @@ class BoardsBridge:
                 session=self._spool.session, number=number, first=self._outbox.first,
                 run=self._run, sent_s=now_s, event=event,
             )  # fmt: skip
-            if not self._link.publish(self._topics.machine(self._name, "up"), write_up(letter), qos=1):
+            if not self._write("up", write_up(letter), qos=1):
                 return
             self._sent = number + 1
         if self._outbox.first < self._sent and (self._repeat is None or self._repeat.cancelled):
@@ -216,7 +223,11 @@ class BoardsBridge:
             self._pump()
 
     def _tell_status(self, status: BoardStatus) -> None:
-        self._link.publish(self._topics.machine(self._name, "status"), write_status(status), qos=1)
+        self._write("status", write_status(status), qos=1)
+
+    def _write(self, what: str, letter: bytes, *, qos: int = 0) -> bool:
+        topic = self._topics.machine(self._name, what)
+        return self._link.publish(topic, self._seals.seal(topic, letter), qos=qos)
 
     def _on_up(self) -> None:
         self._link.publish(self._topics.machine(self._name, "availability"), b"online", qos=1, retain=True)
@@ -255,9 +266,9 @@ class BoardsBridge:
             what = (self._topics.who(message.topic) or ("", ""))[1]
             try:
                 if what == "taken":
-                    self._on_taken(message.payload)
+                    self._on_taken(self._seals.check(message.topic, message.payload))
                 elif what == "down":
-                    self._on_down_letter(read_down(message.payload))
+                    self._on_down_letter(read_down(self._seals.check(message.topic, message.payload)))
             except LetterError as error:
                 self._complain(message.topic, str(error))
 
@@ -279,6 +290,9 @@ class BoardsBridge:
         if not isinstance(event, SetRelayOutputEvent):
             self._hub.broadcast(event)
             return
+        if event.output_mode == "enabled" and not self._seals:
+            self._tell_of_secret(event.output_name)
+            return
         now_s = self._loop.now_s()
         if self._orders.take(event, letter.stamp, now_s):
             self._hub.broadcast(event)
@@ -288,11 +302,20 @@ class BoardsBridge:
         elif now_s >= self._beat_after_s:
             self._beat(again=True)
 
+    def _tell_of_secret(self, output_name: str) -> None:
+        if not self._told_of_secret:
+            self._told_of_secret = True
+            log.warning(
+                "%s stays closed: anybody at the broker may have given the order; give the bridges of both machines "
+                "the same --mqtt_secret_file",
+                ascii(output_name)[1:-1],
+            )
+
     def _beat(self, *, again: bool) -> None:
         now_s = self._loop.now_s()
         self._beat_after_s = now_s + BEAT_EVERY_S
         letter = Beat(stamp=self._orders.stamp(now_s), again=again)
-        self._link.publish(self._topics.machine(self._name, "beat"), write_beat(letter))
+        self._write("beat", write_beat(letter))
 
     # Valves
 

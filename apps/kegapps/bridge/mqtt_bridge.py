@@ -3,7 +3,8 @@
 With --mqtt_role=core, beside the core, it publishes taps, pours, drinks, temperatures, valves and boards, tells Home
 Assistant of them, and passes on to the core what machines with boards say. With --mqtt_role=boards, on a machine with
 boards, it stands in for the core: kegboard_daemon and other apps there talk to it, and what they say is kept on the
-disk until the real core has stored it. Nothing from MQTT opens a valve but the core's own orders.
+disk until the real core has stored it. Nothing from MQTT opens a valve but the core's own orders, and these only if the
+bridges of both machines have the same --mqtt_secret_file.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from kegapps.bridge.mqtt_library import paho
-from kegapps.bridge.mqtt_settings import Broker, broker
+from kegapps.bridge.mqtt_settings import Broker, broker, secret
 from kegapps.bridge.mqtt_spool import Spool, default_path
 from kegapps.bridge.mqtt_topics import Topics, is_name, is_prefix
 from kegapps.daemon import runner
@@ -106,6 +107,7 @@ def _core(service: runner.Service, where: Broker, library: Any) -> CoreBridge | 
         spool=_spool(service),
         core=core_address(),
         token=kegnet_token(service.path),
+        secret=secret(service.path),
     )
 
 
@@ -129,6 +131,7 @@ def _boards(service: runner.Service, where: Broker, library: Any) -> CoreBridge 
             spool=_spool(service),
             address=(host, port),
             token=kegnet_token(service.path),
+            secret=secret(service.path),
         )
     except OSError as error:
         hint = ""

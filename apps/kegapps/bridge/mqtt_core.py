@@ -14,6 +14,7 @@ from kegapps.bridge.mqtt_drinks import DrinkFeed
 from kegapps.bridge.mqtt_link import MqttLink, Will
 from kegapps.bridge.mqtt_machines import Machines
 from kegapps.bridge.mqtt_retained import Retained
+from kegapps.bridge.mqtt_seal import Seals
 from kegapps.bridge.mqtt_settings import Broker
 from kegapps.bridge.mqtt_spool import Spool
 from kegapps.bridge.mqtt_topics import Topics
@@ -57,8 +58,12 @@ class CoreBridge:
         spool: Spool,
         core: tuple[str, int],
         token: str = "",
+        secret: str = "",
     ) -> None:
-        """`machines`: who may pass on events, empty for anybody; `homeassistant_prefix` is empty for no discovery."""
+        """`machines`: who may pass on events, empty for anybody; `homeassistant_prefix` is empty for no discovery.
+
+        With a `secret` only those machines are heard whose bridges have the same.
+        """
         self._service = service
         self._loop = service.loop
         self._topics = topics
@@ -84,6 +89,7 @@ class CoreBridge:
             core,
             token=token,
             allowed=machines,
+            seals=Seals(secret),
             publish=self._publish,
             send=self._client.send,
             on_online=self._show,

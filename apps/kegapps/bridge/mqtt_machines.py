@@ -23,6 +23,7 @@ from kegapps.bridge.mqtt_letters import (
 )
 from kegapps.bridge.mqtt_link import Message
 from kegapps.bridge.mqtt_machine import Machine
+from kegapps.bridge.mqtt_seal import Seals
 from kegapps.bridge.mqtt_statuses import TOLD_FOR_S, absent, aged
 from kegapps.bridge.mqtt_topics import Topics
 from kegapps.daemon.loop import Loop
@@ -52,6 +53,7 @@ class Publish(Protocol):
 class Machines:
     """All of them. `allowed` names those that may be one, empty for any.
 
+    seals      those of the letters to and from them
     publish    tells one of them something
     send       tells the core how a board is
     on_online  another set of them is online
@@ -66,6 +68,7 @@ class Machines:
         *,
         token: str,
         allowed: Collection[str],
+        seals: Seals,
         publish: Publish,
         send: Callable[[Event], None],
         on_online: Callable[[], None],
@@ -76,6 +79,7 @@ class Machines:
         self._core = core
         self._token = token
         self._allowed = frozenset(allowed)
+        self._seals = seals
         self._publish = publish
         self._send = send
         self._on_online = on_online
@@ -155,16 +159,17 @@ class Machines:
         if message.retained:
             self._complain(message.topic, "it is retained, and so may be of any time")
             return
-        machine = self._machine(name)
-        if machine is None:
-            return
         try:
+            payload = self._seals.check(message.topic, message.payload)
+            machine = self._machine(name)
+            if machine is None:
+                return
             if what == "up":
-                machine.take(read_up(message.payload))
+                machine.take(read_up(payload))
             elif what == "status":
-                self._on_status(machine, read_status(message.payload))
+                self._on_status(machine, read_status(payload))
             elif what == "beat":
-                beat = read_beat(message.payload)
+                beat = read_beat(payload)
                 for order in machine.stamps.beat(beat.stamp, again=beat.again, now_s=self._loop.now_s()):
                     self._tell(machine, order)
         except LetterError as error:
@@ -233,10 +238,14 @@ class Machines:
 
     def _tell(self, machine: Machine, event: CoreEvent) -> None:
         letter = Down(event=event, stamp=machine.stamps.last)
-        self._publish(self._topics.machine(machine.name, "down"), write_down(letter))
+        self._write(machine.name, "down", write_down(letter))
 
     def _tell_took(self, name: str, letter: Took) -> None:
-        self._publish(self._topics.machine(name, "taken"), write_took(letter), qos=1)
+        self._write(name, "taken", write_took(letter), qos=1)
+
+    def _write(self, name: str, what: str, letter: bytes, *, qos: int = 0) -> None:
+        topic = self._topics.machine(name, what)
+        self._publish(topic, self._seals.seal(topic, letter), qos=qos)
 
     def _complain(self, where: str, reason: str) -> None:
         unsaid = self._nonsense.admit(self._loop.now_s())

@@ -14,6 +14,7 @@ from absl import flags
 
 from kegapps.daemon.errors import StartError, UsageError
 from kegapps.daemon.secret_file import FileError, check_private, read_plain
+from kegapps.kegnet.token_file import TokenFileError, read_token
 
 FLAGS = flags.FLAGS
 
@@ -43,6 +44,13 @@ flags.DEFINE_string(
     "PEM file with our own certificate, if the broker wants one. Implies --mqtt_tls.",
 )
 flags.DEFINE_string("mqtt_tls_key", "", "PEM file of mode 0600 with the key of --mqtt_tls_certificate.")
+
+flags.DEFINE_string(
+    "mqtt_secret_file",
+    "",
+    "A file of mode 0600 with a secret on one line, the same one on all machines: openssl rand -hex 32. Nobody else at "
+    "the broker can then speak for a machine with boards, or for the core. Empty: no order opens a valve there.",
+)
 
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}(%[A-Za-z0-9]+)?")
 _MAX_PASSWORD_BYTES = 1024
@@ -89,6 +97,16 @@ def broker(absolute: Callable[[str], str]) -> Broker:
             raise StartError(f"--mqtt_password_file: {path}: expected the password on one line")
         password = lines[0]
     return Broker(host=host, port=port, user=FLAGS.mqtt_user, password=password, tls=tls)
+
+
+def secret(absolute: Callable[[str], str]) -> str:
+    """What the bridges of all machines know, "" if none is wanted; `absolute` makes the path one. Raises StartError."""
+    if not FLAGS.mqtt_secret_file:
+        return ""
+    try:
+        return read_token(absolute(FLAGS.mqtt_secret_file))
+    except TokenFileError as error:
+        raise StartError(f"--mqtt_secret_file: {error}") from None
 
 
 def parse_broker(text: str, default_port: int) -> tuple[str, int]:

@@ -18,7 +18,7 @@ from typing import Final
 import pytest
 
 from tests.apps.bridge.mosquitto import Mosquitto, until
-from tests.apps.bridge.rig import Counts
+from tests.apps.bridge.rig import Counts, secret_file
 from tests.apps.core.programs import furnish
 from tests.apps.kegboard.programs import SCRIPTS, Simulator
 
@@ -83,6 +83,7 @@ class Hosts(Counts):
             ip("-n", host, "address", "add", f"{address}/24", "dev", "cable")
             ip("-n", host, "link", "set", "cable", "up")
         furnish(self.store)
+        self._secret = f"--mqtt_secret_file={secret_file(folder)}"
         self.broker = stack.enter_context(
             Mosquitto(folder, address=CORE_ADDRESS, launcher=self.core_host.exec, port=BROKER_PORT)
         )
@@ -103,10 +104,10 @@ class Hosts(Counts):
         self.log_says("core", "ready:")
 
     def start_core_bridge(self) -> None:
-        self.run(self.core_host, "core-bridge", "mqtt_bridge.py", "--mqtt_state=core-bridge.sqlite", f"--mqtt_address={CORE_ADDRESS}", f"--kb_core_addr=localhost:{CORE_PORT}")  # fmt: skip
+        self.run(self.core_host, "core-bridge", "mqtt_bridge.py", "--mqtt_state=core-bridge.sqlite", self._secret, f"--mqtt_address={CORE_ADDRESS}", f"--kb_core_addr=localhost:{CORE_PORT}")  # fmt: skip
 
     def start_boards_bridge(self) -> None:
-        self.run(self.boards_host, "boards-bridge", "mqtt_bridge.py", "--mqtt_role=boards", "--mqtt_name=cellar", "--mqtt_state=boards-bridge.sqlite", f"--mqtt_address={CORE_ADDRESS}", f"--kb_core_bind_addr=localhost:{HUB_PORT}")  # fmt: skip
+        self.run(self.boards_host, "boards-bridge", "mqtt_bridge.py", "--mqtt_role=boards", "--mqtt_name=cellar", "--mqtt_state=boards-bridge.sqlite", self._secret, f"--mqtt_address={CORE_ADDRESS}", f"--kb_core_bind_addr=localhost:{HUB_PORT}")  # fmt: skip
 
     def cut(self) -> None:
         """Pull the cable."""

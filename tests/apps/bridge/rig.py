@@ -14,6 +14,15 @@ from tests.apps.core.programs import CoreProgram, furnish
 from tests.apps.kegboard.programs import Bar, Program, Simulator, bar_in
 
 CELLAR = "cellar"
+SECRET = "a-secret-of-both-machines"
+
+
+def secret_file(folder: Path) -> str:
+    """A file with the secret of all bridges in `folder`."""
+    path = folder / "secret"
+    path.touch(0o600)
+    path.write_text(f"{SECRET}\n")
+    return str(path)
 
 
 class Counts:
@@ -62,8 +71,16 @@ class Counts:
 class Rig(Counts):
     """Everything starts in order; each part can be killed and started again."""
 
-    def __init__(self, bar: Bar, folder: Path, *broker_lines: str, core_flags: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        bar: Bar,
+        folder: Path,
+        *broker_lines: str,
+        core_flags: tuple[str, ...] = (),
+        secret: bool = True,
+    ) -> None:
         self.bar = bar
+        self._both = (f"--mqtt_secret_file={secret_file(folder)}",) if secret else ()
         self.folder = folder
         self.broker = bar.enter(Mosquitto(folder, *broker_lines))
         super().__init__(folder / "kegbot.sqlite")
@@ -84,7 +101,7 @@ class Rig(Counts):
     def start_core_bridge(self, *flags: str, waiting: bool = True) -> Program:
         self.core_bridge = self.bar.run(
             "mqtt_bridge.py", "--mqtt_role=core", f"--mqtt_address=127.0.0.1:{self.broker.port}",
-            f"--kb_core_addr=localhost:{self.core_port}", "--mqtt_state=core-bridge.sqlite", *flags,
+            f"--kb_core_addr=localhost:{self.core_port}", "--mqtt_state=core-bridge.sqlite", *self._both, *flags,
         )  # fmt: skip
         if waiting:
             self.core_bridge.line("(daemon) ready")
@@ -94,7 +111,7 @@ class Rig(Counts):
         self.boards_bridge = self.bar.run(
             "mqtt_bridge.py", "--mqtt_role=boards", f"--mqtt_name={CELLAR}",
             f"--mqtt_address=127.0.0.1:{self.broker.port}", f"--kb_core_bind_addr=localhost:{self.hub_port}",
-            "--mqtt_state=boards-bridge.sqlite", *flags,
+            "--mqtt_state=boards-bridge.sqlite", *self._both, *flags,
         )  # fmt: skip
         said = self.boards_bridge.line("(daemon) ready")
         self.hub_port = int(said.partition("apps at localhost:")[2].partition(";")[0])
@@ -115,9 +132,11 @@ class Rig(Counts):
 
 
 @contextlib.contextmanager
-def rig(folder: Path, *broker_lines: str, core_flags: tuple[str, ...] = ()) -> Iterator[Rig]:
-    """All of it, ended with the test."""
+def rig(
+    folder: Path, *broker_lines: str, core_flags: tuple[str, ...] = (), secret: bool = True
+) -> Iterator[Rig]:
+    """All of it, ended with the test. With `secret` the bridges know each other."""
     bars = bar_in(folder)
-    yield Rig(next(bars), folder, *broker_lines, core_flags=core_flags)
+    yield Rig(next(bars), folder, *broker_lines, core_flags=core_flags, secret=secret)
     for _ in bars:
         pass

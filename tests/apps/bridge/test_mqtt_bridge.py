@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from kegapps.bridge.mqtt_seal import Seals
 from kegapps.core.ledger import Ledger
 from kegapps.kegnet.events import FlowRequest
 from tests.apps.bridge.mosquitto import Listener, needs_mosquitto, until
-from tests.apps.bridge.rig import CELLAR, Rig, rig
+from tests.apps.bridge.rig import CELLAR, SECRET, Rig, rig
 from tests.apps.core.bar import ALICE, FLOW0, added, reading
 from tests.apps.core.programs import App
 
@@ -103,23 +106,88 @@ def test_a_token_at_the_core_opens_the_valve_of_a_board_far_away_and_a_lost_link
     app.close()
 
 
-def test_an_order_that_is_old_retained_or_forged_opens_no_valve(boards: Rig) -> None:
+ORDER = b'{"event": "SetRelayOutputEvent", "data": {"output_name": "kegboard.relay0", "output_mode": "enabled"}, "stamp": "%s"}'
+DOWN = f"kegbot/machines/{CELLAR}/down"
+BEAT = f"kegbot/machines/{CELLAR}/beat"
+
+
+def test_an_order_that_is_old_or_retained_opens_no_valve(boards: Rig) -> None:
     assert boards.board is not None
     assert boards.boards_bridge is not None
-    order = b'{"event": "SetRelayOutputEvent", "data": {"output_name": "kegboard.relay0", "output_mode": "enabled"}, "stamp": "%s"}'
-    topic = f"kegbot/machines/{CELLAR}/down"
-    with Listener(boards.broker.port, f"kegbot/machines/{CELLAR}/beat") as listener:
-        listener.publish(topic, order % b"")
+    seals = Seals(SECRET)
+    with Listener(boards.broker.port, BEAT) as listener:
+        listener.publish(DOWN, seals.seal(DOWN, ORDER % b""))
         listener.until(lambda: listener.heard, "for the stamp that is missed")
-        listener.publish(topic, order % b"deadbeef 100.000")
-        listener.publish(topic, order % b"", retain=True)
-        listener.publish(f"kegbot/machines/{CELLAR}/up", order % b"")
+        listener.publish(DOWN, seals.seal(DOWN, ORDER % b"deadbeef 100.000"))
+        listener.publish(DOWN, seals.seal(DOWN, ORDER % b""), retain=True)
+        up = f"kegbot/machines/{CELLAR}/up"
+        listener.publish(up, seals.seal(up, ORDER % b""))
         boards.core_bridge.line("SetRelayOutputEvent is not an app's to send")
         listener.publish("kegbot/relays/kegboard.relay0", b"ON", retain=True)
         # When all that has been read, this has:
-        listener.publish(topic, b"the end")
-        boards.boards_bridge.line("not JSON")
+        listener.publish(DOWN, seals.seal(DOWN, b'{"the": "end"}'))
+        boards.boards_bridge.line('"event" must be the name')
     assert not boards.board.state()["relays"]["relay0"]
+
+
+def test_whoever_reads_a_fresh_stamp_at_the_broker_opens_no_valve_without_the_secret(boards: Rig) -> None:
+    board = boards.board
+    assert board is not None
+    assert boards.boards_bridge is not None
+    app = App(boards.core.port)
+    with Listener(boards.broker.port, BEAT, DOWN) as listener:
+        app.send(added(ALICE))
+        until(lambda: board.state()["relays"]["relay0"], "for the valve to open")
+        app.send(replace(added(ALICE), status="removed"))
+        until(lambda: not board.state()["relays"]["relay0"], "for the valve to close")
+        listener.until(lambda: listener.on(BEAT))
+        stamp = listener.on(BEAT)[-1]["stamp"].encode()
+        seal = listener.on(DOWN)[0]["seal"].encode()
+        listener.publish(DOWN, ORDER % stamp)
+        boards.boards_bridge.line("bears no seal")
+        listener.publish(DOWN, (ORDER % stamp)[:-1] + b', "seal": "' + seal + b'"}')
+        boards.boards_bridge.line("its seal is wrong")
+    assert not board.state()["relays"]["relay0"]
+    app.close()
+
+
+def test_without_the_secret_nobody_tells_readings_or_makes_a_machine_forget_what_it_has(boards: Rig) -> None:
+    assert boards.board is not None
+    assert boards.boards_bridge is not None
+    up, taken = f"kegbot/machines/{CELLAR}/up", f"kegbot/machines/{CELLAR}/taken"
+    with Listener(boards.broker.port, up) as listener:
+        boards.board.verb("pour", "flow0", "100", *POUR)
+        boards.until_read(BASE + 100)
+        listener.until(lambda: listener.on(up))
+        letter = listener.on(up)[-1]
+        del letter["seal"]
+        letter["number"] += 1
+        letter["data"]["reading"] = 10_000
+        listener.publish(up, json.dumps(letter).encode())
+        boards.core_bridge.line("bears no seal")
+        listener.publish(taken, json.dumps({"session": letter["session"], "took": letter["number"]}).encode())
+        boards.boards_bridge.line("bears no seal")
+        boards.board.verb("pour", "flow0", "100", *POUR)
+        boards.until_read(BASE + 200)
+    assert (boards.counted(), boards.dropped()) == (200, 0)
+
+
+def test_machines_without_a_secret_count_ticks_and_keep_their_valves_closed_and_say_why(
+    tmp_path: Path,
+) -> None:
+    with rig(tmp_path, secret=False) as boards:
+        bridge = boards.start_boards_bridge()
+        board = boards.start_board()
+        app = App(boards.core.port)
+        app.send(added(ALICE))
+        bridge.line(
+            "kegboard.relay0 stays closed: anybody at the broker may have given the order; give the bridges"
+        )
+        board.verb("pour", "flow0", "100", *POUR)
+        boards.until_read(BASE + 100)
+        assert not board.state()["relays"]["relay0"]
+        assert sum("stays closed" in line for line in bridge.said()) <= 1
+        app.close()
 
 
 def test_the_tap_room_is_published_and_what_is_gone_is_cleared(bar: Rig) -> None:
@@ -157,10 +225,12 @@ def test_the_tap_room_is_published_and_what_is_gone_is_cleared(bar: Rig) -> None
 
 def test_two_machines_whose_boards_have_one_name_are_told_and_not_mixed(bar: Rig) -> None:
     letter = b'{"event": "MeterUpdate", "data": {"tap_name": "kegboard.flow0", "reading": %d}, "session": "s", "number": 0, "first": 0, "run": "r", "sent_s": 1}'
+    seals = Seals(SECRET)
     with Listener(bar.broker.port, "kegbot/machines/+/taken") as listener:
         listener.until(lambda: "broker at" in " ".join(bar.core_bridge.said()))
         for name, ticks in (("cellar", 100), ("garden", 7)):
             while not any(told["took"] == 1 for told in listener.on(f"kegbot/machines/{name}/taken")):
-                listener.publish(f"kegbot/machines/{name}/up", letter % ticks)
+                up = f"kegbot/machines/{name}/up"
+                listener.publish(up, seals.seal(up, letter % ticks))
         bar.core_bridge.line("machine cellar has a board of that name")
     assert bar.reading() == 100
