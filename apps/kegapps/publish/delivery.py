@@ -13,10 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from kegapps.daemon.boot import boot_id
 from kegapps.daemon.loop import Loop, Timer
 from kegapps.publish.destinations import Destination
 from kegapps.publish.messages import Message
-from kegapps.publish.pacing import Bucket, Rate, backoff_s
+from kegapps.publish.pacing import Moment, Rate, Window, backoff_s
 from kegapps.publish.places import Places
 from kegapps.publish.queue import Queue
 from kegapps.publish.queue_file import QueueError
@@ -76,8 +77,7 @@ class Delivery:
         self._keeps = keeps
         self._is_unnamed = is_unnamed
         self._on_change = on_change
-        level = queue.level(destination.key)
-        self._bucket = Bucket(settings.rate, level, unix_s=time.time(), now_s=loop.now_s())
+        self._window: Window | None = None  # until nobody else sends any more
         self._began = False
         self._sending: Message | None = None
         self._helper: Sender | None = None
@@ -106,6 +106,7 @@ class Delivery:
         if self._timer is not None:
             self._timer.cancel()
         try:
+            window = self._window = self._window or self._read_window()
             self._record()
             message = self._next()
         except QueueError as error:
@@ -118,14 +119,14 @@ class Delivery:
             self._say("")
             return
         now_s = self._loop.now_s()
-        wait_s = max(self._not_before_s - now_s, self._bucket.wait_s(now_s))
+        wait_s = max(self._not_before_s - now_s, window.wait_s(now_s))
         if wait_s > 0:
             if wait_s > _KEEP_HELPER_S:
                 self._dismiss_helper()
             self._timer = self._loop.call_later(wait_s, self.look)
         elif self._helper is not None:
             if self._is_ready:
-                self._send(self._helper, message)
+                self._send(self._helper, message, window)
         elif self._places.take(self.look):
             self._start_helper()
 
@@ -194,12 +195,16 @@ class Delivery:
             self._places.give_back()
             self.look()
 
-    def _send(self, helper: Sender, message: Message) -> None:
+    def _read_window(self) -> Window:
+        """Raises QueueError."""
+        now = Moment(boot_id=boot_id(), mono_s=self._loop.now_s(), unix_s=time.time())
+        return Window(self._settings.rate, self._queue.attempts(self.destination.key), now=now)
+
+    def _send(self, helper: Sender, message: Message, window: Window) -> None:
         # Only now that the helper is up: that takes its time, and the rate is that of what arrives.
         self._sending = message
-        level = self._bucket.take(self._loop.now_s(), time.time())
-        task: dict[str, object] = {"id": message.id, "tokens": level.tokens, "unix_s": level.unix_s}
-        helper.send(task, within_s=self._settings.timeout_s)
+        window.begin(self._loop.now_s())
+        helper.send({"id": message.id}, within_s=self._settings.timeout_s)
 
     def _on_answer(self, answer: Answer) -> None:
         if fatal := answer.get("fatal"):
@@ -210,7 +215,7 @@ class Delivery:
             self._is_ready = self._helper is not None and not self._helper.is_leaving
             self.look()
             return
-        message, self._sending = self._sending, None
+        message = self._sent()
         if message is None or answer.get("id") != message.id:
             return
         result, reason = str(answer.get("result")), str(answer.get("reason"))
@@ -238,13 +243,20 @@ class Delivery:
 
     def _on_end(self, status: int) -> None:
         self._helper, self._is_ready = None, False
-        message, self._sending = self._sending, None
+        message = self._sent()
         if message is not None:
             self._doubt(message, status)
         elif self._fatal or status:
             self._fail(self._fatal or f"the helper that loads Apprise ended with status {status}")
         self._places.give_back()
         self.look()
+
+    def _sent(self) -> Message | None:
+        """What was being sent, well or not, and is no more."""
+        message, self._sending = self._sending, None
+        if message is not None and self._window is not None:
+            self._window.end(self._loop.now_s())
+        return message
 
     def _doubt(self, message: Message, status: int) -> None:
         """Its helper ended before it said what came of `message`."""

@@ -17,10 +17,11 @@ import sys
 import time
 from typing import Any, Final
 
+from kegapps.daemon.boot import boot_id
 from kegapps.daemon.errors import StartError
 from kegapps.daemon.extras import extra
 from kegapps.publish.destinations import without_secrets
-from kegapps.publish.pacing import Level
+from kegapps.publish.pacing import Moment
 from kegapps.publish.queue import Queue
 from kegapps.publish.queue_file import QueueError
 
@@ -89,9 +90,8 @@ def _serve(apprise: Any, order: dict[str, Any]) -> None:
 
 def _send(service: Any, queue: Queue, task: dict[str, Any], order: dict[str, Any], said: _Said) -> None:
     number = task["id"]
-    level = Level(tokens=task["tokens"], unix_s=task["unix_s"])
     try:
-        message = queue.begin(number, level, unix_s=time.time())
+        message = queue.begin(number, _now())
     except QueueError as error:
         _answer(id=number, result="queue", reason=str(error))
         return
@@ -113,10 +113,11 @@ def _send(service: Any, queue: Queue, task: dict[str, Any], order: dict[str, Any
 
 def _record(queue: Queue, number: int, state: str, reason: str) -> bool:
     """Whether it could be written down; a full disk may have room again in a moment."""
+    answered = _now()
     end_s = time.monotonic() + _RECORD_S
     while True:
         try:
-            queue.finish(number, state, reason, unix_s=time.time())
+            queue.finish(number, state, reason, unix_s=answered.unix_s, answered=answered)
         except QueueError:
             # Nobody to tell it to later: then try as long as it may be worth it.
             if time.monotonic() > end_s:
@@ -124,6 +125,10 @@ def _record(queue: Queue, number: int, state: str, reason: str) -> bool:
             time.sleep(0.2)
         else:
             return True
+
+
+def _now() -> Moment:
+    return Moment(boot_id=boot_id(), mono_s=time.monotonic(), unix_s=time.time())
 
 
 class _Said(logging.Handler):

@@ -1,4 +1,4 @@
-"""How often a network is spoken to: a bucket of tokens that outlives the program, and pauses after failures.
+"""How often a network is spoken to: so many times in so many seconds over restarts, too, and pauses after failures.
 
 Knows numbers. Must not know clocks (time is an argument), files or networks.
 """
@@ -6,15 +6,20 @@ Knows numbers. Must not know clocks (time is an argument), files or networks.
 from __future__ import annotations
 
 import re
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
+
+MAX_COUNT: Final = 1000
+"""The times of so many are remembered over a restart."""
 
 _RATE: Final = re.compile(r"(\d{1,6})/(\d{1,7}(?:\.\d{1,3})?)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """At most `count` messages at once, and `count` in every `period_s` seconds on the average."""
+    """No more than `count` messages in any `period_s` seconds."""
 
     count: int
     period_s: float
@@ -25,45 +30,48 @@ def parse_rate(text: str) -> Rate:
     found = _RATE.fullmatch(text)
     if not found or not int(found[1]) or not float(found[2]):
         raise ValueError("expected COUNT/SECONDS, such as 1/10 for one message in ten seconds")
+    if int(found[1]) > MAX_COUNT:
+        raise ValueError(f"expected at most {MAX_COUNT} messages; a shorter time can mean the same")
     return Rate(count=int(found[1]), period_s=float(found[2]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Level:
-    """What a bucket held at a time of the wall's clock: that of an earlier run is all that a new one has."""
+class Moment:
+    """A time by both clocks: seconds since the boot of that name, if it has one, and those of the wall's clock."""
 
-    tokens: float
+    boot_id: str
+    mono_s: float
     unix_s: float
 
 
-class Bucket:
-    """Tokens for messages; one is taken for each attempt."""
+class Window:
+    """When the network was last spoken to: each attempt counts, until its answer, whatever that is."""
 
-    def __init__(self, rate: Rate, level: Level | None, *, unix_s: float, now_s: float) -> None:
-        """`level` is where an earlier run left it. A clock that was set back has counted nothing since."""
+    def __init__(self, rate: Rate, attempts: Iterable[Moment], *, now: Moment) -> None:
+        """`attempts` are those of earlier runs. A wall's clock that was turned back has counted nothing since."""
         self._rate = rate
-        self._at_s = now_s
-        self._tokens = float(rate.count)
-        if level is not None:
-            passed_s = max(0.0, unix_s - level.unix_s)
-            self._tokens = min(self._tokens, max(0.0, level.tokens) + self._grown(passed_s))
+        times_s = sorted(now.mono_s - _age_s(attempt, now) for attempt in attempts)
+        self._times_s = deque(times_s, maxlen=rate.count)
 
     def wait_s(self, now_s: float) -> float:
-        """In how many seconds a token is there; 0.0: now."""
-        missing = 1.0 - self._level(now_s)
-        return 0.0 if missing <= 1e-9 else missing * self._rate.period_s / self._rate.count
+        """In how many seconds there may be one; 0.0: now."""
+        if len(self._times_s) < self._rate.count:
+            return 0.0
+        return max(0.0, self._times_s[0] + self._rate.period_s - now_s)
 
-    def take(self, now_s: float, unix_s: float) -> Level:
-        """Take a token; what is to be remembered of that."""
-        self._tokens = max(0.0, self._level(now_s) - 1.0)
-        self._at_s = now_s
-        return Level(tokens=self._tokens, unix_s=unix_s)
+    def begin(self, now_s: float) -> None:
+        """There is one."""
+        self._times_s.append(now_s)
 
-    def _level(self, now_s: float) -> float:
-        return min(float(self._rate.count), self._tokens + self._grown(now_s - self._at_s))
+    def end(self, now_s: float) -> None:
+        """The last one is over: only its answer tells that the network has taken it, and not later."""
+        self._times_s[-1] = now_s
 
-    def _grown(self, passed_s: float) -> float:
-        return passed_s * self._rate.count / self._rate.period_s
+
+def _age_s(attempt: Moment, now: Moment) -> float:
+    if attempt.boot_id and attempt.boot_id == now.boot_id:
+        return now.mono_s - attempt.mono_s
+    return max(0.0, now.unix_s - attempt.unix_s)
 
 
 def backoff_s(failures: int, *, first_s: float, most_s: float, spread: float) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from kegapps.publish.messages import Cursor, Message, NewMessage
-from kegapps.publish.pacing import Level
+from kegapps.publish.pacing import MAX_COUNT, Moment
 from kegapps.publish.queue_file import connect, explained, transaction
 
 KEEP_DONE: Final = 1000
@@ -95,24 +95,37 @@ class Queue:
             ).fetchone()
         return int(count)
 
-    def begin(self, message_id: int, level: Level, *, unix_s: float) -> Message | None:
-        """It is being sent from now on; None if it need not be. `level` is what the bucket has then."""
+    def begin(self, message_id: int, at: Moment) -> Message | None:
+        """It is being sent from now on; None if it need not be."""
         with transaction(self._db, self.path):
             found = next(self._messages("where id = ? and state = 'waiting'", message_id), None)
             if found is not None:
                 self._db.execute(
                     "update message set state = 'sending', attempts = attempts + 1, changed_unix_s = ? where id = ?",
-                    (unix_s, message_id),
+                    (at.unix_s, message_id),
                 )
                 self._db.execute(
-                    "insert or replace into bucket values (?, ?, ?)",
-                    (found.destination, level.tokens, level.unix_s),
+                    "insert into attempt (destination, message, boot_id, mono_s, unix_s) values (?, ?, ?, ?, ?)",
+                    (found.destination, message_id, at.boot_id, at.mono_s, at.unix_s),
+                )
+                self._db.execute(
+                    "delete from attempt where destination = :destination and id <= ("
+                    " select id from attempt where destination = :destination order by id desc limit 1 offset :keep)",
+                    {"destination": found.destination, "keep": MAX_COUNT},
                 )
         return found
 
-    def finish(self, message_id: int, state: str, reason: str = "", *, unix_s: float) -> None:
-        """What came of it: `sent`, `waiting` (again), `given_up` or `withdrawn`."""
+    def finish(
+        self, message_id: int, state: str, reason: str = "", *, unix_s: float, answered: Moment | None = None
+    ) -> None:
+        """What came of it: `sent`, `waiting` (again), `given_up` or `withdrawn`. `answered`: when the network did."""
         with transaction(self._db, self.path):
+            if answered is not None:
+                self._db.execute(
+                    "update attempt set boot_id = ?, mono_s = ?, unix_s = ?"
+                    " where id = (select max(id) from attempt where message = ?)",
+                    (answered.boot_id, answered.mono_s, answered.unix_s, message_id),
+                )
             self._db.execute(
                 "update message set state = ?, reason = ?, changed_unix_s = ? where id = ?",
                 (state, reason, unix_s, message_id),
@@ -154,13 +167,14 @@ class Queue:
                 {"destination": destination, "keep": keep, "reason": reason, "unix_s": unix_s},
             ).rowcount
 
-    def level(self, destination: str) -> Level | None:
-        """What the destination's bucket held when it was last taken from; None: never."""
+    def attempts(self, destination: str) -> list[Moment]:
+        """When something was sent there, or tried to: the newest MAX_COUNT times."""
         with explained(self.path):
-            row = self._db.execute(
-                "select tokens, unix_s from bucket where destination = ?", (destination,)
-            ).fetchone()
-        return Level(tokens=row[0], unix_s=row[1]) if row else None
+            rows = self._db.execute(
+                "select boot_id, mono_s, unix_s from attempt where destination = ? order by id",
+                (destination,),
+            ).fetchall()
+        return [Moment(boot_id=row[0], mono_s=row[1], unix_s=row[2]) for row in rows]
 
     # For people
 

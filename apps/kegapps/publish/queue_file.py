@@ -15,7 +15,7 @@ from typing import Final
 from kegapps.daemon import sqlite_file
 
 APPLICATION_ID: Final = 0x4B65_6770  # "Kegp": tells our files from other SQLite databases
-VERSION: Final = 1
+VERSION: Final = 2
 DAMAGED: Final = (
     "damaged, or no queue at all; it is left as it is: move it away, or name another with --queue"
 )
@@ -36,11 +36,6 @@ create table message (
     unique (destination, drink_key)
 ) strict;
 create index message_by_state on message (destination, state, id);
-create table bucket (
-    destination text primary key,
-    tokens real not null,
-    unix_s real not null
-) strict, without rowid;
 create table read_to (
     one integer primary key check (one = 1),
     drink_id integer not null,
@@ -48,6 +43,19 @@ create table read_to (
     end_unix_s real not null
 ) strict;
 """
+_VERSION_2: Final = """
+drop table if exists bucket;
+create table attempt (
+    id integer primary key autoincrement,
+    destination text not null,
+    message integer not null,
+    boot_id text not null,
+    mono_s real not null,
+    unix_s real not null
+) strict;
+create index attempt_by_destination on attempt (destination, id);
+"""
+_MIGRATIONS: Final = (_SCHEMA, _VERSION_2)
 
 
 class QueueError(Exception):
@@ -109,7 +117,7 @@ def _set_up(db: sqlite3.Connection, path: str, *, create: bool) -> None:
     sqlite_file.bound_wal(db, path)
     if version < VERSION:
         with transaction(db, path):
-            for statement in _SCHEMA.split(";"):
+            for statement in "".join(_MIGRATIONS[version:]).split(";"):
                 db.execute(statement)
             db.execute(f"pragma user_version = {VERSION}")
             db.execute(f"pragma application_id = {APPLICATION_ID}")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kegapps.daemon.boot import boot_id
 from kegapps.daemon.loop import Loop
 from kegapps.publish import delivery
 from kegapps.publish.delivery import Delivery, Settings
 from kegapps.publish.destinations import Destination
 from kegapps.publish.messages import Message, NewMessage
-from kegapps.publish.pacing import Level, Rate
+from kegapps.publish.pacing import Moment, Rate
 from kegapps.publish.places import Places
 from kegapps.publish.queue import Queue
 from kegapps.publish.queue_file import QueueError
@@ -33,14 +35,18 @@ class Helper:
     started: list[Helper]
 
     def __init__(
-        self, _loop: Loop, order: dict[str, Any], *, on_answer: Callable[[dict[str, Any]], None],
+        self, loop: Loop, order: dict[str, Any], *, on_answer: Callable[[dict[str, Any]], None],
         on_end: Callable[[int], None], keeps: tuple[int, ...],
     ) -> None:  # fmt: skip
+        self.loop = loop
         self.queue, self.keeps = Queue(order["queue"]), keeps
         self.answer, self.end = on_answer, on_end
         self.tasks: list[Message] = []
         self.is_leaving = False
         Helper.started.append(self)
+
+    def now(self) -> Moment:
+        return Moment(boot_id=boot_id(), mono_s=self.loop.now_s(), unix_s=time.time())
 
     def ready(self) -> None:
         self.answer({"ready": True})
@@ -48,15 +54,16 @@ class Helper:
     def send(self, task: dict[str, Any], *, within_s: float) -> None:
         assert not self.is_leaving
         assert within_s == SETTINGS.timeout_s
-        level = Level(tokens=task["tokens"], unix_s=task["unix_s"])
-        message = self.queue.begin(task["id"], level, unix_s=0.0)
+        message = self.queue.begin(task["id"], self.now())
         assert message is not None
         self.tasks.append(message)
 
     def done(self, result: str, *, recorded: bool = True, refused: bool = False) -> None:
         number = self.tasks[-1].id
         if recorded:
-            self.queue.finish(number, "sent" if result == "sent" else "waiting", unix_s=0.0)
+            self.queue.finish(
+                number, "sent" if result == "sent" else "waiting", unix_s=0.0, answered=self.now()
+            )
         self.answer(
             {"id": number, "result": result, "reason": "no", "recorded": recorded, "refused": refused}
         )
@@ -191,14 +198,14 @@ def test_the_rate_holds_within_a_run_and_from_one_run_to_the_next(post: Post) ->
     post.pass_time(1700.0)
     assert len(Helper.started) == 1
     first.close()
-    # The clock of the wall, by which the next run counts, has not moved.
     post.delivery(rate=rate)
-    post.pass_time(1700.0)
+    post.pass_time(1890.0)
     assert len(Helper.started) == 1
-    post.pass_time(101.0)
+    post.pass_time(11.0)
     Helper.started[1].ready()
     Helper.started[1].done("sent")
-    assert [message.text for message in Helper.started[1].tasks] == ["c"]
+    Helper.started[1].done("sent")
+    assert [message.text for message in Helper.started[1].tasks] == ["c", "d"]
 
 
 def test_who_has_a_place_gives_it_to_who_waits_for_one_after_each_message(post: Post) -> None:

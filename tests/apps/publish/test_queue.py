@@ -17,13 +17,13 @@ from kegapps.publish import queue as queue_module
 from kegapps.publish.held import Held, wake
 from kegapps.publish.helper import COMMAND
 from kegapps.publish.messages import Cursor, NewMessage
-from kegapps.publish.pacing import Level
+from kegapps.publish.pacing import Moment
 from kegapps.publish.queue import Queue
 from kegapps.publish.queue_file import QueueError
 from tests.apps.publish.sink import DEADLINE_S, Sink
 
 BOTH = [("one", "first"), ("two", "second")]
-EMPTY = Level(tokens=0.0, unix_s=5.0)
+AT = Moment(boot_id="b", mono_s=3.0, unix_s=9.0)
 
 
 def message(number: int, username: str | None = "alice") -> NewMessage:
@@ -71,11 +71,11 @@ def test_what_is_done_is_kept_for_a_while_and_what_is_not_for_ever(
         queue.add([message(number) for number in range(1, 10)], BOTH[:1], cursor=None, unix_s=9.0)
         queue.finish(1, "given_up", "no", unix_s=9.0)
         for number in range(2, 9):
-            assert queue.begin(number, EMPTY, unix_s=9.0) is not None
+            assert queue.begin(number, AT) is not None
             queue.finish(number, "sent", unix_s=9.0)
         assert [each.id for each in queue.listed(done=True)] == [1, 6, 7, 8, 9]
-        assert queue.level("one") == EMPTY
-        assert queue.begin(8, EMPTY, unix_s=9.0) is None
+        assert queue.attempts("one") == [AT] * 7
+        assert queue.begin(8, AT) is None
 
 
 def test_only_its_owner_can_read_it(path: str) -> None:
@@ -99,6 +99,17 @@ def test_what_is_no_queue_is_left_alone(path: str) -> None:
     with pytest.raises(QueueError, match="a database of another program"):
         Queue(path, create=True)
     assert Path(path).read_bytes() == before
+
+
+def test_a_queue_of_the_first_version_is_brought_up_to_date_with_what_waits(path: str) -> None:
+    with closing(Queue(path, create=True)) as queue:
+        queue.add([message(1)], BOTH[:1], cursor=cursor(1), unix_s=9.0)
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("drop table attempt; create table bucket (x); pragma user_version = 1")
+    with closing(Queue(path, create=True)) as queue:
+        assert (queue.waiting("one"), queue.attempts("one")) == (1, [])
+        assert queue.begin(1, AT) is not None
+        assert queue.attempts("one") == [AT]
 
 
 def test_a_newer_queue_is_left_alone(path: str) -> None:
@@ -145,7 +156,7 @@ def test_a_helper_whose_publisher_is_gone_writes_down_what_it_did_and_ends_and_h
         with closing(Queue(path, create=True)) as queue:
             queue.add([message(1), message(2)], BOTH[:1], cursor=None, unix_s=9.0)
             order = {"queue": path, "url": sink.url(), "timeout_s": 20.0, "wanted_by": "test"}
-            task = {"id": 1, "tokens": 0.0, "unix_s": 5.0}
+            task = {"id": 1}
             helper = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             assert helper.stdin is not None
             assert helper.stdout is not None
