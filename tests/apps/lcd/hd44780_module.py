@@ -21,8 +21,10 @@ class Hd44780Module:
         self.rows = rows
         self.unplugged = False
         self.no_bus = False
+        self.defect: Exception | None = None  # what the library raises instead of writing
         self.free = threading.Event()  # cleared: whoever writes waits
         self.free.set()
+        self.looks = 0
         self.opened = 0
         self.closed = 0
         self.written = 0
@@ -41,6 +43,7 @@ class Hd44780Module:
         self._custom = False
 
     def open(self) -> Hd44780Module:
+        self.looks += 1
         if self.no_bus:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         self.opened += 1
@@ -51,6 +54,8 @@ class Hd44780Module:
 
     def write_byte(self, address: int, value: int) -> None:
         assert self.free.wait(30)
+        if self.defect is not None:
+            raise self.defect
         if self.unplugged or address != self.address:
             raise OSError(errno.EREMOTEIO, os.strerror(errno.EREMOTEIO))
         assert not value & RW, "nobody reads from it"

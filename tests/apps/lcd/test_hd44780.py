@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kegapps.daemon.loop import Loop
-from kegapps.lcd.hd44780 import RETRY_S, WHOLE_S, Bus, Hd44780Display, Library
+from kegapps.lcd.hd44780 import HANG_S, RETRY_FIRST_S, RETRY_MAX_S, WHOLE_S, Bus, Hd44780Display, Library
 from tests.apps.kegnet.support import Clock, turn_until
 from tests.apps.lcd.hd44780_module import Hd44780Module
 
@@ -134,23 +135,81 @@ def test_a_slow_bus_holds_nobody_up_and_gets_the_newest_picture(bench: Bench) ->
     assert bench.module.written - written < 3 * 4 * 21 * 8, "two or three pictures, not a thousand"
 
 
-@pytest.mark.parametrize(
-    ("trouble", "reason"),
-    [("no_bus", "no such bus (is I2C switched on?)"), ("unplugged", "nothing answers at that address")],
-)
-def test_a_display_that_is_missing_is_waited_for(trouble: str, reason: str) -> None:
-    module = Hd44780Module()
-    setattr(module, trouble, True)
-    with benched(module) as bench:
-        bench.display.show(POUR)
-        bench.until(lambda: bench.statuses == [f"waiting for 0x27 on /dev/i2c-1: {reason}"])
-        bench.clock.ahead_s += RETRY_S
+NO_ANSWER = "waiting for 0x27 on /dev/i2c-1: nothing answers at that address"
+NO_BUS = "waiting for 0x27 on /dev/i2c-1: no such bus (is I2C switched on?)"
+
+
+def test_a_display_that_does_not_answer_is_tried_again_and_ever_more_slowly(bench: Bench) -> None:
+    bench.module.unplugged = True
+    bench.display.show(POUR)
+    bench.until(lambda: bench.statuses == [NO_ANSWER])
+    delays_s = []
+    for tries in range(2, 6):
+        start_s = bench.clock()
+        while bench.module.opened < tries:
+            bench.clock.ahead_s += 0.1
+            bench.loop.run_once(0.001)
         bench.until(lambda: not bench.display._busy)
-        setattr(module, trouble, False)
-        bench.clock.ahead_s += RETRY_S
+        delays_s.append(bench.clock() - start_s)
+    assert delays_s == pytest.approx([3.0, 6.0, 12.0, RETRY_MAX_S], abs=0.5)
+    bench.module.unplugged = False
+    bench.clock.ahead_s += RETRY_MAX_S
+    bench.until_shown(POUR)
+    bench.until(lambda: bench.display.ready)
+    assert len(bench.statuses) == 2
+
+
+def test_a_missing_bus_is_waited_for_without_trying_until_devices_come(tmp_path: Path) -> None:
+    module = Hd44780Module()
+    module.no_bus = True
+    with benched(module, devices=str(tmp_path)) as bench:
+        bench.display.show(POUR)
+        bench.until(lambda: bench.statuses == [NO_BUS] and bench.display._await_news)
+        looks = module.looks
+        bench.clock.ahead_s += 3600.0
+        for _ in range(5):
+            bench.loop.run_once(0.02)
+            bench.display.show(["other"])
+        assert module.looks == looks
+        assert bench.loop._wait_s() is None, "nothing wakes up"
+        (tmp_path / "something-else").touch()
+        bench.until(lambda: module.looks > looks and bench.display._await_news)
+        module.no_bus = False
+        bench.display.show(POUR)
+        (tmp_path / "i2c-1").touch()
         bench.until_shown(POUR)
         bench.until(lambda: bench.display.ready)
         assert len(bench.statuses) == 2
+        assert bench.display._news is None
+
+
+@pytest.mark.parametrize("defect", [ValueError("not\na byte"), RuntimeError(), KeyError("ß")])
+def test_whatever_the_library_raises_is_told_and_tried_again(bench: Bench, defect: Exception) -> None:
+    bench.display.show(POUR)
+    bench.until_shown(POUR)
+    bench.module.defect = defect
+    bench.display.show(["other"])
+    reason = " ".join(f"{type(defect).__name__}: {defect}".split())
+    bench.until(lambda: bench.display.status == f"waiting for 0x27 on /dev/i2c-1: {reason}")
+    bench.module.defect = None
+    bench.clock.ahead_s += RETRY_FIRST_S
+    bench.until_shown(["other", "", "", ""])
+    bench.until(lambda: bench.display.ready)
+
+
+def test_a_bus_that_hangs_is_told_of_until_it_goes_on(bench: Bench) -> None:
+    bench.display.show(POUR)
+    bench.until_settled()
+    bench.module.free.clear()
+    bench.display.show(["other"])
+    bench.loop.run_once(0.01)
+    assert bench.display.ready
+    bench.clock.ahead_s += HANG_S
+    bench.until(lambda: not bench.display.ready)
+    assert bench.display.status == "waiting for 0x27 on /dev/i2c-1: the bus hangs; look at its wires"
+    bench.module.free.set()
+    bench.until(lambda: bench.display.ready)
+    bench.until_shown(["other", "", "", ""])
 
 
 def test_an_unplugged_display_is_drawn_again_when_it_is_back(bench: Bench) -> None:
@@ -163,7 +222,7 @@ def test_an_unplugged_display_is_drawn_again_when_it_is_back(bench: Bench) -> No
     bench.display.show(["meanwhile"])
     bench.module.power_up()
     bench.module.unplugged = False
-    bench.clock.ahead_s += RETRY_S
+    bench.clock.ahead_s += RETRY_FIRST_S
     bench.until_shown(["meanwhile", "", "", ""])
 
 
