@@ -25,6 +25,8 @@ MAX_AGE_S: Final = 30 * 86400.0
 MAX_AGE_MS: Final = 30 * 86_400_000
 MAX_POUR_ML: Final = 50_000.0
 """A board ends a pour after 5 minutes; more than a keg in one is a fault, not a drink."""
+MAX_POUR_TICKS: Final = 1_000_000
+"""The finest meters that beer flows through make about 20 ticks per mL: that many are MAX_POUR_ML."""
 MAX_ID: Final = 2**53 - 1
 
 Data = Mapping[str, Any]
@@ -208,7 +210,7 @@ def _pour(data: Data) -> Pour:
         duration_s=_measure(data, "duration_ms", MAX_AGE_S * 1000) / 1000,
         final=True,
         # What is optional and not sound is as good as not said: the pour itself must not be lost for it.
-        ticks=ticks if type(ticks) is int and 0 <= ticks <= 10_000_000 else None,
+        ticks=ticks if type(ticks) is int and 0 <= ticks <= MAX_POUR_TICKS else None,
         ml_per_tick=_calibration(data.get("ml_per_tick")),
         grant_id=_optional(data, "grant_id"),
     )

@@ -18,8 +18,8 @@ from kegapps.daemon.loop import Loop, Timer
 from kegapps.gateway.records import Leg, Meter
 from kegapps.gateway.store import Store
 from kegapps.gateway.taps import BY_OTHERS, Key, Tap, Taps
-from kegapps.gateway.telling import began_before_end_s, parts
-from kegapps.gateway.words import SPAN, read_report, request, rounded, token, wire
+from kegapps.gateway.telling import DEFAULT_ML_PER_TICK, began_before_end_s, parts
+from kegapps.gateway.words import SPAN, placed, read_report, request, rounded, token, wire
 from kegapps.kegnet.backlog import BacklogLimits
 from kegapps.kegnet.client import Client
 from kegapps.kegnet.events import (
@@ -50,7 +50,6 @@ KEEP_S: Final = 30 * 86400.0
 PRUNE_S: Final = 3600.0
 CLOCKS_DIFFER_S: Final = 2.0
 """By so much a pour's time may lie before that of the flow it is of: a board tells how long ago it was, roughly."""
-DEFAULT_ML_PER_TICK: Final = 1000 / 2200
 
 
 class CoreLink:
@@ -240,9 +239,8 @@ class CoreLink:
     def _confirm(self, meter: Meter, reading: int | None) -> None:
         """Note how far the core has counted, and its calibration."""
         told = meter.told
-        if reading is not None and meter.shift is not None:
-            position = (reading - meter.shift) % SPAN
-            told = position if position <= meter.position else told
+        if reading is not None and (position := placed(meter, reading)) is not None:
+            told = position
         ml_per_tick = self._calibrations.get(meter.meter)
         if (told, ml_per_tick) != (meter.told, meter.core_ml_per_tick):
             self._store.keep_meter(replace(meter, told=told, core_ml_per_tick=ml_per_tick))
@@ -252,9 +250,11 @@ class CoreLink:
         assert self._readings is not None
         reading = self._readings.get(meter.meter)
         if reading is not None and meter.shift is not None:
-            position = (reading - meter.shift) % SPAN
+            position = placed(meter, reading)
             oldest = self._store.oldest_position(meter.meter)
-            if position == meter.told or (oldest is not None and oldest <= position <= meter.position):
+            if position is not None and (
+                position == meter.told or (oldest is not None and oldest <= position)
+            ):
                 self._at[meter.meter] = position
                 return meter, []
             log.warning(
@@ -297,7 +297,8 @@ class CoreLink:
                 if not legs:  # pruned or lost: the ticks are counted all the same
                     self._say_all(meter)
                 for leg in legs:
-                    self._tell_leg(meter, leg)
+                    if self._under_way < WINDOW:
+                        self._tell_leg(meter, leg)
         if self._under_way >= WINDOW:
             self._ask()
         elif self._is_blind:

@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -34,11 +34,12 @@ from kegapps.gateway.batch import (
 )
 from kegapps.gateway.core_link import CoreLink
 from kegapps.gateway.pairing import Pairing, typed
-from kegapps.gateway.records import Device, GrantRow, Leg, Meter, PourRow
+from kegapps.gateway.pours import Pours, Unbelievable
+from kegapps.gateway.records import Device, GrantRow, Meter
 from kegapps.gateway.request import Request
 from kegapps.gateway.server import Answer, Reply
 from kegapps.gateway.store import Store, StoreError
-from kegapps.gateway.taps import BY_OTHERS, Key, Taps
+from kegapps.gateway.taps import Key, Taps
 from kegapps.kegnet.events import BoardStatus, ThermoEvent
 from kegapps.kegnet.ratelimit import RateLimit
 
@@ -53,8 +54,6 @@ FRESH_S: Final = 10.0
 """A token that was shown longer ago, and told of only now, asks for nothing any more."""
 NOTE_EVERY_S: Final = 5.0
 """That a board was heard is written to the disk at most so often."""
-CALIBRATION_TOLERANCE: Final = 0.01
-"""By this share the board's and the core's mL per tick may differ before a person is told."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,13 +87,10 @@ class Gateway:
         """
         self._loop: Loop = service.loop
         self._store = store
-        self._default_ml_per_tick = default_ml_per_tick
         self._decision_s = decision_s
-        self._boot = boot
         self._on_change = on_change
         self._waiting: list[_Waiting] = []
         self._talk = RateLimit(20, 60.0)
-        self._differing: dict[str, tuple[float, float]] = {}
         self._trouble = ""
         self._taps = Taps(lambda: os.urandom(8).hex())
         for meter in store.meters().values():
@@ -113,6 +109,14 @@ class Gateway:
             token=token,
             on_change=self._core_changed,
             on_tap=self._tap_changed,
+        )
+        self._pours = Pours(
+            store,
+            default_ml_per_tick=default_ml_per_tick,
+            boot=boot,
+            say=self._say,
+            on_meter=self._meter_is_new,
+            on_over=self.core.finish,
         )
         self._attendance = Attendance(self._loop, tell=self._tell_core, on_change=on_change)
         self._pairing = Pairing(self._loop, store, say=self._say, on_knock=on_change)
@@ -200,7 +204,14 @@ class Gateway:
                 continue
             match what:
                 case Pour():
-                    after.append(self._take_pour(device, event, what, now_s, now_unix_s))
+                    try:
+                        then = self._pours.take(
+                            device, what, mono_s=now_s - event.age_s, unix_s=now_unix_s - event.age_s
+                        )
+                        after.append(then or self._feed)
+                    except Unbelievable as doubt:
+                        malformed += 1
+                        self._say_dropped(device, "pour", str(doubt))
                 case Status():
                     after.append(self._take_status(device, event, what))
                 case Temperature():
@@ -215,8 +226,7 @@ class Gateway:
                     after.append(partial(self._end_grant, device, what))
                 case Dropped():
                     malformed += 1
-                    text = f"{device.board_name}: dropped a {what.type} event: {what.reason}"
-                    self._say(logging.WARNING, text)
+                    self._say_dropped(device, what.type, what.reason)
                 case Unknown():
                     log.debug("%s: an event of a kind not known here: %s", device.board_name, what.type)
         self._store.take_ids(device.device, batch.boot_id, batch.events[-1].id, now_unix_s)
@@ -250,38 +260,8 @@ class Gateway:
 
     # Events
 
-    def _take_pour(
-        self, device: Device, event: Event, pour: Pour, now_s: float, now_unix_s: float
-    ) -> Callable[[], None]:
-        meter = self._meter(device, pour.meter_number)
-        known = self._store.pour(pour.pour_id)
-        taken = known.ticks if known else 0
-        if known is not None and (known.done or known.meter != meter.meter):
-            return _nothing
-        ticks = self._ticks(pour, meter)
-        if ticks is None or (not pour.final and ticks <= taken):
-            return _nothing
-        if ticks < taken:
-            text = f"{meter.meter}: a pour ended with {ticks} ticks of which {taken} were told; they stay counted"
-            self._say(logging.WARNING, text)
-            ticks = taken
-        self._store.keep_pour(PourRow(pour_id=pour.pour_id, meter=meter.meter, ticks=ticks, done=pour.final))
-        if ticks == taken:
-            return partial(self.core.finish, meter, pour.pour_id)
-        grant = self._store.grant(device.device, pour.grant_id) if pour.grant_id else None
-        is_someones = grant is not None and (grant.auth_device, grant.token) != BY_OTHERS
-        position = meter.position + ticks - taken
-        self._store.add_leg(
-            Leg(
-                id=0, meter=meter.meter, pour_id=pour.pour_id, begin_ticks=meter.position, end_ticks=position,
-                first=not taken, last=pour.final, unix_s=now_unix_s - event.age_s, mono_s=now_s - event.age_s,
-                boot=self._boot, duration_s=pour.duration_s * (ticks - taken) / ticks,
-                auth_device=grant.auth_device if grant and is_someones else "",
-                token=grant.token if grant and is_someones else "",
-            )
-        )  # fmt: skip
-        self._store.keep_meter(replace(meter, position=position))
-        return self._feed
+    def _meter_is_new(self, meter: Meter) -> None:
+        self._taps.tap(meter.meter, _board_of(meter.meter), meter.number)
 
     def _feed(self) -> None:
         try:
@@ -290,21 +270,9 @@ class Gateway:
             self._store.undo()
             self._fail(error)
 
-    def _ticks(self, pour: Pour, meter: Meter) -> int | None:
-        """All ticks of the pour so far; None: that cannot be told before it is over."""
-        ml_per_tick = pour.ml_per_tick or meter.ml_per_tick
-        if pour.final and pour.ticks:
-            return pour.ticks
-        if not pour.final and ml_per_tick is None:
-            return None
-        return round(pour.volume_ml / (ml_per_tick or self._default_ml_per_tick))
-
     def _take_status(self, device: Device, event: Event, status: Status) -> Callable[[], None]:
         for number in status.meters:
-            meter = self._meter(device, number)
-            ml_per_tick = status.ml_per_tick.get(number, meter.ml_per_tick)
-            if meter.ml_per_tick != ml_per_tick:
-                self._store.keep_meter(replace(meter, ml_per_tick=ml_per_tick))
+            self._pours.calibrate(device, number, status.ml_per_tick.get(number))
         self._store.status(
             device.device,
             fw_version=status.fw_version,
@@ -323,20 +291,7 @@ class Gateway:
     def _tell_status(self, device: Device) -> None:
         self._attendance.tell_of(device)
         self._feed()
-        self._compare_calibrations()
-
-    def _compare_calibrations(self) -> None:
-        for meter in self._store.meters().values():
-            ours, cores = meter.ml_per_tick, meter.core_ml_per_tick
-            if ours is None or cores is None or self._differing.get(meter.meter) == (ours, cores):
-                continue
-            if abs(ours - cores) > CALIBRATION_TOLERANCE * cores:
-                self._differing[meter.meter] = ours, cores
-                self._say(
-                    logging.WARNING,
-                    f"{meter.meter}: the board counts {ours:.4g} mL per tick, the core {cores:.4g}, which decides: "
-                    f"kegbot_admin.py taps set {meter.meter} --ml_per_tick={ours:.6g}",
-                )
+        self._pours.compare_calibrations()
 
     def _take_temperature(self, device: Device, event: Event, reading: Temperature) -> Callable[[], None]:
         sensor = re.sub(r"[^A-Za-z0-9_.:-]", "-", reading.sensor)[-(63 - len(device.board_name)) :]
@@ -368,19 +323,6 @@ class Gateway:
         if end.grant_id:
             self._store.close_grant(end.grant_id)
             self._store.commit()
-
-    def _meter(self, device: Device, number: int) -> Meter:
-        name = f"{device.board_name}.flow{number}"
-        meter = self._store.meters().get(name)
-        if meter is None or meter.device != device.device:
-            before = meter or Meter(
-                meter=name, device=device.device, number=number, position=0, told=0, shift=None,
-                ml_per_tick=None, core_ml_per_tick=None,
-            )  # fmt: skip
-            meter = replace(before, device=device.device)
-            self._store.keep_meter(meter)
-            self._taps.tap(name, device.board_name, number)
-        return meter
 
     # Waiting for the core
 
@@ -424,7 +366,7 @@ class Gateway:
     def _core_changed(self) -> None:
         if self.core.knows:
             self._attendance.tell_all()
-            self._compare_calibrations()
+            self._pours.compare_calibrations()
         self._on_change()
 
     def _tell_core(self, status: BoardStatus) -> None:
@@ -445,6 +387,9 @@ class Gateway:
             log.info("storing again")
             self._on_change()
 
+    def _say_dropped(self, device: Device, kind: str, reason: str) -> None:
+        self._say(logging.WARNING, f"{device.board_name}: dropped a {kind} event: {reason}")
+
     def _say(self, level: int, text: str) -> None:
         unsaid = self._talk.admit(self._loop.now_s())
         if unsaid is not None:
@@ -453,7 +398,3 @@ class Gateway:
 
 def _board_of(meter: str) -> str:
     return meter.rpartition(".")[0]
-
-
-def _nothing() -> None:
-    return

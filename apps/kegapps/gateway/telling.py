@@ -16,7 +16,12 @@ STEP_ML: Final = 200.0
 STEP_S: Final = 2.0
 MAX_GAP_S: Final = 8.0
 """Between two readings of a pour; of one that had longer rests the beginning is told later than it was."""
-MAX_PARTS: Final = 400
+MAX_PARTS_BY_TIME: Final = 400
+MAX_PARTS: Final = 2500
+MAX_ML: Final = MAX_PARTS * STEP_ML
+"""A pour that is more by the core's calibration cannot be told so that it is believed."""
+DEFAULT_ML_PER_TICK: Final = 1000 / 2200
+"""The core's calibration of a tap that nobody has set one for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +37,8 @@ def parts(ticks: int, duration_s: float, *, ml_per_tick: float) -> list[Part]:
 
     `ml_per_tick` is the core's: it judges the steps.
     """
-    wanted = max(math.ceil(ticks * ml_per_tick / STEP_ML), math.ceil(duration_s / STEP_S))
+    by_time = min(math.ceil(duration_s / STEP_S), MAX_PARTS_BY_TIME)
+    wanted = max(math.ceil(ticks * ml_per_tick / STEP_ML), by_time)
     count = max(1, min(wanted, ticks, MAX_PARTS))
     gap_s = gap(duration_s, count)
     return [

@@ -39,6 +39,18 @@ def wire(meter: Meter, position: int) -> int:
     return (position + (meter.shift or 0)) % SPAN
 
 
+def placed(meter: Meter, reading: int) -> int | None:
+    """The position that the core means by this reading; None: it was never told of one such.
+
+    Of all positions that look alike modulo 2^32 it is the last one that the meter has reached.
+    """
+    if meter.shift is None:
+        return None
+    behind = (meter.position + meter.shift - reading) % SPAN
+    # One that is ahead of all that we know of looks as if it were very far behind.
+    return meter.position - behind if behind <= min(meter.position, SPAN // 2) else None
+
+
 def rounded(seconds: float) -> float:
     """Milliseconds are enough."""
     return round(seconds, 3)

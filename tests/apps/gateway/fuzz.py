@@ -19,7 +19,16 @@ from kegapps.daemon.loop import Loop
 from kegapps.daemon.notify import Notifier
 from kegapps.daemon.service import Service
 from kegapps.gateway import tokens
-from kegapps.gateway.batch import MAX_AGE_S, MAX_EVENTS, MAX_POUR_ML, Dropped, Invalid, Pour, read_batch
+from kegapps.gateway.batch import (
+    MAX_AGE_S,
+    MAX_EVENTS,
+    MAX_POUR_ML,
+    MAX_POUR_TICKS,
+    Dropped,
+    Invalid,
+    Pour,
+    read_batch,
+)
 from kegapps.gateway.gateway import Gateway
 from kegapps.gateway.request import MAX_BODY_BYTES, MAX_TOTAL_BYTES, Refused, Request, RequestReader
 from kegapps.gateway.server import Answer, encode
@@ -108,7 +117,7 @@ def check(request: Request, outcomes: Counter[str]) -> None:
         if isinstance(one.what, Pour):
             assert 0 <= one.what.volume_ml <= MAX_POUR_ML
             assert 0 <= one.what.meter_number < 16
-            assert one.what.ticks is None or 0 <= one.what.ticks <= 10_000_000
+            assert one.what.ticks is None or 0 <= one.what.ticks <= MAX_POUR_TICKS
         outcomes["dropped events" if isinstance(one.what, Dropped) else "events"] += 1
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import sqlite3
 import time
 from pathlib import Path
 
@@ -10,9 +12,11 @@ import pytest
 
 from kegapps.core.ledger import Ledger
 from kegapps.core.store import Store
+from kegapps.gateway.batch import MAX_POUR_TICKS
 from tests.apps.core.programs import CoreProgram
 from tests.apps.gateway.programs import (
     Board,
+    GatewayProgram,
     bar,
     batch,
     counted,
@@ -110,6 +114,90 @@ def test_ticks_are_made_of_the_volume_where_the_board_does_not_say_them(
             del made["data"][name]
         assert gate.ask(batch([made]), token)[0] == 200
         assert [row.ticks for row in drinks(core, 1)] == [ticks]
+
+
+def _malformed(gate: GatewayProgram, device: str = "kb-1") -> int:
+    rows = json.loads(gate.word("devices", "--json").stdout)
+    return next(int(row["events_malformed"]) for row in rows if row["device"] == device)
+
+
+def test_more_ticks_than_a_pour_can_have_are_dropped_and_counted_and_the_next_pour_is_taken(
+    tmp_path: Path,
+) -> None:
+    with bar(tmp_path) as (core, gate, token):
+        absurd = pour(1, 1)
+        del absurd["data"]["ticks"]
+        absurd["data"] |= {"volume_ml": 50_000, "ml_per_tick": 1e-6}
+        before = _malformed(gate)
+        assert gate.ask(batch([absurd, pour(2, 600)]), token)[0] == 200
+        assert "50000000000 ticks" in gate.program.line("dropped a pour event")
+        assert [row.ticks for row in drinks(core, 1)] == [600]
+        assert _malformed(gate) == before + 1
+
+
+def test_ticks_that_cannot_be_are_as_good_as_not_said(tmp_path: Path) -> None:
+    with bar(tmp_path) as (core, gate, token):
+        made = pour(1, 10_000_000)
+        made["data"] |= {"volume_ml": 50_000}
+        assert gate.ask(batch([made]), token)[0] == 200
+        assert [row.ticks for row in drinks(core, 1)] == [round(50_000 / 0.185)]
+
+
+def test_as_many_ticks_as_a_pour_can_have_are_believed_by_a_core_that_takes_them_for_450_l(
+    tmp_path: Path,
+) -> None:
+    with bar(tmp_path) as (core, gate, token):
+        made = pour(1, MAX_POUR_TICKS, age_s=20, took_s=300)
+        made["data"] |= {"volume_ml": 50_000}
+        assert gate.ask(batch([made, pour(2, 600)]), token)[0] == 200
+        assert [row.ticks for row in drinks(core, 2)] == [MAX_POUR_TICKS, 600]
+
+
+def test_what_the_core_would_never_believe_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    furnished(tmp_path, ml_per_tick=5.0)
+    with bar(tmp_path) as (core, gate, token):
+        assert gate.ask(batch([pour(1, 100)]), token)[0] == 200
+        drinks(core, 1)
+        until(lambda: gate.word("devices", "--json").stdout, lambda seen: '"core_ml_per_tick": 5.0' in seen)
+        assert gate.ask(batch([pour(2, 200_000)]), token)[0] == 200
+        line = gate.program.line("dropped a pour event")
+        assert "1000 L by the core's calibration" in line
+        assert "taps set kb-1.flow0 --ml_per_tick" in line
+        assert _malformed(gate) == 1
+
+
+def test_an_odometer_beyond_32_bits_is_told_once_whatever_is_started_again(tmp_path: Path) -> None:
+    with CoreProgram(tmp_path / "core.sqlite") as core:
+        with gateway(tmp_path, core_port=core.port) as gate:
+            token = gate.paired()
+            assert gate.ask(batch([pour(1, 1000)]), token)[0] == 200
+            drinks(core, 1)
+        with contextlib.closing(sqlite3.connect(gate.store)) as db:
+            db.execute(f"update meters set position = position + {2**32}, told = told + {2**32}")
+            db.execute(
+                f"update legs set begin_ticks = begin_ticks + {2**32}, end_ticks = end_ticks + {2**32}"
+            )
+            db.commit()
+        for number in (2, 3):
+            with gateway(tmp_path, core_port=core.port) as gate:
+                assert gate.ask(batch([pour(number, 100 * number)]), token)[0] == 200
+                drinks(core, number)
+        assert [row.ticks for row in drinks(core, 3)] == [1000, 200, 300]
+
+
+def test_a_pour_of_another_board_with_a_known_id_is_counted_as_another_one_and_said(tmp_path: Path) -> None:
+    with bar(tmp_path) as (core, gate, token):
+        other = gate.paired("kb-2")
+        assert gate.ask(batch([pour(1, 500, pour_id="same")]), token)[0] == 200
+        for number in (1, 2):
+            told = batch([pour(number, 777, pour_id="same")], device="kb-2")
+            assert gate.ask(told, other)[0] == 200
+        assert "one of kb-1.flow0, same" in gate.program.line("with the id of")
+        assert {(row.tap_name, row.ticks) for row in drinks(core, 2)} == {
+            ("kb-1.flow0", 500), ("kb-2.flow0", 777)
+        }  # fmt: skip
+        assert gate.ask(batch([pour(2, 100)]), token)[0] == 200
+        assert len(drinks(core, 3)) == 3
 
 
 def test_what_is_poured_while_the_core_is_away_is_told_when_it_is_back(tmp_path: Path) -> None:
