@@ -55,6 +55,9 @@ class Bridge:
         self._presence = Presence(hold_off_s)
         self._timer: Timer | None = None
         self._trouble = RateLimit(5, 60.0)
+        self._changes = RateLimit(100, 60.0)
+        self._given_up = RateLimit(1, 60.0)
+        self._given_up_told = 0
         self._ready = False
         self._ready_at_once = ready_at_once
         self._ended = False
@@ -82,6 +85,8 @@ class Bridge:
         until_s = self._loop.now_s() + FAREWELL_S
         while self._core.connected and not self._core.drained and (now_s := self._loop.now_s()) < until_s:
             self._loop.run_once(min(LOOK_AGAIN_S, until_s - now_s))
+        if self._core.dropped != self._given_up_told:
+            self._tell_given_up()
         if not self._core.drained:
             log.warning("%d tokens could not be sent to the core", self._core.waiting)
         self._core.close()
@@ -124,7 +129,10 @@ class Bridge:
 
     def _tell(self, changes: Iterable[Change]) -> None:
         for change in changes:
-            log.info("%s %s %s", self._names.auth_device, change.token, change.status)
+            unsaid = self._changes.admit(self._loop.now_s())
+            if unsaid is not None:
+                more = f" ({unsaid} lines like this left out)" if unsaid else ""
+                log.info("%s %s %s%s", self._names.auth_device, change.token, change.status, more)
             self._send(change)
             self._reader.show(present=change.status == "added")
         self._come_back()
@@ -138,6 +146,15 @@ class Bridge:
                 token_value=change.token,
                 status=change.status,
             )
+        )
+        if self._core.dropped != self._given_up_told and self._given_up.admit(self._loop.now_s()) is not None:
+            self._tell_given_up()
+
+    def _tell_given_up(self) -> None:
+        self._given_up_told = self._core.dropped
+        log.warning(
+            "%d comings and goings were given up so far: too many, or too old, for the core",
+            self._given_up_told,
         )
 
     def _come_back(self) -> None:

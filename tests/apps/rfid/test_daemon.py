@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 import tty
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -299,6 +304,38 @@ def test_a_script_may_be_the_reader(desk: Desk) -> None:
     assert desk.heard() == [f"+{ALICES}", f"-{ALICES}", f"+{BOBS}", f"-{BOBS}", f"+{ALICES}", f"-{ALICES}"]
     assert "'nonsense' is no token" in done.stdout
     assert len(done.stdout) < 5000
+
+
+def test_a_flood_of_tags_without_a_core_fills_neither_log_nor_memory_and_what_is_lost_is_counted(
+    desk: Desk,
+) -> None:
+    desk.core.close()
+    address = desk.core.address
+    with subprocess.Popen(
+        [sys.executable, str(SCRIPTS / "rfid_daemon.py"), "--rfid_device_type=stdin", f"--kb_core_addr={address}"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=desk.folder,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        for number in range(10_000):
+            process.stdin.write(b"%x\n" % number)
+        process.stdin.flush()
+        wait(lambda: not unread(process.stdin))
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        process.terminate()
+        said, _ = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0
+    assert int(status.partition("VmHWM:")[2].split()[0]) < 35_000
+    assert len(said.splitlines()) < 120
+    told = re.findall(r"(\d+) comings and goings were given up so far", said.decode())
+    assert 0 < len(told) <= 2
+    assert 20_000 - 4096 <= int(told[-1]) < 20_000  # each of 10000 came, and went
+
+
+def unread(pipe: IO[bytes] | None) -> int:
+    assert pipe is not None
+    count = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0]
 
 
 def test_a_file_may_be_the_reader(desk: Desk) -> None:

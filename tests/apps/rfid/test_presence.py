@@ -7,7 +7,7 @@ import pytest
 from kegapps.rfid.presence import Presence
 
 HOLD_OFF_S = 1.0
-A, B = "0415ab96c3", "deadbeef00"
+A, B, C = "0415ab96c3", "deadbeef00", "17"
 Step = tuple[float, Callable[[Presence, float], object]]
 
 
@@ -25,6 +25,10 @@ def loses(token: str) -> Callable[[Presence, float], object]:
 
 def nothing(presence: Presence, now_s: float) -> object:
     return presence.wake(now_s)
+
+
+def removed(token: str) -> Callable[[Presence, float], object]:
+    return lambda presence, _now_s: presence.take_off(token)
 
 
 def unplugged(presence: Presence, _now_s: float) -> object:
@@ -61,8 +65,28 @@ HISTORIES: dict[str, tuple[list[Step], list[str]]] = {
         [(0, sees(A)), (0.1, sees(B)), (9, nothing)], [f"0 +{A}", f"0.1 -{A}", f"0.1 +{B}", f"1.1 -{B}"],
     ),
     "there and back and there again": (
-        [(0, sees(A)), (0.1, sees(B)), (0.2, sees(A)), (9, nothing)],
-        [f"0 +{A}", f"0.1 -{A}", f"0.1 +{B}", f"0.2 -{B}", f"0.2 +{A}", f"1.2 -{A}"],
+        [(0, sees(A)), (0.1, sees(B)), (1.0, sees(A)), (9, nothing)],
+        [f"0 +{A}", f"0.1 -{A}", f"0.1 +{B}", f"1 -{B}", f"1 +{A}", f"2 -{A}"],
+    ),
+    "of two that are seen in turns the second lies there": (
+        [*((n / 10, sees((A, B)[n % 2])) for n in range(50)), (9, nothing)],
+        [f"0 +{A}", f"0.1 -{A}", f"0.1 +{B}", f"5.9 -{B}"],
+    ),
+    "of three that are seen in turns the last lies there": (
+        [*((n / 10, sees((A, B, C)[n % 3])) for n in range(48)), (9, nothing)],
+        [f"0 +{A}", f"0.1 -{A}", f"0.1 +{B}", f"0.2 -{B}", f"0.2 +{C}", f"5.7 -{C}"],
+    ),
+    "the first that still lies there comes again when the second has gone": (
+        [(0, sees(A)), (0.1, sees(B)), *((n / 10, sees(A)) for n in range(2, 20)), (9, nothing)],
+        [f"0 +{A}", f"0.1 -{A}", f"0.1 +{B}", f"1.1 -{B}", f"1.1 +{A}", f"2.9 -{A}"],
+    ),
+    "who says that a tag was put there means it": (
+        [(0, finds(A)), (0.1, finds(B)), (0.2, finds(A)), (9, nothing)],
+        [f"0 +{A}", f"0.1 -{A}", f"0.1 +{B}", f"0.2 -{B}", f"0.2 +{A}"],
+    ),
+    "what was taken off is a new swipe at once": (
+        [(0, sees(A)), (0.1, removed(A)), (0.2, sees(B)), (0.3, sees(A)), (9, nothing)],
+        [f"0 +{A}", f"0.1 -{A}", f"0.2 +{B}", f"0.3 -{B}", f"0.3 +{A}", f"1.3 -{A}"],
     ),
     "what lies there until it is lost stays": (
         [(0, finds(A)), (500, nothing), (600, loses(A)), (700, nothing)], [f"0 +{A}", f"601 -{A}"],
