@@ -71,6 +71,8 @@ DECIDING = {
         "kegnet/codec",
         "kegnet/delivery",
         "kegnet/drink_facts",
+        "kegnet/drinks_read",
+        "kegnet/drinks_record",
         "kegnet/taproom",
         "publish/destinations",
         "publish/feed",
