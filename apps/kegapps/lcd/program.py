@@ -9,6 +9,7 @@ Example: lcd_daemon.py --lcd_device_type=terminal --units=ml
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from absl import flags
@@ -30,6 +31,10 @@ FLAGS = flags.FLAGS
 
 TYPES = ("cfa635", "mtxorb20x4", "lcdproc", "hd44780_i2c", "terminal")
 
+_I2C_ADDRESS = re.compile("0[xX]([0-9a-fA-F]{1,2})")
+_BARE_ADDRESS = re.compile("([0-9a-fA-F]{1,2})[hH]?")
+_I2C_ADDRESSES = range(0x03, 0x78)
+
 flags.DEFINE_enum("lcd_device_type", "cfa635", TYPES, "Which display it is.")
 flags.DEFINE_string("lcd_device_path", "/dev/ttyUSB0", "Serial port of the display: cfa635 and mtxorb20x4.")
 flags.DEFINE_integer(
@@ -41,7 +46,9 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_integer("lcd_i2c_bus", 1, "I2C bus of the display, 1 being /dev/i2c-1: hd44780_i2c.", 0, 255)
 flags.DEFINE_string(
-    "lcd_i2c_address", "0x27", "Address of the display on that bus, often 0x27 or 0x3f: hd44780_i2c."
+    "lcd_i2c_address",
+    "0x27",
+    "Address of the display on that bus, in hexadecimal, often 0x27 or 0x3f: hd44780_i2c.",
 )
 flags.DEFINE_enum(
     "lcd_charset", "A00", CHARSETS, "ROM of the display, A00 Japanese or A02 European: hd44780_i2c."
@@ -96,6 +103,8 @@ def display_from_flags(service: Service) -> MakeDisplay:
         return lambda loop, on_status: LcdprocDisplay(loop, address=address, on_status=on_status)
     if kind == "hd44780_i2c":
         return _hd44780()
+    if not FLAGS.lcd_device_path:
+        raise UsageError("--lcd_device_path= is empty: which serial port is the display on?")
     path, baud = service.path(FLAGS.lcd_device_path), FLAGS.lcd_baud_rate
     if not path.startswith("/dev/") and (folder := missing_directory(path)):
         raise StartError(f"--lcd_device_path={path}: no such directory: {folder}")
@@ -118,20 +127,27 @@ def _hd44780() -> MakeDisplay:
             f"{MAX_CHARACTERS} characters; common are 20 by 4 and 16 by 2"
         )
     try:
-        address = int(FLAGS.lcd_i2c_address, 0)
-    except ValueError:
-        address = -1
-    if not 0x03 <= address <= 0x77:
-        raise UsageError(
-            f"--lcd_i2c_address={FLAGS.lcd_i2c_address}: expected 0x03 to 0x77, such as 0x27 or 0x3f; "
-            "i2cdetect -y 1 shows who answers"
-        )
+        address = parse_i2c_address(FLAGS.lcd_i2c_address)
+    except ValueError as error:
+        raise UsageError(f"--lcd_i2c_address={error}") from None
     charset = FLAGS.lcd_charset
     library = Library()
     return lambda loop, on_status: Hd44780Display(
         loop, bus=bus, address=address, columns=columns, rows=rows, charset=charset, on_status=on_status,
         library=library,
     )  # fmt: skip
+
+
+def parse_i2c_address(text: str) -> int:
+    """The address in `text`, hexadecimal as in 0x27. Raises ValueError with a reason that begins with `text`."""
+    if found := _I2C_ADDRESS.fullmatch(text):
+        address = int(found[1], 16)
+        if address in _I2C_ADDRESSES:
+            return address
+    if (found := _BARE_ADDRESS.fullmatch(text)) and int(found[1], 16) in _I2C_ADDRESSES:
+        # What i2cdetect prints. As a decimal number it would be another address, and nobody would see why.
+        raise ValueError(f"{text}: hexadecimal? Then it is 0x{found[1].lower()}")
+    raise ValueError(f"{text}: expected 0x03 to 0x77, such as 0x27 or 0x3f; i2cdetect -y 1 shows who answers")
 
 
 def _lcdproc_address() -> tuple[str, int]:

@@ -16,6 +16,7 @@ import pytest
 from kegapps.kegnet.address import shown_address
 from kegapps.kegnet.events import StatusRequest
 from kegapps.lcd.daemon import ASK_S
+from kegapps.lcd.program import parse_i2c_address
 from tests.apps.core.programs import CoreProgram, furnish
 from tests.apps.kegboard.programs import free_port
 from tests.apps.kegnet.support import Core, running_core
@@ -206,6 +207,52 @@ def test_a_display_that_never_answers_nor_reads_holds_up_no_pour(line: Line) -> 
     if line.kind == "cfa635":
         line.until(lambda: "no answer" in line.daemon.status)
     assert line.daemon.end() < 1.0
+
+
+@pytest.mark.parametrize(("text", "address"), [("0x27", 0x27), ("0X3F", 0x3F), ("0x3", 3), ("0x77", 0x77)])
+def test_an_i2c_address_is_hexadecimal(text: str, address: int) -> None:
+    assert parse_i2c_address(text) == address
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("27", "27: hexadecimal? Then it is 0x27"),
+        ("27h", "27h: hexadecimal? Then it is 0x27"),
+        ("3F", "3F: hexadecimal? Then it is 0x3f"),
+        ("0x02", "0x02: expected 0x03 to 0x77"),
+        ("0x78", "0x78: expected 0x03 to 0x77"),
+        ("99", "99: expected 0x03 to 0x77"),
+        ("0o47", "0o47: expected 0x03 to 0x77"),
+        ("0x２７", "0x２７: expected 0x03 to 0x77"),
+        ("２７", "２７: expected 0x03 to 0x77"),
+        ("-0x27", "-0x27: expected 0x03 to 0x77"),
+        ("", ": expected 0x03 to 0x77"),
+    ],
+)
+def test_what_could_be_another_address_than_was_meant_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(reason)}"):
+        parse_i2c_address(text)
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        (
+            ["--lcd_device_type=hd44780_i2c", "--lcd_i2c_address=27"],
+            "--lcd_i2c_address=27: hexadecimal? Then",
+        ),
+        (["--lcd_device_path="], "--lcd_device_path= is empty: which serial port is the display on?"),
+    ],
+)
+def test_a_mistake_names_its_flag(flags: list[str], reason: str, tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPTS / "lcd_daemon.py"), *flags]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"lcd_daemon.py: {reason}")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,15 @@ def test_a_pour_is_shown_and_the_light_obeys(
 
 
 @both
+def test_a_path_that_is_no_serial_port_is_told_to_be_none(
+    stage: Stage, kind: type[SerialDisplay], made_of: type[CfaGlass | MatrixGlass]
+) -> None:
+    Path(stage.plug.path).mkdir()
+    stage.drive(kind)
+    stage.until(lambda: stage.statuses == [f"waiting for {stage.plug.path}: a directory, not a device"])
+
+
+@both
 def test_one_that_comes_late_and_is_replugged_is_drawn_whole(
     stage: Stage, kind: type[SerialDisplay], made_of: type[CfaGlass | MatrixGlass]
 ) -> None:
