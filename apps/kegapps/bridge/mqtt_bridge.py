@@ -20,6 +20,7 @@ from absl import flags
 from kegapps.bridge.mqtt_library import paho
 from kegapps.bridge.mqtt_settings import Broker, broker, secret
 from kegapps.bridge.mqtt_spool import Spool, default_path
+from kegapps.bridge.mqtt_tls import context
 from kegapps.bridge.mqtt_topics import Topics, is_name, is_prefix
 from kegapps.daemon import runner
 from kegapps.kegnet.address import DEFAULT_ADDRESS, parse_address, shown_address
@@ -79,6 +80,8 @@ def _serve(service: runner.Service) -> None:
             )
     where = broker(service.path)
     library = paho(tls=where.tls is not None)
+    if where.tls is not None:
+        context(where.tls)  # what is wrong with its files is better told now than at each attempt
     make = _core if FLAGS.mqtt_role == "core" else _boards
     bridge = make(service, where, library)
     bridge.start()

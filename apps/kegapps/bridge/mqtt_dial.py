@@ -1,14 +1,15 @@
 """From a broker's name to a connection on which we said hello: what may take seconds, to be done in a thread.
 
-Knows paho, names, TLS and their errors. Must not know the loop, topics or what is published.
+Knows paho, names and their errors. Must not know the loop, topics or what is published.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from kegapps.bridge.mqtt_settings import Broker, Tls
-from kegapps.kegnet.sockets import why
+from kegapps.bridge.mqtt_settings import Broker
+from kegapps.bridge.mqtt_tls import context, explained
+from kegapps.daemon.errors import StartError
 
 KEEPALIVE_S: Final = 10
 """A broker that says nothing for twice as long is gone; it takes us for gone after 15 s, and tells our last will."""
@@ -37,29 +38,12 @@ def dial(mqtt: Any, client: Any, broker: Broker) -> str:
     """Look the broker up, connect, shake hands and say hello; "" if that went well, else why not, for a person."""
     try:
         if broker.tls is not None:
-            client.tls_set_context(_tls_context(broker.tls))
+            client.tls_set_context(context(broker.tls))
         properties = mqtt.Properties(mqtt.PacketTypes.CONNECT)
         properties.MaximumPacketSize = _MAX_PACKET_BYTES
         client.connect(broker.host, broker.port, KEEPALIVE_S, clean_start=True, properties=properties)
     except OSError as error:  # also of looking up the name, and of TLS
-        return _why(error)
-    except ValueError as error:
+        return explained(error, tls=broker.tls is not None)
+    except (ValueError, StartError) as error:
         return str(error)
     return ""
-
-
-def _tls_context(tls: Tls) -> Any:
-    import ssl
-
-    context = ssl.create_default_context(cafile=tls.ca or None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if tls.certificate:
-        context.load_cert_chain(tls.certificate, tls.key)
-    return context
-
-
-def _why(error: OSError) -> str:
-    verify = getattr(error, "verify_message", "")
-    if verify:
-        return f"its certificate is not to be trusted: {verify}; see --mqtt_tls_ca"
-    return error.strerror or why(error)

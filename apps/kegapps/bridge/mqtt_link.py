@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from kegapps.bridge.mqtt_dial import CONNECT_TIMEOUT_S, KEEPALIVE_S, dial, new_client
 from kegapps.bridge.mqtt_settings import Broker
+from kegapps.bridge.mqtt_tls import unanswered
 from kegapps.daemon.loop import READ, WRITE, Loop, Timer
 from kegapps.daemon.thread_calls import ThreadCalls
 from kegapps.kegnet.ratelimit import RateLimit
@@ -91,8 +92,9 @@ class MqttLink:
         self._failures = 0
         self._arrived: list[Message] = []
         self._news: list[Callable[[], None]] = []  # from paho's callbacks, to be acted upon after them
-        self._unanswered: dict[int, Callable[[bool], None] | None] = {}  # by packet id
+        self._unanswered: dict[int, tuple[str, Callable[[bool], None] | None]] = {}  # by packet id
         self._awaited_subscription = 0
+        self._is_answered = False  # our hello, by this connection's broker
         self._refusals = RateLimit(3, 60.0)
         self._closed = False
 
@@ -130,7 +132,7 @@ class MqttLink:
             return False
         info = self._client.publish(topic, payload, qos=qos, retain=retain)
         if qos:
-            self._unanswered[info.mid] = on_answer
+            self._unanswered[info.mid] = (topic, on_answer)
         self._watch()
         return True
 
@@ -177,6 +179,7 @@ class MqttLink:
             self._give_up(problem)
             return
         self._sock = client.socket()
+        self._is_answered = False
         tune(self._sock)
         self._watched = 0
         self._watch()
@@ -186,6 +189,7 @@ class MqttLink:
         self._misc = self._loop.call_later(KEEPALIVE_S / 2, self._look_after)
 
     def _begin(self, reason: Any) -> None:
+        self._is_answered = True
         if reason.is_failure:
             hint = ""
             if reason.value in _NOT_AUTHORIZED:
@@ -271,7 +275,7 @@ class MqttLink:
 
     def _note_lost(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if not self._closed:
-            self._news.append(partial(self._give_up, f"lost: {reason}"))
+            self._news.append(partial(self._lose, f"lost: {reason}"))
 
     def _forget_socket(self, _client: Any, _data: Any, sock: Any) -> None:
         if sock is self._sock:  # not while a thread dials
@@ -290,15 +294,18 @@ class MqttLink:
         self._news.append(partial(self._on_message, arrived))
 
     def _on_answer(self, packet_id: int, reason: Any) -> None:
-        on_answer = self._unanswered.pop(packet_id, None)
+        topic, on_answer = self._unanswered.pop(packet_id, ("", None))
         if reason.is_failure:
             unsaid = self._refusals.admit(self._loop.now_s())
             if unsaid is not None:
-                log.warning("the broker does not take what we publish: %s", reason)
+                log.warning("the broker does not take what we publish to %s: %s", topic, reason)
         if on_answer is not None:
             on_answer(not reason.is_failure)
 
     # Losing
+
+    def _lose(self, problem: str) -> None:
+        self._give_up(problem if self._is_answered else unanswered(tls=self._broker.tls))
 
     def _give_up(self, problem: str) -> None:
         was_up = self.is_up

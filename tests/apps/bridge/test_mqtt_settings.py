@@ -68,6 +68,14 @@ def start(cwd: Path, *flags: str) -> subprocess.CompletedProcess[str]:
         (["--mqtt_user=a", "--mqtt_password_file=missing"], 1, "No such file"),
         (["--mqtt_user=a", "--mqtt_password_file=empty"], 1, "expected the password on one line"),
         (["--mqtt_tls_ca=missing.pem"], 1, "--mqtt_tls_ca=missing.pem: no readable file"),
+        (["--mqtt_tls_ca=empty"], 1, "--mqtt_tls_ca: "),
+        (["--mqtt_tls_ca=password"], 1, "holds no certificate in PEM"),
+        (
+            ["--mqtt_tls_certificate=empty", "--mqtt_tls_key=empty"],
+            1,
+            "--mqtt_tls_certificate, --mqtt_tls_key: ",
+        ),
+        (["--mqtt_secret_file=password"], 1, "--mqtt_secret_file: "),
         (["--mqtt_tls_certificate=password"], 2, "belong together"),
         (["--mqtt_tls_certificate=password", "--mqtt_tls_key=password"], 1, "chmod 600"),
         (["--mqtt_role=boards", "--mqtt_name=a", "--kb_core_bind_addr=x:1"], 2, "--kb_core_bind_addr"),
@@ -174,7 +182,7 @@ def certificates(folder: Path) -> None:
             "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem",
         )  # fmt: skip
     for name, alternative in (
-        ("broker", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+        ("broker", "subjectAltName=DNS:localhost"),
         ("client", "subjectAltName=DNS:client"),
     ):
         (folder / f"{name}.ext").write_text(alternative)
@@ -201,12 +209,30 @@ def test_tls_with_certificates_on_both_sides_and_no_broker_that_is_not_to_be_tru
     )  # fmt: skip
     mine = ("--mqtt_tls_certificate=client.pem", "--mqtt_tls_key=client.key")
     with Mosquitto(tmp_path, *lines) as broker:
-        trusting = run(bar, broker, "--mqtt_tls_ca=ca.pem", *mine)
+        named = f"--mqtt_address=localhost:{broker.port}"
+        trusting = run(bar, broker, "--mqtt_tls_ca=ca.pem", named, *mine)
         trusting.line("connected to the broker")
         run(bar, broker, "--mqtt_tls_ca=stranger.pem", *mine).line("its certificate is not to be trusted")
-        run(bar, broker, "--mqtt_tls_ca=ca.pem").line("trying on")
-        run(bar, broker, "--mqtt_tls").line("trying on")
+        run(bar, broker, "--mqtt_tls_ca=ca.pem", named).line("see --mqtt_tls_certificate; trying on")
+        run(bar, broker, "--mqtt_tls").line("see --mqtt_tls_ca; trying on")
+        run(bar, broker).line("it speaks TLS there, perhaps: see --mqtt_tls; trying on")
+        run(bar, broker, "--mqtt_tls_ca=ca.pem", *mine).line("name it so in --mqtt_address; trying on")
         assert trusting.end() == 0
+
+
+@needs_mosquitto
+def test_tls_to_a_port_without_it_is_told(bar: Bar, tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as broker:
+        run(bar, broker, "--mqtt_tls").line("it speaks no TLS there, perhaps: see --mqtt_address")
+
+
+@needs_mosquitto
+@needs_passwords
+def test_a_topic_that_the_access_list_refuses_is_named(bar: Bar, tmp_path: Path) -> None:
+    (tmp_path / "acl").write_text("topic read #\n")
+    (tmp_path / "acl").chmod(0o644)
+    with Mosquitto(tmp_path, f"acl_file {tmp_path}/acl") as broker:
+        run(bar, broker).line("does not take what we publish to kegbot/core/availability: Not authorized")
 
 
 @needs_mosquitto
