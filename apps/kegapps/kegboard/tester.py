@@ -28,6 +28,7 @@ from kegapps.daemon.service import Service
 from kegapps.kbsp.codec import BAUD, Decoder
 from kegapps.kegboard.devices import AUTO, AUTO_PATTERNS, distinct
 from kegapps.kegboard.outputs import OUTPUTS
+from kegapps.kegboard.printer import Printer
 from kegapps.kegboard.trial import Step, Trial
 
 FLAGS = flags.FLAGS
@@ -53,6 +54,7 @@ class _Run:
         self._loop = service.loop
         self._device = device
         self._decoder = Decoder()
+        self._printer = Printer()
         self._lost = ""
         self._closing = False
         self._begin_s = self._loop.now_s()
@@ -73,6 +75,7 @@ class _Run:
             if data := self._port.waiting():
                 self._read(data)  # a process that was stopped is late, and the board is not to blame for it
             self._show(trial.wake(loop.now_s()))
+            self._printer.go_on()
             self._port.write(trial.take(loop.now_s()))
             next_s = trial.next_s
             loop.run_once(None if next_s is None else max(0.0, next_s - loop.now_s()))
@@ -108,17 +111,17 @@ class _Run:
         if trial.answered:
             said += f", the slowest after {trial.slowest_s:.3f} s"
         if FLAGS.json:
-            print(
-                json.dumps(
-                    {
-                        "result": "failed" if faults else "ok", "faults": faults, "commands": trial.asked,
-                        "answered": trial.answered, "slowest_s": round(trial.slowest_s, 3),
-                    }
-                ),
-                flush=True,
-            )  # fmt: skip
+            verdict = {
+                "result": "failed" if faults else "ok", "faults": faults, "commands": trial.asked,
+                "answered": trial.answered, "slowest_s": round(trial.slowest_s, 3),
+            }  # fmt: skip
+            self._printer.print(json.dumps(verdict))
         else:
-            print(f"{'failed' if faults else 'ok'}: {said}", flush=True)
+            self._printer.print(f"{'failed' if faults else 'ok'}: {said}")
+        if not self._printer.finish(self._loop):
+            sys.exit(
+                runner.FAILED if faults else runner.DONE
+            )  # where nothing can be printed, no reason can, either
         if faults:
             more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
             raise StartError(f"{self._device}: {faults[0]}{more}")
@@ -141,9 +144,9 @@ class _Run:
             if step.output is not None:
                 answer_s = None if step.answer_s is None else round(step.answer_s, 3)
                 said |= {"output": step.output, "enabled": step.enabled, "answer_s": answer_s}
-            print(json.dumps(said), flush=True)
+            self._printer.print(json.dumps(said))
         else:
-            print(f"{at_s:8.3f} {'!!' if step.is_fault else '  '} {step.text}", flush=True)
+            self._printer.print(f"{at_s:8.3f} {'!!' if step.is_fault else '  '} {step.text}")
 
 
 def serve(service: Service) -> int:
@@ -171,7 +174,9 @@ def _outputs() -> list[int]:
 
 
 def _device(service: Service) -> str:
-    """The path that --kegboard_device means. Raises StartError."""
+    """The path that --kegboard_device means. Raises StartError and UsageError."""
+    if not FLAGS.kegboard_device:
+        raise UsageError(f"--kegboard_device is empty; name the board's device, or {AUTO}")
     if FLAGS.kegboard_device != AUTO:
         path = service.path(FLAGS.kegboard_device)
         if folder := missing_directory(path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import json
 import os
@@ -10,6 +11,8 @@ import re
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 
 import pytest
 
@@ -88,6 +91,73 @@ def test_a_reader_of_its_output_that_goes_away_leaves_no_relay_on(bar: Bar) -> N
         process.stdout.close()
         assert process.wait(DEADLINE_S) == 1
     assert relays(board) == []
+
+
+def test_a_stopped_terminal_keeps_no_relay_on(bar: Bar) -> None:
+    board = bar.simulator(NATIVE_USB)
+    command = [
+        sys.executable,
+        str(SCRIPTS / "kegboard_tester.py"),
+        f"--kegboard_device={board.link}",
+        "--yes",
+    ]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(command[0], [*command, "--interval_s=0.25", "--cycles=0"])
+    said = b""
+    while b"relay0 on" not in said:
+        said += os.read(terminal, 4096)
+    os.write(terminal, b"\x13")  # Ctrl-S
+    for _ in range(2):  # it goes on although nothing can be printed
+        until(lambda: relays(board) == ["relay3"])
+        until(lambda: relays(board) == ["relay0"])
+    os.kill(pid, signal.SIGTERM)
+    begin_s = time.monotonic()
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert time.monotonic() - begin_s < 1.0
+    assert relays(board) == []
+    os.close(terminal)
+
+
+def test_what_a_stopped_terminal_missed_is_printed_when_it_goes_on(bar: Bar) -> None:
+    board = bar.simulator(NATIVE_USB)
+    command = [
+        sys.executable,
+        str(SCRIPTS / "kegboard_tester.py"),
+        f"--kegboard_device={board.link}",
+        "--yes",
+    ]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(command[0], [*command, *SHORT])
+    said = b""
+    while b"relay0 on" not in said:
+        said += os.read(terminal, 4096)
+    os.write(terminal, b"\x13")
+    until(lambda: relays(board) == ["relay1"])
+    until(lambda: relays(board) == [])
+    os.write(terminal, b"\x11")  # Ctrl-Q
+    with contextlib.suppress(OSError):  # how a terminal ends
+        while data := os.read(terminal, 4096):
+            said += data
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert re.findall(rb"relay\d \w+", said) == [b"relay0 on", b"relay0 off", b"relay1 on", b"relay1 off"]
+    assert b"ok: 4 of 4 commands answered" in said
+    os.close(terminal)
+
+
+def until(condition: Callable[[], object]) -> None:
+    end_s = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+
+
+def test_an_empty_device_is_a_mistake(bar: Bar) -> None:
+    tester = bar.run("kegboard_tester.py", "--yes", "--kegboard_device=")
+    assert tester.wait() == 2
+    (line,) = tester.lines
+    assert "--kegboard_device is empty; name the board's device, or auto" in line
 
 
 def test_a_board_unplugged_in_the_middle_is_said_to_be(bar: Bar) -> None:
