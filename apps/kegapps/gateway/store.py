@@ -12,6 +12,7 @@ import fcntl
 import os
 import re
 import sqlite3
+import stat
 from collections.abc import Iterator
 from typing import Final
 
@@ -26,6 +27,7 @@ MAX_PENDING: Final = 32
 MAX_DEVICES: Final = 256
 KEPT_BOOTS: Final = 16
 BUSY_S: Final = 1.0
+DAMAGED: Final = "no SQLite file, or a damaged one; name another with --gateway_store: boards have to be allowed again then"
 
 _SCHEMA: Final = """
 create table devices (
@@ -332,13 +334,13 @@ class Store:
             return self._db.execute(sql, values)
 
     def _prepare(self, *, create: bool) -> None:
-        if not create:
-            if not os.path.exists(self.path):
-                raise StoreError(
-                    f"store {self.path}: no such file; start the gateway once, or name its store"
-                )
-            return
-        sqlite_file.make(self.path)
+        if os.path.exists(self.path):
+            if not stat.S_ISREG(os.stat(self.path).st_mode):
+                raise StoreError(f"store {self.path}: not a file; name a file with --gateway_store")
+        elif create:
+            sqlite_file.make(self.path)
+        else:
+            raise StoreError(f"store {self.path}: no such file; start the gateway once, or name its store")
 
     def _set_up(self) -> None:
         if sqlite_file.is_foreign(self._db, APPLICATION_ID):
@@ -364,9 +366,8 @@ class Store:
         try:
             yield
         except sqlite3.Error as error:
-            raise StoreError(
-                f"store {self.path}: {error}; check the disk and the rights of its folder"
-            ) from error
+            text = sqlite_file.meaning(error, self.path, damaged=DAMAGED)
+            raise StoreError(f"store {self.path}: {text}") from error
         except OSError as error:
             raise StoreError(
                 f"store {error.filename or self.path}: {error.strerror}; check --gateway_store"
