@@ -46,6 +46,10 @@ class Attendance:
         """The names in the core of those that are there."""
         return sorted(heard.board_name for heard in self._heard.values() if self._is_online(heard))
 
+    def is_at(self, host: str) -> bool:
+        """A board that is there came from this address last."""
+        return any(heard.host == host and self._is_online(heard) for heard in self._heard.values())
+
     def device_of(self, board_name: str) -> str:
         """The device that bears this name in the core."""
         found = (name for name, heard in self._heard.items() if heard.board_name == board_name)

@@ -136,6 +136,10 @@ class Gateway:
             parts.append(f"to be allowed: {', '.join(map(typed, pending[:4]))}")
         return "; ".join(parts)
 
+    def is_known(self, host: str) -> bool:
+        """A board that may tell is at this address."""
+        return self._attendance.is_at(host)
+
     def close(self) -> None:
         """Disconnect from the core."""
         self.core.close()

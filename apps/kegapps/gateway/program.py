@@ -30,7 +30,7 @@ from kegapps.daemon.state_path import state_path
 from kegapps.daemon.streams import printable
 from kegapps.gateway.gateway import Gateway
 from kegapps.gateway.records import Device, Meter
-from kegapps.gateway.server import HttpServer
+from kegapps.gateway.server import HttpServer, ServerLimits
 from kegapps.gateway.store import Store, StoreError
 from kegapps.kegnet.address import is_loopback, parse_address, shown_address
 from kegapps.kegnet.flags import core_address, kegnet_token
@@ -64,6 +64,14 @@ flags.DEFINE_float(
     "board waits 5 s. Where a Kegbot Server has to be asked about tokens, 1 or 2 may be right.",
     lower_bound=0.0,
     upper_bound=4.0,
+)
+flags.DEFINE_integer(
+    "gateway_per_host",
+    ServerLimits().max_connections_of_one,
+    "So many connections one address may have. Behind a proxy all boards have the proxy's: as many as there are boards "
+    "is right then.",
+    lower_bound=1,
+    upper_bound=ServerLimits().max_connections,
 )
 flags.DEFINE_boolean("json", False, "devices: print JSON.")
 
@@ -183,7 +191,11 @@ def _serve(service: Service, store: Store) -> None:
     )
     try:
         server = HttpServer(
-            service.loop, ("127.0.0.1" if host == "localhost" else host, port), gateway.handle
+            service.loop,
+            ("127.0.0.1" if host == "localhost" else host, port),
+            gateway.handle,
+            limits=ServerLimits(max_connections_of_one=FLAGS.gateway_per_host),
+            is_known=gateway.is_known,
         )
     except OSError as error:
         gateway.close()

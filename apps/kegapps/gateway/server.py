@@ -1,8 +1,9 @@
 """A small HTTP server on the loop: no threads, every connection and every wait bounded.
 
 Knows sockets, limits and how an answer looks. Must not know what the requests are for.
-A client that is slow, silent or sends without end costs one of a few places for a few seconds; where all places are
-taken, one that only waits with its connection open has to give way.
+A client that is slow, silent or sends without end costs one of a few places for a few seconds. Where all places are
+taken, who is not being answered has to give way: first the oldest that never sent a whole request. Some places are kept
+for the addresses of those who are known.
 """
 
 from __future__ import annotations
@@ -49,6 +50,10 @@ class ServerLimits:
     max_connections: int = 64
     max_connections_of_one: int = 16
     """From one address."""
+    kept_for_known: int = 16
+    """So many of all places strangers cannot take."""
+    first_byte_s: float = 5.0
+    """For who has just connected: a board does that when it has something to say."""
     request_s: float = 10.0
     """From the first byte of a request to its last, however steadily they drip."""
     idle_s: float = 90.0
@@ -60,6 +65,11 @@ class ServerLimits:
 
 Reply = Callable[[Answer], None]
 Handler = Callable[[Request, str, Reply], None]
+IsKnown = Callable[[str], bool]
+
+
+def _nobody(_host: str) -> bool:
+    return False
 
 
 class HttpServer:
@@ -76,9 +86,12 @@ class HttpServer:
         handler: Handler,
         *,
         limits: ServerLimits = ServerLimits(),
+        is_known: IsKnown = _nobody,
     ) -> None:
+        """`is_known` says of an IP address whether somebody is there who may ask."""
         self._loop = loop
         self._handler = handler
+        self._is_known = is_known
         self.limits = limits
         self._connections: dict[_Connection, None] = {}  # the longest unused first
         self._pause: Timer | None = None
@@ -134,19 +147,19 @@ class HttpServer:
             connection.begin()
 
     def _has_room_for(self, host: str) -> bool:
-        """There is a place, or one of those that only wait is hung up on: of this host, if it has all of its own."""
-        own = [connection for connection in self._connections if connection.host == host]
-        crowd: list[_Connection] | None = None
-        if len(own) >= self.limits.max_connections_of_one:
-            crowd = own
-        elif len(self._connections) >= self.limits.max_connections:
-            crowd = list(self._connections)
-        if crowd is None:
-            return True
-        idle = next((connection for connection in crowd if connection.is_idle), None)
-        if idle is not None:
-            idle.close()
-        return idle is not None
+        """There is a place, or one who is not being answered is hung up on to make one.
+
+        Of this host, if it has all of its own; else a stranger, and one who is known only for another.
+        """
+        limits, crowd = self.limits, list(self._connections)
+        own = [connection for connection in crowd if connection.host == host]
+        strangers = [connection for connection in crowd if not self._is_known(connection.host)]
+        if len(own) >= limits.max_connections_of_one:
+            return _one_gives_way(own)
+        if self._is_known(host):
+            return len(crowd) < limits.max_connections or _one_gives_way(strangers) or _one_gives_way(crowd)
+        is_room = len(strangers) < limits.max_connections - limits.kept_for_known
+        return (is_room and len(crowd) < limits.max_connections) or _one_gives_way(strangers)
 
     def _used(self, connection: _Connection) -> None:
         if self._connections.pop(connection, connection) is None:
@@ -159,6 +172,14 @@ class HttpServer:
         unsaid = self._talk.admit(self._loop.now_s())
         if unsaid is not None:
             log.warning("%s%s", text, f" ({unsaid} lines like this left out)" if unsaid else "")
+
+
+def _one_gives_way(crowd: list[_Connection]) -> bool:
+    """Hang up on one of these, who are sorted by when they were last of use; False: all are being answered."""
+    waiting = [connection for connection in crowd if connection.waits]
+    for connection in sorted(waiting, key=lambda connection: connection.was_served)[:1]:
+        connection.close()
+    return bool(waiting)
 
 
 class _Connection:
@@ -175,6 +196,8 @@ class _Connection:
         on_gone: Callable[[_Connection], None],
     ) -> None:
         self.host = host
+        self.was_served = False
+        """It has sent a whole request."""
         self._loop = loop
         self._sock = sock
         self._limits = limits
@@ -191,13 +214,13 @@ class _Connection:
         self._open = True
 
     @property
-    def is_idle(self) -> bool:
-        """It waits, with nothing begun."""
-        return not (self._answering or self._out or self._lingers or self._reader.begun)
+    def waits(self) -> bool:
+        """Nothing that it sent is being answered."""
+        return not self._answering and (self._lingers or not self._out)
 
     def begin(self) -> None:
         """Wait for a request."""
-        self._wait(self._limits.request_s, self.close)
+        self._wait(self._limits.first_byte_s, self.close)
         self._loop.watch(self._sock, READ, self._ready)
 
     def close(self) -> None:
@@ -252,7 +275,7 @@ class _Connection:
             self._refuse(self._reader.refused)
         elif (request := self._reader.request) is not None:
             self._on_used(self)
-            self._answering = True
+            self._answering = self.was_served = True
             self._keep_alive = request.keep_alive
             if self._timer is not None:
                 self._timer.cancel()

@@ -27,7 +27,9 @@ MAX_PENDING: Final = 32
 MAX_DEVICES: Final = 256
 KEPT_BOOTS: Final = 16
 BUSY_S: Final = 1.0
-DAMAGED: Final = "no SQLite file, or a damaged one; name another with --gateway_store: boards have to be allowed again then"
+DAMAGED: Final = (
+    "no SQLite file, or a damaged one; name another with --gateway_store, and allow the boards again"
+)
 
 _SCHEMA: Final = """
 create table devices (

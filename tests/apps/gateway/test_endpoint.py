@@ -242,7 +242,7 @@ def test_while_the_disk_takes_nothing_boards_are_told_to_come_again(tmp_path: Pa
     assert endpoint.answer(requests[0]) == 200
     endpoint.store._db.execute("pragma query_only = on")
     assert endpoint.answer(replace(requests[0], body=requests[0].body.replace(b"b1", b"b2"))) == 503
-    assert "readonly" in endpoint.gateway.status
+    assert "cannot be written" in endpoint.gateway.status
     endpoint.store._db.execute("pragma query_only = off")
     assert endpoint.answer(requests[0]) == 200
     assert endpoint.gateway.status.startswith("boards online: kb-1")

@@ -13,20 +13,23 @@ from kegapps.gateway.server import Answer, HttpServer, Reply, ServerLimits
 from tests.apps.kegnet.support import Clock, turn_until
 
 REQUEST = b"POST /x HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}"
-LIMITS = ServerLimits(max_connections=4, max_connections_of_one=3)
+LIMITS = ServerLimits(max_connections=4, max_connections_of_one=3, kept_for_known=0)
 
 
 class Served:
     """A server, the requests that it handed over, and clients of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: ServerLimits = LIMITS) -> None:
         self.clock = Clock()
         self.loop = Loop(self.clock)
         self.requests: list[tuple[Request, str]] = []
         self.replies: list[Reply] = []
         self.at_once = True
         self.body: dict[str, object] = {}
-        self.server = HttpServer(self.loop, ("127.0.0.1", 0), self._handle, limits=LIMITS)
+        self.known: set[str] = set()
+        self.server = HttpServer(
+            self.loop, ("127.0.0.1", 0), self._handle, limits=limits, is_known=self.known.__contains__
+        )
         self.clients: list[socket.socket] = []
 
     def _handle(self, request: Request, host: str, reply: Reply) -> None:
@@ -106,9 +109,9 @@ def test_who_drips_a_request_is_cut_however_steadily(served: Served) -> None:
 
 def test_who_says_nothing_is_hung_up_on(served: Served) -> None:
     sock = served.client()
-    served.pass_time(9.0)
+    served.pass_time(4.5)
     assert served.is_open(sock)
-    served.pass_time(1.5)
+    served.pass_time(1.0)
     assert served.read(sock) == b""
 
 
@@ -134,6 +137,30 @@ def test_one_host_has_so_many_connections_and_an_idle_one_of_its_own_gives_way(s
     begun = [served.client(data=b"POST") for _ in range(2)]
     assert served.server.connections == 4
     assert served.is_open(begun[-1])
+
+
+def test_who_never_ends_a_request_gives_way_to_others_the_oldest_first(served: Served) -> None:
+    dripping = [served.client(f"127.0.0.{2 + number // 2}", b"P") for number in range(4)]
+    board = served.client(data=REQUEST)
+    assert served.read(board, lambda got: got.endswith(b"{}")).startswith(b"HTTP/1.1 200 OK")
+    assert [served.is_open(sock) for sock in dripping] == [False, True, True, True]
+    dripping += [served.client(f"127.0.0.{4 + number}", b"P") for number in range(5)]
+    assert served.is_open(board), "who has sent a whole request goes last"
+    assert sum(map(served.is_open, dripping)) == 3
+
+
+def test_places_are_kept_for_the_addresses_of_those_who_are_known() -> None:
+    served = Served(ServerLimits(max_connections=4, max_connections_of_one=3, kept_for_known=2))
+    served.known.add("127.0.0.9")
+    strangers = [served.client(f"127.0.0.{2 + number}", b"P") for number in range(3)]
+    assert [served.is_open(sock) for sock in strangers] == [False, True, True]
+    boards = [served.client("127.0.0.9") for _ in range(3)]
+    assert all(map(served.is_open, boards))
+    assert [served.is_open(sock) for sock in strangers] == [False, False, True]
+    strangers += [served.client(f"127.0.0.{20 + number}", b"P") for number in range(3)]
+    assert all(map(served.is_open, boards)), "no stranger takes a place of theirs"
+    assert sum(map(served.is_open, strangers)) == 1
+    served.close()
 
 
 def test_who_is_being_served_does_not_give_way_and_the_next_is_turned_away(served: Served) -> None:
