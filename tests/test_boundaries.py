@@ -80,6 +80,7 @@ DECIDING = {
         "publish/networks",
         "publish/pacing",
         "publish/places",
+        "publish/reasons",
         "publish/refusals",
         "publish/template",
         "publish/wording",

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final
 
 MAX_DESTINATIONS: Final = 32
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,31})://(?=\S)")
 _NAME: Final = re.compile(r"[\w.-]{1,32}")
+_PORT: Final = re.compile(r"(:\d+)?/*$")
 _MASK: Final = "***"
 
 
@@ -94,11 +95,18 @@ def _fingerprint(url: str) -> str:
     return f"{found:016x}"
 
 
-def without_secrets(text: str, url: str) -> str:
-    """`text` that others wrote, on one line and short, with all of `url` masked that could be secret."""
+def without_secrets(text: str, url: str, *, known: Collection[str] = ()) -> str:
+    """`text` that others wrote, on one line and short, with all of `url` masked that could be secret.
+
+    What is `known`, such as the name of a host, is not.
+    """
     rest = url.partition("://")[2]
     # The longest first: a part of a secret must not be masked before the whole.
-    pieces = {piece for piece in (rest, *re.split(r"[/@:?&=+]", rest)) if len(piece) >= 6}
+    pieces = {
+        piece
+        for piece in (rest, *re.split(r"[/@:?&=+]", rest))
+        if len(piece) >= 6 and _PORT.sub("", piece) not in known
+    }
     pieces.add(rest.rpartition("@")[0].partition(":")[2])  # a password, however short
     pieces |= {urllib.parse.unquote(piece) for piece in pieces}
     for piece in sorted(filter(None, pieces), key=len, reverse=True):

@@ -15,6 +15,7 @@ import re
 import signal
 import sys
 import time
+import urllib.parse
 from typing import Any, Final
 
 from kegapps.daemon.boot import boot_id
@@ -24,6 +25,7 @@ from kegapps.publish.destinations import without_secrets
 from kegapps.publish.pacing import Moment
 from kegapps.publish.queue import Queue
 from kegapps.publish.queue_file import QueueError
+from kegapps.publish.reasons import EXCEPTION, with_cause
 
 COMMAND: Final = (sys.executable, "-P", "-m", "kegapps.publish.helper")
 START_S: Final = 60.0
@@ -74,7 +76,9 @@ def _serve(apprise: Any, order: dict[str, Any]) -> None:
         _answer(fatal=str(error))
         return
     said = _Said()
+    hosts = _watch_requests()
     logger = logging.getLogger("apprise")
+    logger.setLevel(logging.DEBUG)
     logger.addHandler(said)
     logger.propagate = False
     service = apprise.Apprise(asset=_asset(apprise))
@@ -85,10 +89,12 @@ def _serve(apprise: Any, order: dict[str, Any]) -> None:
         line = sys.stdin.readline()
         if not line.endswith("\n"):
             return
-        _send(service, queue, json.loads(line), order, said)
+        _send(service, queue, json.loads(line), order, said, hosts)
 
 
-def _send(service: Any, queue: Queue, task: dict[str, Any], order: dict[str, Any], said: _Said) -> None:
+def _send(
+    service: Any, queue: Queue, task: dict[str, Any], order: dict[str, Any], said: _Said, hosts: set[str]
+) -> None:
     number = task["id"]
     try:
         message = queue.begin(number, _now())
@@ -98,15 +104,21 @@ def _send(service: Any, queue: Queue, task: dict[str, Any], order: dict[str, Any
     if message is None:
         _answer(id=number, result="gone", reason="")
         return
-    said.text = ""
+    said.text = said.detail = ""
     signal.setitimer(signal.ITIMER_REAL, order["timeout_s"])
     try:
         sent = bool(service.notify(body=message.text, body_format="text"))
     except Exception as error:  # noqa: BLE001 - more than a hundred plugins: whatever it is, it was not sent
-        sent, said.text = False, f"{type(error).__name__}: {error}"
+        sent, said.text, said.detail = False, f"{type(error).__name__}: {error}", ""
     signal.setitimer(signal.ITIMER_REAL, 0)
     refused = not sent and bool(_REFUSED.search(said.text))
-    reason = "" if sent else without_secrets(said.text or "it does not say why", order["url"])
+    reason = (
+        ""
+        if sent
+        else without_secrets(
+            with_cause(said.text or "it does not say why", said.detail), order["url"], known=hosts
+        )
+    )
     recorded = _record(queue, number, "sent" if sent else "waiting", reason)
     _answer(id=number, result="sent" if sent else "failed", reason=reason, recorded=recorded, refused=refused)
 
@@ -132,14 +144,46 @@ def _now() -> Moment:
 
 
 class _Said(logging.Handler):
-    """Keeps the last warning of Apprise: why it could not send."""
+    """Keeps the last warning of Apprise: why it could not send; and the detail that it gave with that, or ""."""
 
     def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.text = ""
+        super().__init__(logging.DEBUG)
+        self.text = self.detail = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.text = record.getMessage()
+        text = record.getMessage()
+        if record.levelno >= logging.WARNING:
+            self.text, self.detail = text, ""
+        elif text.startswith(EXCEPTION):
+            self.detail = text.removeprefix(EXCEPTION)
+
+
+def _watch_requests() -> set[str]:
+    """Let no message be redirected; the names of the hosts that are asked, as they come, for they are no secrets.
+
+    Redirected, a message becomes a GET without it, and a login page that is found there would be taken for "sent".
+    Apprise 1.9 has no option for that, and the later one may be undone by a URL, so it is done in its library.
+    """
+    # Apprise itself needs it: it is there.
+    import requests
+
+    hosts: set[str] = set()
+    send = requests.Session.send
+
+    def send_unless_redirected(self: Any, request: Any, **kwargs: Any) -> Any:
+        hosts.add(urllib.parse.urlsplit(request.url).hostname or "")
+        is_question = request.method in ("GET", "HEAD")
+        answer = send(self, request, **(kwargs if is_question else {**kwargs, "allow_redirects": False}))
+        if answer.is_redirect and not is_question:
+            to = urllib.parse.urlsplit(urllib.parse.urljoin(request.url, answer.headers["location"]))
+            hosts.add(to.hostname or "")
+            raise requests.TooManyRedirects(
+                f"redirected to {to.scheme}://{to.netloc.rpartition('@')[2]}{to.path}"
+            )
+        return answer
+
+    requests.Session.send = send_unless_redirected  # type: ignore[method-assign]
+    return hosts
 
 
 def _asset(apprise: Any) -> Any:

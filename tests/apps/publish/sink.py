@@ -15,7 +15,7 @@ DEADLINE_S = 30.0
 
 
 class Sink:
-    """Serves from a thread; `mode` may be changed at any time: `ok`, `error`, `refuse`, `hang`, `close`."""
+    """Serves from a thread; `mode` may be changed at any time: `ok`, `error`, `redirect`, `refuse`, `hang`, `close`."""
 
     def __init__(self) -> None:
         self.mode = "ok"
@@ -40,6 +40,11 @@ class Sink:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 sink._take(self, body)
+
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass
@@ -94,7 +99,9 @@ class Sink:
                 self.taken.append(_message(body))
                 self.times_s.append(time.monotonic())
                 self._changed.notify_all()
-        handler.send_response({"ok": 200, "refuse": 403}.get(mode, 500))
+        handler.send_response({"ok": 200, "redirect": 302, "refuse": 403}.get(mode, 500))
+        if mode == "redirect":
+            handler.send_header("Location", "/login?session=1")
         handler.send_header("Content-Length", "0")
         handler.end_headers()
 

@@ -11,6 +11,7 @@ from kegapps.daemon.secret_file import FileError
 from kegapps.publish.destinations import DestinationError, parse, without_secrets
 from kegapps.publish.networks import facebook, twitter
 from kegapps.publish.private_file import Unnamed, read_secret
+from kegapps.publish.reasons import with_cause
 
 HOOK = "discord://123456789012345678/s3cret-T0ken"
 
@@ -74,6 +75,39 @@ def test_a_line_that_cannot_be_used_is_named_and_not_quoted(text: str, reason: s
 )
 def test_what_apprise_says_is_shown_without_what_could_be_secret(said: str, shown: str) -> None:
     assert without_secrets(said, HOOK) == shown
+
+
+def test_a_host_that_is_known_is_not_secret() -> None:
+    assert without_secrets("http://h.example:80/login", "json://h.example:80/") == "http://***login"
+    assert without_secrets("http://h.example:80/x", "json://h.example:80/", known={"h.example"}).endswith(
+        ":80/x"
+    )
+    url = "json://network.example.org/a-token-of-ours"
+    text = "network.example.org: a-token-of-ours is wrong"
+    assert without_secrets(text, url) == "***: *** is wrong"
+    assert without_secrets(text, url, known={"network.example.org"}) == "network.example.org: *** is wrong"
+
+
+@pytest.mark.parametrize(
+    ("detail", "said"),
+    [
+        ("", "no way"),
+        ("HTTPConnectionPool(host='h', port=1): Max retries exceeded with url: / (Caused by NewConnectionError("
+         '"HTTPConnection(host=\'h\', port=1): [Errno 111] Connection refused"))', "no way: connection refused"),
+        ("NameResolutionError(...): Failed to resolve 'h' ([Errno -2] Name or service not known)",
+         "no way: its name is not known"),
+        ("SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: "
+         "self-signed certificate (_ssl.c:1006)'))", "no way: its certificate: self-signed certificate"),
+        ("SSLError(SSLEOFError(8, '[SSL: UNEXPECTED_EOF_WHILE_READING] EOF'))",
+         "no way: it does not speak TLS as it should"),
+        ("('Connection aborted.', RemoteDisconnected('Remote end closed ...'))", "no way: it closed the connection"),
+        ("HTTPConnectionPool(host='h', port=1): Read timed out. (read timeout=4.0)", "no way: no answer in time"),
+        ("redirected to http://h/login", "no way: redirected to http://h/login"),
+        ("something new", "no way: something new"),
+    ],
+)  # fmt: skip
+def test_why_a_network_was_not_reached_is_said_in_words(detail: str, said: str) -> None:
+    assert with_cause("no way.", detail).rstrip(".") == said
 
 
 def test_what_is_written_in_another_form_in_the_url_is_masked_too() -> None:

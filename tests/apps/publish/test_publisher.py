@@ -35,7 +35,16 @@ def test_what_was_poured_while_it_was_away_is_announced_once_it_is_back(bar: Bar
     assert bar.publisher.end() == 0
 
 
-@pytest.mark.parametrize("fault", ["error", "hang", "close", "die"])
+WHY = {
+    "error": ", error=500; trying on",
+    "redirect": "127.0.0.1: redirected to http://127.0.0.1:{port}/login; trying on",
+    "hang": "no answer within 0.5 s; trying on",
+    "close": "127.0.0.1: it closed the connection; trying on",
+    "die": "127.0.0.1: connection refused; trying on",
+}
+
+
+@pytest.mark.parametrize("fault", WHY)
 def test_a_network_that_fails_is_told_everything_once_when_it_is_back(bar: Bar, fault: str) -> None:
     bar.start("--timeout_s=0.5")
     if fault == "die":
@@ -43,7 +52,7 @@ def test_a_network_that_fails_is_told_everything_once_when_it_is_back(bar: Bar, 
     else:
         bar.sink.mode = fault
     bar.store.pour("a", "b", "c")
-    bar.publisher.says("; trying on", bar.core)
+    bar.publisher.says(WHY[fault].format(port=bar.sink.port), bar.core)
     bar.core.turn_until(lambda: [row["attempts"] > 1 for row in bar.publisher.listed()[:1]] == [True])
     assert bar.sink.taken == []
     bar.sink.mode = "ok"
