@@ -17,7 +17,14 @@ from typing import Any, Final
 
 from kegapps.core.archive import Archive
 from kegapps.core.database import StoreError, connect, default_path, explained
-from kegapps.core.ledger_rules import TAP_NAME, LedgerError, checked_rate, checked_text, checked_username
+from kegapps.core.ledger_rules import (
+    TAP_NAME,
+    LedgerError,
+    checked_label,
+    checked_rate,
+    checked_text,
+    checked_username,
+)
 from kegapps.core.outbox_ledger import OutboxLedger
 from kegapps.core.rows import DrinkRow, KegRow, TapRow, TemperatureRow, TokenRow, UserRow
 from kegapps.core.schema import BEVERAGE, KEG_LEFT_ML, KEG_VOLUME_ML, TAP_BEVERAGE
@@ -102,7 +109,7 @@ class Ledger:
             if relay_name is not None:
                 self._db.execute("update taps set relay_name = ? where name = ?", (relay_name, name))
             if description is not None:
-                text = checked_text("description", description)
+                text = checked_label("description", description)
                 self._db.execute("update taps set description = ? where name = ?", (text, name))
             if sensor_name is not None:
                 self._db.execute("update taps set sensor_name = ? where name = ?", (sensor_name, name))
@@ -223,7 +230,7 @@ class Ledger:
         """Put a keg of `volume_ml` on a tap that has none."""
         if not math.isfinite(volume_ml) or not 0 < volume_ml <= 1e6:
             raise LedgerError(f"{volume_ml:g} mL is no keg: expected up to 1000000, such as 50000")
-        if not checked_text("beverage", beverage):
+        if not checked_label("beverage", beverage):
             raise LedgerError("say what is in the keg: --beverage=NAME")
         with self._edit():
             self._need_tap(tap_name)

@@ -9,6 +9,8 @@ import math
 import re
 from typing import Final
 
+from kegapps.daemon.labels import is_label
+
 TAP_NAME: Final = re.compile(r"(?!__)[A-Za-z0-9_.:-]{1,64}")
 USERNAME: Final = re.compile(r"[A-Za-z0-9_.@+-]{1,30}")
 """What Kegbot Server takes as a username."""
@@ -31,6 +33,13 @@ def checked_rate(ml_per_tick: float) -> float:
     if not math.isfinite(ml_per_tick) or not 1e-6 <= ml_per_tick < 1000:
         raise LedgerError(f"{ml_per_tick:g} mL per tick is no calibration: expected something like 0.4545")
     return ml_per_tick
+
+
+def checked_label(what: str, text: str) -> str:
+    """`text`, if it is short and fit to be shown as what people call a thing. Raises LedgerError."""
+    if len(text) > MAX_TEXT_CHARS or not is_label(text):
+        raise LedgerError(f"{what}: expected up to {MAX_TEXT_CHARS} printable characters")
+    return text
 
 
 def checked_text(what: str, text: str) -> str:

@@ -14,7 +14,7 @@ from kegapps.core.database import explained
 from kegapps.core.model import OnTap
 from kegapps.core.schema import BEVERAGE, KEG_LEFT_ML, KEG_VOLUME_ML, TAP_BEVERAGE
 from kegapps.kegnet.events import DrinkFacts, Drinks, DrinksRequest
-from kegapps.kegnet.fields import MAX_COUNT, MAX_LABEL_CHARS, MAX_MEASURE, MAX_NAME_CHARS, fit
+from kegapps.kegnet.fields import MAX_COUNT, MAX_LABEL_CHARS, MAX_MEASURE, MAX_NAME_CHARS, fit, fit_label
 
 _DRINKS: Final = (
     "select d.id, d.uuid, d.flow_id, d.tap_name, d.username, d.ticks, d.volume_ml, d.start_unix_s, d.end_unix_s, "
@@ -43,8 +43,8 @@ class TapRoomStore:
             )
             return {
                 name: OnTap(
-                    description=fit(description, MAX_LABEL_CHARS),
-                    beverage=fit(beverage or "", MAX_LABEL_CHARS),
+                    description=fit_label(description, MAX_LABEL_CHARS),
+                    beverage=fit_label(beverage or "", MAX_LABEL_CHARS),
                     keg_volume_ml=volume_ml,
                     keg_left_ml=left_ml,
                     sensor_name=sensor_name,
@@ -91,7 +91,7 @@ def _drink(row: tuple[Any, ...]) -> DrinkFacts:
         volume_ml=_measure(volume_ml),
         start_unix_s=_measure(start_unix_s),
         end_unix_s=_measure(end_unix_s),
-        beverage=fit(str(beverage or ""), MAX_LABEL_CHARS),
+        beverage=fit_label(str(beverage or ""), MAX_LABEL_CHARS),
     )
 
 

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from kegapps.daemon.labels import is_label
 from kegapps.kegnet.events import DrinkFacts
 from kegapps.kegnet.fields import MAX_COUNT, MAX_LABEL_CHARS
 
@@ -137,7 +138,7 @@ def _count(value: object) -> int:
 
 
 def _text(value: object, most: int) -> str:
-    if type(value) is str and len(value) <= most and value.isprintable():
+    if type(value) is str and len(value) <= most and is_label(value):
         return value
     raise ValueError("no name")
 

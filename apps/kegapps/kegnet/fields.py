@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any, Final, NoReturn, TypeGuard
 
+from kegapps.daemon.labels import as_label, is_label
 from kegapps.kegnet.events import ALL_TAPS, MAX_READING
 
 MAX_NAME_CHARS: Final = 128
@@ -156,14 +157,19 @@ def _read_text(data: Data, field: str, most: int = MAX_TEXT_CHARS) -> str:
     value = data.get(field)
     if value is None:
         return ""
-    if type(value) is str and len(value) <= most and value.isprintable():
+    if type(value) is str and len(value) <= most and is_label(value):
         return value
     _refuse(data, field, f"at most {most} printable characters")
 
 
 def fit(text: str, most: int) -> str:
-    """At most `most` characters of `text`, each printable: what any peer accepts."""
+    """At most `most` characters of `text`, each printable: what any peer accepts, also as a name."""
     return "".join(char if char.isprintable() else "?" for char in text[:most])
+
+
+def fit_label(text: str, most: int) -> str:
+    """At most `most` characters of `text`, as peers accept it for what people call a thing."""
+    return as_label(text[:most])
 
 
 def _read_report(data: Data, field: str) -> Data:
@@ -220,11 +226,11 @@ MILLILITRES = Kind(read=lambda data, field: _read_number(data, field, 0.0, MAX_M
 AGE = Kind(read=_read_age, write=lambda age_s: _write_number(age_s) if age_s > 0 else "0.0", default=0.0)
 TIME = Kind(read=_read_time, write=_write_time)
 TOKEN = Kind(read=_read_token, write=_quoted)
-REASON = Kind(read=_read_text, write=lambda text: _quoted(fit(text, MAX_TEXT_CHARS)))
+REASON = Kind(read=_read_text, write=lambda text: _quoted(fit_label(text, MAX_TEXT_CHARS)))
 TEXT = replace(REASON, default="")
 LABEL = Kind(
     read=lambda data, field: _read_text(data, field, MAX_LABEL_CHARS),
-    write=lambda text: _quoted(fit(text, MAX_LABEL_CHARS)),
+    write=lambda text: _quoted(fit_label(text, MAX_LABEL_CHARS)),
     default="",
 )
 UNIX_S = MILLILITRES

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, NoReturn, TypeVar
 
+from kegapps.daemon.labels import as_label
 from kegapps.server.calls import MAX_ANSWER_BYTES
 
 MAX_LIST: Final = 1000  # taps, drinks or events in one answer; the largest honest list has 100
@@ -61,7 +62,7 @@ def is_web_page(body: bytes) -> bool:
 def printable(text: str, limit: int = 160) -> str:
     """`text` for a line that people read: printable, without line breaks, short."""
     line = " ".join(text[: 4 * limit].split())
-    line = "".join(letter if letter.isprintable() else "?" for letter in line)
+    line = as_label(line)
     return line if len(line) <= limit else line[: limit - 3] + "..."
 
 

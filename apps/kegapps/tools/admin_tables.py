@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from kegapps.daemon.labels import JOINERS, as_label
 from kegapps.tools.export_formats import utc
 
 GUEST: Final = "(guest)"
@@ -164,12 +165,13 @@ def counted_noun(count: int, plural: str) -> str:
 
 def _safe(text: str) -> str:
     """A cell must neither break its line nor drive the terminal, whatever somebody wrote into the file."""
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return as_label(text)
 
 
 def _width(text: str) -> int:
     return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
+        0 if unicodedata.combining(c) or c in JOINERS else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
     )
 
 

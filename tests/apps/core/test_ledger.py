@@ -138,6 +138,20 @@ def test_a_keg_knows_what_was_poured_from_it(path: str, ledger: Ledger) -> None:
     ]
 
 
+FAMILY, PERSIAN = "\U0001f468\u200d\U0001f469\u200d\U0001f467 brew", "می\u200cخواهم"
+
+
+def test_beverages_and_taps_have_letters_that_are_joined_and_apps_are_told_of_them(
+    path: str, ledger: Ledger
+) -> None:
+    ledger.set_tap(TAP, description=PERSIAN)
+    ledger.tap_keg(TAP, beverage=FAMILY, volume_ml=10_000, now_unix_s=NOW)
+    store = Store(path, boot_id="")
+    on_tap = store.tap_room().on_taps()[TAP]
+    store.close()
+    assert (on_tap.description, on_tap.beverage) == (PERSIAN, FAMILY)
+
+
 def test_temperatures_come_newest_first(path: str, ledger: Ledger) -> None:
     store = Store(path, boot_id="")
     store.commit(
@@ -167,6 +181,12 @@ def test_temperatures_come_newest_first(path: str, ledger: Ledger) -> None:
         (lambda x: x.set_tap(TAP, relay_name="kegboard.relay"), "no name of a relay: it ends in a digit"),
         (lambda x: x.set_tap(TAP, sensor_name="the cold one"), "no name of a sensor, such as kegboard.thermo-"),
         (lambda x: x.set_tap(TAP, description="a\x1b[2J"), "description: expected up to 200 printable"),
+        (lambda x: x.set_tap(TAP, description="a\u202eb"), "description: expected up to 200 printable"),
+        (lambda x: x.set_tap(TAP, description="a" * 201), "description: expected up to 200 printable"),
+        (
+            lambda x: x.tap_keg(TAP, beverage="\u200d", volume_ml=1.0, now_unix_s=NOW),
+            "beverage: expected up to 200 printable",
+        ),
         (lambda x: x.remove_tap("x", now_unix_s=NOW), "no tap x"),
         (lambda x: x.add_user("a b", NOW), "'a b' is no username: 1 to 30"),
         (lambda x: x.enable_user("nobody", enabled=False), "no user nobody; first: users add nobody"),

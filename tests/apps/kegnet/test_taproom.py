@@ -50,6 +50,16 @@ def test_an_older_core_tells_of_taps_only_how_they_are_called() -> None:
     assert told == Taproom(taps=(TapFacts(name="kegboard.flow0"),))
 
 
+@pytest.mark.parametrize(
+    ("beverage", "taken"),
+    [("می\u200cخواهم", "می\u200cخواهم"), ("a\u202eb", ""), ("\u200d", ""), ("a\u200d\u200db", "")],
+)
+def test_what_a_beverage_is_called_may_have_joiners_but_nothing_else_that_is_not_seen(
+    beverage: str, taken: str
+) -> None:
+    assert the_tap(beverage=beverage).beverage == taken
+
+
 def test_a_tap_is_called_what_people_call_it() -> None:
     assert the_tap().title == "left"
     assert the_tap(description="").title == "kegboard.flow0"
