@@ -36,6 +36,8 @@ from kegapps.kegnet.ratelimit import RateLimit
 
 log = logging.getLogger("redis")
 
+SAVE_AGAIN_S: Final = 5.0
+
 _OWN: Final = 256  # messages of ours that come back; as many as may be under way, and more
 
 
@@ -50,7 +52,7 @@ class Directions:
 class RedisBridge:
     """Between the core at `core` and `channel` of the Redis at `address`; begins at once.
 
-    `cursor` keeps the number of the last drink that was published; None if nothing goes to Redis.
+    `cursor` keeps which drinks were published; None if nothing goes to Redis.
     """
 
     def __init__(
@@ -69,7 +71,10 @@ class RedisBridge:
         self._address = address
         self._channel = channel
         self._cursor = cursor
-        self._drinks = DrinkFeed(cursor.load() if cursor else None)
+        self._saving: Timer | None = None
+        self._drinks = DrinkFeed(
+            cursor.load() if cursor else (), say=lambda remark: log.warning("%s", remark)
+        )
         self._outgoing = Outgoing()
         self._deafness = Deafness()
         self._own: deque[bytes] = deque(maxlen=_OWN)
@@ -226,13 +231,19 @@ class RedisBridge:
             self._reply = None
 
     def _save(self) -> None:
-        """The cursor, once all that was asked for is published: a crash in between repeats some, and loses none."""
-        if self._cursor is None or self._drinks.cursor is None or not self._drinks.is_settled:
+        """What is published, once all that was asked for is: a crash in between repeats some, and loses none."""
+        if self._saving is not None:
+            self._saving.cancel()
+            self._saving = None
+        if self._cursor is None:
             return
         try:
-            self._cursor.save(self._drinks.cursor)
+            self._cursor.save(self._drinks.record)
         except OSError as error:
-            self._complain(f"cannot keep which drinks were published: {error.filename}: {error.strerror}")
+            self._complain(
+                f"cannot keep which drinks were published: {self._cursor.path}: {error.strerror}; tried again"
+            )
+            self._saving = self._loop.call_later(SAVE_AGAIN_S, self._save)
 
     # What others publish goes to the core.
 

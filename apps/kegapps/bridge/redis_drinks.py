@@ -1,49 +1,55 @@
 """Which drinks are to be published next: each one that is stored, whatever was away when it was poured.
 
-Knows drink numbers and the core's answers. Must not know Redis, sockets, clocks or the file of the cursor.
+Knows the core's answers and what of them is under way. Must not know Redis, sockets, clocks or the file of the record.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
+from kegapps.kegnet.drinks_read import DrinksRead
+from kegapps.kegnet.drinks_record import Record
 from kegapps.kegnet.events import DrinkCreatedEvent, DrinkFacts, Drinks, DrinksRequest
 
-BATCH: Final = 50
 GUEST: Final = "guest"
 MAX_HELD: Final = 1000  # of a core of 2012, which cannot be asked for them later
 
 
 class DrinkFeed:
-    """`cursor` is the highest drink_id that was published; None before the first start: history is no news.
+    """`record` is how far the drinks were published; `say` gets what was concluded about the core's store, a line each.
 
     Each method returns what is to be published now, or what the core is to be asked, or both. A core of 2012 is asked
     in vain, and its drinks are published as they are heard of.
     """
 
-    def __init__(self, cursor: int | None) -> None:
-        self.cursor = cursor
-        self._handed = cursor or 0  # the highest that was given to be published
+    def __init__(self, record: Record, *, say: Callable[[str], None]) -> None:
+        self._read = DrinksRead(record)
+        self._say = say
+        self._given: Record | None = None  # the record, once all that was given is published
         self._under_way: set[int] = set()  # given, and not published yet
         self._asked = False
-        self._more = False  # there may be more above `_handed`
+        self._more = False  # there may be more behind the record
         self._is_old: bool | None = None  # the core: None while that is to be seen
-        self._heard: deque[DrinkCreatedEvent] = deque(maxlen=MAX_HELD)  # before its first answer
+        self._heard: deque[DrinkCreatedEvent] = deque(
+            maxlen=MAX_HELD
+        )  # before it has told which store it has
+
+    @property
+    def record(self) -> Record:
+        """How far all are published."""
+        return self._read.record
 
     @property
     def is_asking(self) -> bool:
         """True while the core owes its first answer."""
         return self._asked and self._is_old is None
 
-    @property
-    def is_settled(self) -> bool:
-        """True if nothing that was given is still to be published."""
-        return not self._under_way
-
     def connected(self) -> DrinksRequest | None:
         """There is a core, perhaps another one."""
+        self._read.connected()
         self._asked, self._more, self._is_old = False, True, None
         self._heard.clear()
         return self._ask()
@@ -52,7 +58,7 @@ class DrinkFeed:
         """The core tells of a drink as it is made."""
         if self._is_old:
             return [drink], None
-        if self._is_old is None:
+        if not self._read.is_sure:
             self._heard.append(drink)
         self._more = True
         return [], self._ask()
@@ -60,37 +66,36 @@ class DrinkFeed:
     def no_answer(self) -> list[DrinkCreatedEvent]:
         """The core owes its first answer for too long: it is one of 2012."""
         self._asked, self._is_old = False, True
-        return self._drain()
+        told = list(self._heard)
+        self._heard.clear()
+        return told
 
     def answer(self, answer: Drinks) -> tuple[list[DrinkCreatedEvent], DrinksRequest | None]:
         """The core's answer."""
-        self._asked, self._is_old = False, False
-        told = self._drain()
-        last_id = answer.last_id
-        if self.cursor is None:
-            # What was heard of since the connection was made is news.
-            first = min((drink.drink_id for drink in told), default=last_id + 1)
-            self.cursor = self._handed = max(0, min(first - 1, last_id))
-            self._more = bool(told)
-        elif self._handed > last_id:
-            # Another store: its numbers began anew. What is in it is history, as at the first start.
-            self.cursor = self._handed = last_id
-            self._more = bool(told)
-        else:
-            fresh = [drink for drink in answer.drinks if drink.drink_id > self._handed]
-            # Without any, it has none of the numbers up to its last: they are not to be asked for for ever.
-            self._handed = fresh[-1].drink_id if fresh else last_id
-            self._under_way.update(drink.drink_id for drink in fresh)
-            self._more = bool(told) or last_id > self._handed
-            return [_event(drink) for drink in fresh], self._ask()
-        return [], self._ask()
+        was_asked, self._asked, self._is_old = self._asked, False, False
+        if not was_asked:  # too late; what it told meanwhile is published
+            self._more = True
+            return [], self._ask()
+        first_heard = min((drink.drink_id for drink in self._heard), default=None)
+        page = self._read.take(answer, first_heard=first_heard)
+        if page.remark:
+            self._say(page.remark)
+        self._more = page.more or first_heard is not None
+        if self._read.is_sure:
+            self._heard.clear()
+        if page.drinks:
+            self._given = page.record
+            self._under_way.update(drink.drink_id for drink in page.drinks)
+        elif page.record is not None:
+            self._read.keep(page.record)
+        return [_event(drink) for drink in page.drinks], self._ask()
 
     def published(self, drink: DrinkCreatedEvent) -> DrinksRequest | None:
-        """It was; `cursor` has moved if the core can be asked for what comes after it."""
-        if drink.drink_id not in self._under_way:
-            return None
-        self._under_way.remove(drink.drink_id)
-        self.cursor = max(self.cursor or 0, drink.drink_id)
+        """It was; with the last one of those that were given, `record` moves."""
+        self._under_way.discard(drink.drink_id)
+        if not self._under_way and self._given is not None:
+            self._read.keep(self._given)
+            self._given = None
         return self._ask()
 
     def _ask(self) -> DrinksRequest | None:
@@ -98,14 +103,7 @@ class DrinkFeed:
         if self._asked or self._under_way or self._is_old or not self._more:
             return None
         self._asked = True
-        if self.cursor is None:
-            return DrinksRequest(after=-1, limit=1)
-        return DrinksRequest(after=self._handed, limit=BATCH)
-
-    def _drain(self) -> list[DrinkCreatedEvent]:
-        told = list(self._heard)
-        self._heard.clear()
-        return told
+        return self._read.request()
 
 
 def _event(drink: DrinkFacts) -> DrinkCreatedEvent:

@@ -23,6 +23,8 @@ UUID_CHARS: Final = 12
 
 _MAX_READ_ELSEWHERE: Final = 100  # of a store that is not the core's now
 _STORES: Final = "drinks_read"
+BEGINNING: Final = f'{{"{_STORES}":['
+"""How each text of a record begins."""
 
 Key = tuple[int, str]
 """What makes a drink the same one: its number, and how its uuid begins."""

@@ -22,6 +22,7 @@ from kegapps.kegnet.hub import Hub
 from tests.apps.bridge.redis_programs import REDIS_SERVER, BridgeProgram, Peer, RedisServer
 from tests.apps.bridge.test_redis_dialect import DRINK
 from tests.apps.core.programs import DEADLINE_S, App, CoreProgram, furnish
+from tests.apps.core.swapped_stores import SwappedStores
 
 pytestmark = pytest.mark.skipif(REDIS_SERVER is None, reason="redis-server is not installed")
 FLOW0 = "kegboard.flow0"
@@ -175,6 +176,22 @@ def test_drinks_poured_while_redis_is_away_are_published_once_it_is_back_and_tho
     peer.close()
 
 
+def test_whatever_becomes_of_the_store_each_drink_is_published_once(
+    tmp_path: Path, server: RedisServer
+) -> None:
+    with SwappedStores(tmp_path) as stores:
+        flags = (f"--kb_core_addr=localhost:{stores.port}", f"--redis_url={server.url}")
+        with BridgeProgram(tmp_path, *flags) as bridge:
+            bridge.wait_for(RUNS)
+            peer = Peer(server)
+            stores.run_through(
+                told=lambda: peer.poll(0.1) and len(peer.heard("DrinkCreatedEvent")), wait_for=bridge.wait_for
+            )
+        ids = [drink["drink_id"] for drink in peer.heard("DrinkCreatedEvent")]
+        assert ids == [1, 2, 3, 4, 5, 6, 4, 5, 6, 7, 8, 21]
+        peer.close()
+
+
 def test_a_password_is_wanted_shown_and_in_no_log(tmp_path: Path, core: CoreProgram) -> None:
     with RedisServer(tmp_path, "--requirepass", "sesame-open") as server:
         with bridge_for(tmp_path, core, server) as bridge:
@@ -258,7 +275,7 @@ def test_a_core_of_2012_is_asked_for_drinks_in_vain_and_what_it_tells_is_publish
         cursor=CursorFile(str(tmp_path / "bridge.json"), flag="redis_state"),
     )
     services.until(lambda: "-> kegnet of Redis" in bridge.status)
-    services.until(lambda: asked == [DrinksRequest(after=-1, limit=1)])
+    services.until(lambda: asked == [DrinksRequest(after=-1, limit=100)])
     peer = Peer(server)
     hub.broadcast(DRINK)
     services.ahead_s += 5  # without an answer

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ from kegapps.bridge.redis_link import RedisLink
 from kegapps.bridge.redis_resp import Reply
 from kegapps.daemon.errors import StartError
 from kegapps.daemon.loop import READ, Loop
+from kegapps.kegnet.drinks_record import Cursor, Record, Seen
 
 PATIENCE_S = 20.0
 PING = redis_resp.command("PING")
@@ -193,26 +196,60 @@ def test_a_name_is_looked_up_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> Non
 # -- the file of the cursor
 
 
+def at(drink_id: int) -> Record:
+    return (Cursor(store_id="a", drink_id=drink_id, uuid="u"),)
+
+
 def test_the_cursor_is_what_was_saved_last(tmp_path: Path) -> None:
     path = str(tmp_path / "new" / "bridge.json")
-    assert CursorFile(path, flag="redis_state").load() is None
+    assert CursorFile(path, flag="redis_state").load() == ()
     cursor = CursorFile(path, flag="redis_state")
     cursor.load()
-    cursor.save(7)
-    cursor.save(8)
-    assert CursorFile(path, flag="redis_state").load() == 8
+    cursor.save(at(7))
+    cursor.save(at(8))
+    assert CursorFile(path, flag="redis_state").load() == at(8)
     assert [entry.name for entry in (tmp_path / "new").iterdir()] == ["bridge.json"]
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{}", b"[]", b"\xff", b'{"last_drink_id": -1}', b'{"last_drink_id": "7"}', b"8" * 9999]
-)
+    "content",
+    [
+        b"", b"{}", b"[]", b"\xff", b'{"last_drink_id": -1}', b'{"last_drink_id": "7"}', b"8" * 9999, b"[" * 4000,
+        b'{"last_drink_id": 99999999999999999999999}',
+    ],
+)  # fmt: skip
 def test_a_file_of_others_is_not_taken_for_the_cursor_and_not_changed(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bridge.json"
     path.write_bytes(content)
     with pytest.raises(StartError, match=r"--redis_state=.*: not a file of this program"):
         CursorFile(str(path), flag="redis_state").load()
     assert path.read_bytes() == content
+
+
+def test_a_number_without_a_store_is_nobodys(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text('{"last_drink_id": 7}\n')
+    assert CursorFile(str(tmp_path / "state.json"), flag="redis_state").load() == ()
+
+
+def test_what_cannot_be_kept_leaves_what_was_kept_and_nothing_half_written(tmp_path: Path) -> None:
+    path = str(tmp_path / "state.json")
+    file = CursorFile(path, flag="redis_state")
+    file.load()
+    before = (Cursor(store_id="a", drink_id=7),)
+    file.save(before)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    seen = tuple(Seen(drink_id=number, uuid="u", end_unix_s=1.0) for number in range(1, 1001))
+    after = (Cursor(store_id="a", drink_id=1000, seen=seen),)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limit[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            file.save(after)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert os.listdir(tmp_path) == ["state.json"]
+    assert CursorFile(path, flag="redis_state").load() == before
+    file.save(after)
+    assert CursorFile(path, flag="redis_state").load() == after
 
 
 def test_where_no_file_can_be_is_told_at_the_start(tmp_path: Path) -> None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from kegapps.bridge.redis_deafness import Deafness
-from kegapps.bridge.redis_drinks import BATCH, DrinkFeed
+from kegapps.bridge.redis_drinks import DrinkFeed
 from kegapps.bridge.redis_outgoing import MAX_KEPT, MAX_UNDER_WAY, RELAY_MAX_AGE_S, Outgoing
+from kegapps.kegnet.drinks_read import BATCH
+from kegapps.kegnet.drinks_record import Cursor
 from kegapps.kegnet.events import (
+    MAX_DRINKS,
     DrinkCreatedEvent,
     DrinkFacts,
     Drinks,
@@ -96,88 +101,123 @@ def test_no_more_than_a_few_are_under_way_and_no_more_than_some_are_kept_but_dri
 # -- drinks
 
 
+class Feed:
+    """A feed, and what it said."""
+
+    def __init__(self, last_id: int | None) -> None:
+        self.said: list[str] = []
+        record = () if last_id is None else (Cursor(store_id="a", drink_id=last_id, uuid="u"),)
+        self.feed = DrinkFeed(record, say=self.said.append)
+
+    @property
+    def last_id(self) -> int:
+        return self.feed.record[-1].drink_id
+
+
+def answer(*drink_ids: int, last_id: int | None = None, store_id: str = "a") -> Drinks:
+    last_id = max(drink_ids, default=0) if last_id is None else last_id
+    return Drinks(drinks=tuple(map(stored, drink_ids)), last_id=last_id, store_id=store_id)
+
+
 def test_before_the_first_start_all_drinks_are_history() -> None:
-    feed = DrinkFeed(None)
-    assert feed.connected() == DrinksRequest(after=-1, limit=1)
-    assert feed.answer(Drinks(drinks=(stored(17),), last_id=17)) == ([], None)
-    assert feed.cursor == 17
+    made = Feed(None)
+    assert made.feed.connected() == DrinksRequest(after=-1, limit=MAX_DRINKS)
+    assert made.feed.answer(answer(17)) == ([], None)
+    assert made.last_id == 17
 
 
 def test_an_empty_store_has_no_history_and_its_first_drink_is_published() -> None:
-    feed = DrinkFeed(None)
-    feed.connected()
-    assert feed.answer(Drinks(drinks=(), last_id=0)) == ([], None)
-    assert feed.cursor == 0
-    assert feed.heard(heard(1)) == ([], DrinksRequest(after=0, limit=BATCH))
-    drinks, _ = feed.answer(Drinks(drinks=(stored(1),), last_id=1))
+    made = Feed(None)
+    made.feed.connected()
+    assert made.feed.answer(answer()) == ([], None)
+    assert made.last_id == 0
+    assert made.feed.heard(heard(1)) == ([], DrinksRequest(after=0, limit=BATCH))
+    drinks, _ = made.feed.answer(answer(1))
     assert [drink.drink_id for drink in drinks] == [1]
     assert drinks[0].username == "guest"
 
 
-def test_a_drink_poured_while_we_ask_for_the_first_time_is_news() -> None:
-    for last_id in (17, 18):  # the answer may be from before or after it
-        feed = DrinkFeed(None)
-        feed.connected()
-        feed.heard(heard(18))
-        assert feed.answer(Drinks(drinks=(), last_id=last_id)) == ([], DrinksRequest(after=17, limit=BATCH))
+@pytest.mark.parametrize("last_id", [17, 18])  # the answer may be from before or after it
+def test_a_drink_poured_while_we_ask_for_the_first_time_is_news(last_id: int) -> None:
+    feed = Feed(None).feed
+    feed.connected()
+    feed.heard(heard(18))
+    assert feed.answer(answer(last_id=last_id)) == ([], DrinksRequest(after=16, limit=BATCH))
+    drinks, _ = feed.answer(answer(18))
+    assert [drink.drink_id for drink in drinks] == [18]
 
 
 def test_what_was_poured_while_we_were_away_is_published_batch_by_batch_as_redis_takes_it() -> None:
-    feed = DrinkFeed(10)
-    assert feed.connected() == DrinksRequest(after=10, limit=BATCH)
-    first, request = feed.answer(Drinks(drinks=tuple(map(stored, range(11, 61))), last_id=70))
-    assert ([drink.drink_id for drink in first], request) == (list(range(11, 61)), None)
-    assert not feed.is_settled
-    asked = [feed.published(drink) for drink in first]
-    assert asked == [None] * 49 + [DrinksRequest(after=60, limit=BATCH)]
-    assert (feed.cursor, feed.is_settled) == (60, True)
-    second, _ = feed.answer(Drinks(drinks=tuple(map(stored, range(61, 71))), last_id=70))
-    assert [feed.published(drink) for drink in second] == [None] * 10
-    assert feed.cursor == 70
+    made = Feed(10)
+    assert made.feed.connected() == DrinksRequest(after=9, limit=BATCH)
+    first, request = made.feed.answer(answer(*range(10, 60), last_id=70))
+    assert ([drink.drink_id for drink in first], request) == (list(range(11, 60)), None)
+    asked = [made.feed.published(drink) for drink in first[:-1]]
+    assert (asked, made.last_id) == ([None] * 48, 10)
+    assert made.feed.published(first[-1]) == DrinksRequest(after=58, limit=BATCH)
+    assert made.last_id == 59
+    second, _ = made.feed.answer(answer(*range(59, 71)))
+    assert [made.feed.published(drink) for drink in second] == [None] * 11
+    assert made.last_id == 70
 
 
 def test_a_core_that_comes_back_is_not_asked_again_for_what_waits_for_redis() -> None:
-    feed = DrinkFeed(10)
+    feed = Feed(10).feed
     feed.connected()
-    drinks, _ = feed.answer(Drinks(drinks=(stored(11), stored(12)), last_id=12))
+    drinks, _ = feed.answer(answer(10, 11, 12))
     assert feed.connected() is None
     assert feed.published(drinks[0]) is None
-    assert feed.published(drinks[1]) == DrinksRequest(after=12, limit=BATCH)
+    assert feed.published(drinks[1]) == DrinksRequest(after=11, limit=BATCH)
 
 
 def test_a_drink_that_is_heard_of_while_we_ask_is_asked_for_next() -> None:
-    feed = DrinkFeed(10)
+    feed = Feed(10).feed
     feed.connected()
     assert feed.heard(heard(11)) == ([], None)
-    assert feed.answer(Drinks(drinks=(), last_id=10)) == ([], DrinksRequest(after=10, limit=BATCH))
+    assert feed.answer(answer(10)) == ([], DrinksRequest(after=9, limit=BATCH))
 
 
 def test_numbers_that_the_core_does_not_have_are_not_asked_for_for_ever() -> None:
-    feed = DrinkFeed(10)
+    feed = Feed(10).feed
     feed.connected()
-    assert feed.answer(Drinks(drinks=(), last_id=20)) == ([], None)
-    assert feed.heard(heard(21)) == ([], DrinksRequest(after=20, limit=BATCH))
+    assert feed.answer(answer(10, last_id=20)) == ([], None)
 
 
-def test_another_store_begins_with_history() -> None:
-    feed = DrinkFeed(500)
-    feed.connected()
-    assert feed.answer(Drinks(drinks=(), last_id=3)) == ([], None)
-    assert feed.cursor == 3
-    assert feed.heard(heard(4)) == ([], DrinksRequest(after=3, limit=BATCH))
+@pytest.mark.parametrize("last_id", [3, 5000])
+def test_another_store_begins_with_history_and_the_one_before_is_not_forgotten(last_id: int) -> None:
+    made = Feed(500)
+    made.feed.connected()
+    assert made.feed.answer(answer(last_id, store_id="b")) == ([], DrinksRequest(after=-1, limit=MAX_DRINKS))
+    assert made.feed.answer(answer(last_id, store_id="b")) == ([], None)
+    assert made.last_id == last_id
+    made.feed.heard(heard(last_id + 1))
+    drinks, _ = made.feed.answer(answer(last_id, last_id + 1, store_id="b"))
+    assert [drink.drink_id for drink in drinks] == [last_id + 1]
+    made.feed.published(drinks[0])
+    made.feed.connected()
+    assert made.feed.answer(answer(500)) == ([], DrinksRequest(after=499, limit=BATCH))
+    assert [line.partition(",")[0] for line in made.said] == ["the core has another store"] * 2
 
 
 def test_drinks_of_a_core_of_2012_are_published_as_they_are_heard_of() -> None:
-    feed = DrinkFeed(10)
+    made = Feed(10)
+    feed = made.feed
     feed.connected()
     assert feed.heard(heard(3)) == ([], None)
     assert feed.is_asking
     assert feed.no_answer() == [heard(3)]
     assert feed.heard(heard(4)) == ([heard(4)], None)
     assert feed.published(heard(4)) is None
-    assert feed.cursor == 10
+    assert made.last_id == 10
     # And when one of ours takes its place, it is asked.
-    assert feed.connected() == DrinksRequest(after=10, limit=BATCH)
+    assert feed.connected() == DrinksRequest(after=9, limit=BATCH)
+
+
+def test_a_core_that_answers_late_is_asked_again() -> None:
+    feed = Feed(10).feed
+    feed.connected()
+    feed.no_answer()
+    assert feed.answer(answer(10, 11)) == ([], DrinksRequest(after=9, limit=BATCH))
 
 
 # -- deafness
