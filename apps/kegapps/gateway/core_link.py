@@ -196,7 +196,7 @@ class CoreLink:
         match event:
             case CoreStatus():
                 self._learn(event.report)
-            case DrinkCreatedEvent() if self._under_way and self._readings is not None:
+            case DrinkCreatedEvent() if self._under_way and self.knows and not self._is_blind:
                 self._ask()
             case FlowUpdate():
                 is_over = event.state == "completed"
@@ -299,10 +299,10 @@ class CoreLink:
                 for leg in legs:
                     if self._under_way < WINDOW:
                         self._tell_leg(meter, leg)
-        if self._under_way >= WINDOW:
-            self._ask()
-        elif self._is_blind:
+        if self._is_blind:
             self._later(DRAIN_S, self._told_blindly)
+        elif self._under_way >= WINDOW:
+            self._ask()
 
     def _told_blindly(self) -> None:
         if not self.client.drained:
