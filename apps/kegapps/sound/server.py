@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import random
+import stat
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -101,8 +102,11 @@ def _wrong_with(command: tuple[str, ...], path: str) -> str:
 def _table(path: str, check: Callable[[str], str]) -> tuple[Row, ...]:
     """The rows of the table at `path`. Raises StartError."""
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            text = file.read(MAX_TABLE_BYTES + 1)
+        # Without O_NONBLOCK a FIFO waits for somebody who writes.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise StartError(f"--sounds={path}: no plain file; name a table of sounds")
+            text = file.read(MAX_TABLE_BYTES + 1).decode("utf-8-sig")
     except OSError as error:
         raise StartError(f"--sounds={path}: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -198,15 +198,25 @@ def test_without_pygame_one_line_says_what_to_install(bar: Bar, tmp_path: Path) 
     [
         ("--sound_drink=/no/such/file.wav", "no such file"),
         ("--sounds=/no/such/sounds.ini", "No such file"),
-        ("--sounds=/dev/null", "no section"),
-        ("--sounds=/dev/zero", "too long for a table"),
+        ("--sounds=/dev/null", "--sounds=/dev/null: no plain file"),
+        ("--sounds=/dev/zero", "no plain file"),
         ("--sounds=/", "Is a directory"),
+        ("--sounds={folder}/fifo", "fifo: no plain file"),
+        ("--sounds={folder}/empty", "no section"),
+        ("--sounds={folder}/long", "too long for a table"),
+        ("--sounds={folder}/latin", "not UTF-8"),
         ("--player=no-such-player", "no such program on PATH"),
         ("--kb_core_addr=nowhere.example:1", "neither localhost nor an IP address"),
     ],
 )
-def test_a_start_that_cannot_work_fails_with_the_reason(bar: Bar, flag: str, reason: str) -> None:
-    server = bar.server(flag)
+def test_a_start_that_cannot_work_fails_with_the_reason(
+    bar: Bar, tmp_path: Path, flag: str, reason: str
+) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "empty").touch()
+    (tmp_path / "long").write_bytes(b"#" * 1_000_001)
+    (tmp_path / "latin").write_bytes(b"[\xe4]")
+    server = bar.server(flag.format(folder=tmp_path))
     out, _ = server.communicate(timeout=30)
     assert server.returncode in (1, 2)
     assert reason in out
