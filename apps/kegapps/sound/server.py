@@ -26,7 +26,7 @@ from kegapps.kegnet.events import Event
 from kegapps.kegnet.flags import core_address, kegnet_token
 from kegapps.sound.moments import Moments
 from kegapps.sound.player import KNOWN, Player, ProgramPlayer, find, unplayable
-from kegapps.sound.table import FLOW_START, Row, TableError, Trigger, parse
+from kegapps.sound.table import FLOW_START, MISSING, Row, TableError, Trigger, parse
 
 FLAGS = flags.FLAGS
 PYGAME: Final = "pygame"
@@ -90,7 +90,7 @@ class SoundServer:
 def _wrong_with(command: tuple[str, ...], path: str) -> str:
     """Why `path` cannot be a sound file, or not for the player `command`; "" if it can."""
     if not os.path.exists(path):
-        return "no such file"
+        return MISSING
     if not os.path.isfile(path):
         return "no file"
     try:
@@ -114,7 +114,7 @@ def _table(path: str, check: Callable[[str], str]) -> tuple[Row, ...]:
     if len(text) > MAX_TABLE_BYTES:
         raise StartError(f"--sounds={path}: too long for a table of sounds")
     try:
-        return parse(text, source=path, check=check)
+        return parse(text, source=path, check=check, shipped=os.path.dirname(OWN_TABLE))
     except TableError as error:
         raise StartError(f"--sounds: {error}") from None
 

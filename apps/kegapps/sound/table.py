@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -16,6 +16,7 @@ ML_PER_OUNCE: Final = 29.5735
 FLOW_START: Final = 0.0
 MAX_ML: Final = 100_000.0
 MAX_ROWS: Final = 1000
+MISSING: Final = "no such file"
 KEYS: Final = ("on", "sound", "user", "tap")
 EVENTS: Final = "flow start, user, drink, or a volume such as 330 ml or 12 oz"
 
@@ -73,15 +74,17 @@ class _Mistakes:
             raise TableError("; ".join(told) + (f"; and {more} more" if more else ""))
 
 
-def parse(text: str, *, source: str, check: Callable[[str], str]) -> tuple[Row, ...]:
+def parse(text: str, *, source: str, check: Callable[[str], str], shipped: str = "") -> tuple[Row, ...]:
     """The rows of the table `text`, which stands in the file `source` (an absolute path).
 
-    Sounds are named relative to that file's folder. `check` says of an absolute path what is wrong with it, "" if
-    nothing is. Raises TableError, which tells all mistakes at once.
+    Sounds are named relative to that file's folder; what is not there may be in the folder `shipped`. `check` says of
+    an absolute path what is wrong with it, MISSING if it is not there, "" if nothing is. Raises TableError, which
+    tells all mistakes at once.
     """
     mistakes = _Mistakes(source)
     sections = list(_sections(text, mistakes))
-    found = (_row(section, posixpath.dirname(source), check, mistakes) for section in sections)
+    folders = [posixpath.dirname(source), *([shipped] if shipped else [])]
+    found = (_row(section, folders, check, mistakes) for section in sections)
     rows = tuple(row for row in found if row is not None)
     if not sections:
         mistakes.add(1, "no section; expected at least one, such as [flow start] with sound = start.wav")
@@ -151,7 +154,9 @@ def _read_value(line: str, number: int, section: _Section | None, mistakes: _Mis
     return ""
 
 
-def _row(section: _Section, folder: str, check: Callable[[str], str], mistakes: _Mistakes) -> Row | None:
+def _row(
+    section: _Section, folders: Sequence[str], check: Callable[[str], str], mistakes: _Mistakes
+) -> Row | None:
     line, on = section.values.get("on", (section.line, section.name))
     event: Trigger = FLOW_START
     try:
@@ -164,11 +169,19 @@ def _row(section: _Section, folder: str, check: Callable[[str], str], mistakes: 
         mistakes.add(section.line, f"[{section.name}] has no sound = FILE; for silence leave the value empty")
         return None
     line, value = section.values["sound"]
-    sounds = tuple(posixpath.normpath(posixpath.join(folder, name)) for name in _list(value))
-    for path in sounds:
-        if wrong := check(path):
-            mistakes.add(line, f"{path}: {wrong}")
+    sounds = tuple(_sound(name, folders, check, mistakes, line) for name in _list(value))
     return Row(trigger=event, sounds=sounds, users=users, taps=taps)
+
+
+def _sound(
+    name: str, folders: Sequence[str], check: Callable[[str], str], mistakes: _Mistakes, line: int
+) -> str:
+    """The path of the sound `name`, in the first of `folders` where there is one."""
+    paths = [posixpath.normpath(posixpath.join(folder, name)) for folder in folders]
+    path = next((path for path in paths if check(path) != MISSING), paths[0])
+    if wrong := check(path):
+        mistakes.add(line, f"{path}: {wrong}")
+    return path
 
 
 def _names(section: _Section, key: str, mistakes: _Mistakes) -> frozenset[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import wave
+from functools import partial
 from pathlib import Path
 
 from kegapps.sound.make_sounds import FOLDER, SOUNDS, make
-from kegapps.sound.server import OWN_TABLE
+from kegapps.sound.server import OWN_TABLE, _table, _wrong_with
 from kegapps.sound.table import parse
 
 MAX_BYTES = 60_000
@@ -44,7 +45,8 @@ def test_the_table_that_comes_with_it_plays_each_and_nothing_else() -> None:
     assert not any(row.users or row.taps for row in rows)
 
 
-def test_the_sample_table_has_no_mistake() -> None:
+def test_the_sample_table_needs_no_sounds_but_those_that_come_with_it_and_aplay_plays_them_all() -> None:
     sample = Path(__file__).parents[3] / "conf" / "sounds.ini"
-    rows = parse(sample.read_text(), source=str(sample), check=lambda _: "")
+    rows = _table(str(sample), partial(_wrong_with, ("aplay",)))
     assert {row.trigger for row in rows} >= {0.0, 500.0, "drink"}
+    assert {Path(sound).parent for row in rows for sound in row.sounds} == {Path(FOLDER)}

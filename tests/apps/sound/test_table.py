@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kegapps.sound.table import MAX_ROWS, Row, TableError, Trigger, parse, trigger
+from kegapps.sound.table import MAX_ROWS, MISSING, Row, TableError, Trigger, parse, trigger
 
 SOURCE = "/etc/kegbot/sounds.ini"
 
@@ -68,6 +68,27 @@ def test_a_section_is_an_event_or_names_it_and_its_sounds_lie_beside_the_table()
             users=frozenset({"alice", "bob"}), taps=frozenset({"kegboard.flow0"}),
         ),
     )  # fmt: skip
+
+
+def test_a_sound_that_is_not_beside_the_table_may_come_with_the_program() -> None:
+    there = {"/etc/kegbot/own.wav", "/etc/kegbot/both.wav", "/shipped/both.wav", "/shipped/start.wav"}
+    odd = {"/etc/kegbot/odd.wav": "no file", "/shipped/odd.wav": ""}
+
+    def check(path: str) -> str:
+        return odd.get(path, "" if path in there else MISSING)
+
+    text = "[drink]\nsound = own.wav, both.wav, start.wav, /etc/kegbot/own.wav\n"
+    (row,) = parse(text, source=SOURCE, check=check, shipped="/shipped")
+    assert row.sounds == (
+        "/etc/kegbot/own.wav",
+        "/etc/kegbot/both.wav",
+        "/shipped/start.wav",
+        "/etc/kegbot/own.wav",
+    )
+    with pytest.raises(TableError) as failed:
+        parse("[drink]\nsound = odd.wav\n  gone.wav", source=SOURCE, check=check, shipped="/shipped")
+    assert "/etc/kegbot/odd.wav: no file" in str(failed.value)
+    assert "/etc/kegbot/gone.wav: no such file" in str(failed.value)
 
 
 def test_a_list_may_go_on_in_indented_lines_with_comments_between() -> None:
