@@ -231,6 +231,7 @@ class BoardsBridge:
 
     def _on_up(self) -> None:
         self._link.publish(self._topics.machine(self._name, "availability"), b"online", qos=1, retain=True)
+        self._beat(again=False)  # for a core to know that there is such a machine, also one without a board
         now_s = self._loop.now_s()
         for told in self._boards.values():
             if (ago_s := now_s - told.at_s) < TOLD_FOR_S:

@@ -44,6 +44,10 @@ class Claims:
         self._owners[board] = machine
         return ""
 
+    def release(self, machine: str) -> None:
+        """`machine` is forgotten: its boards may be another's."""
+        self._owners = {board: owner for board, owner in self._owners.items() if owner != machine}
+
     def use(self, online: Iterable[str]) -> None:
         """The core has these boards: those that no machine has told of are its own machine's."""
         self._local = frozenset(online) - self._owners.keys()

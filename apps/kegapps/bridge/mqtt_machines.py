@@ -12,9 +12,11 @@ from typing import Any, Final, Protocol
 
 from kegapps.bridge.mqtt_claims import Claims
 from kegapps.bridge.mqtt_letters import (
+    Beat,
     Down,
     LetterError,
     Took,
+    Up,
     read_beat,
     read_status,
     read_up,
@@ -41,6 +43,8 @@ from kegapps.kegnet.ratelimit import RateLimit
 log = logging.getLogger("mqtt")
 
 MAX_MACHINES: Final = 32
+SILENT_S: Final = 60.0
+"""Who wrote nothing for so long makes room for another: a daemon with a board tells of it every 10 s."""
 
 
 class Publish(Protocol):
@@ -85,6 +89,7 @@ class Machines:
         self._on_online = on_online
         self._on_board = on_board
         self._machines: dict[str, Machine] = {}
+        self._heard_s: dict[str, float] = {}  # by machine: when its last letter came
         self._claims = Claims()
         self._nonsense = RateLimit(5, 60.0)
 
@@ -161,25 +166,37 @@ class Machines:
             return
         try:
             payload = self._seals.check(message.topic, message.payload)
-            machine = self._machine(name)
-            if machine is None:
-                return
-            if what == "up":
-                machine.take(read_up(payload))
-            elif what == "status":
-                self._on_status(machine, read_status(payload))
-            elif what == "beat":
-                beat = read_beat(payload)
-                for order in machine.stamps.beat(beat.stamp, again=beat.again, now_s=self._loop.now_s()):
-                    self._tell(machine, order)
+            match what:
+                case "up":
+                    self._on_letter(name, read_up(payload))
+                case "status":
+                    self._on_letter(name, read_status(payload))
+                case "beat":
+                    self._on_letter(name, read_beat(payload))
         except LetterError as error:
             self._complain(message.topic, str(error))
 
+    def _on_letter(self, name: str, letter: Up | BoardStatus | Beat) -> None:
+        machine = self._machine(name)
+        if machine is None:
+            return
+        now_s = self._heard_s[name] = self._loop.now_s()
+        self._set_online(machine, is_online=True)
+        match letter:
+            case Up():
+                machine.take(letter)
+            case BoardStatus():
+                self._on_status(machine, letter)
+            case Beat():
+                for order in machine.stamps.beat(letter.stamp, again=letter.again, now_s=now_s):
+                    self._tell(machine, order)
+
     def _machine(self, name: str) -> Machine | None:
+        """The one that wrote a letter: nothing else makes one, and a seal says whose letter it is."""
         machine = self._machines.get(name)
         if machine is None and self._allowed and name not in self._allowed:
             self._complain(name, "it is not one of --mqtt_machines")
-        elif machine is None and len(self._machines) >= MAX_MACHINES:
+        elif machine is None and not self._has_room():
             self._complain(name, f"there are {MAX_MACHINES} machines already")
         elif machine is None:
             machine = self._machines[name] = Machine(
@@ -192,16 +209,34 @@ class Machines:
             )
         return machine
 
+    def _has_room(self) -> bool:
+        """True if there may be one more machine, if need be in place of the one that is silent for longest."""
+        if len(self._machines) < MAX_MACHINES:
+            return True
+        name = min(self._heard_s, key=self._heard_s.__getitem__)
+        if self._loop.now_s() - self._heard_s[name] < SILENT_S:
+            return False
+        machine = self._machines[name]
+        self._set_online(machine, is_online=False)
+        machine.close()
+        self._claims.release(name)
+        del self._machines[name], self._heard_s[name]
+        return True
+
     def _on_availability(self, name: str, payload: bytes) -> None:
-        is_online = payload == b"online"
-        machine = self._machine(name) if is_online else self._machines.get(name)
-        if machine is not None and machine.is_online != is_online:
-            machine.is_online = is_online
-            log.info("machine %s is %s", name, "online" if is_online else "offline")
-            if not is_online:
-                machine.stamps.forget()
-                self._tell_boards(machine)
-            self._on_online()
+        # Anybody may have said so: of a machine that wrote nothing yet it tells nothing.
+        if (machine := self._machines.get(name)) is not None:
+            self._set_online(machine, is_online=payload == b"online")
+
+    def _set_online(self, machine: Machine, *, is_online: bool) -> None:
+        if machine.is_online == is_online:
+            return
+        machine.is_online = is_online
+        log.info("machine %s is %s", machine.name, "online" if is_online else "offline")
+        if not is_online:
+            machine.stamps.forget()
+            self._tell_boards(machine)
+        self._on_online()
 
     def _on_status(self, machine: Machine, status: BoardStatus) -> None:
         problem = self._claims.claim(machine.name, status.board_name)
@@ -210,7 +245,6 @@ class Machines:
             return
         before = machine.boards.get(status.board_name)
         machine.boards[status.board_name] = (status, self._loop.now_s())
-        machine.is_online = True
         self._send(status)
         if before is None or before[0].state != status.state:
             self._on_board()
