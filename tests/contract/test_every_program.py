@@ -239,6 +239,30 @@ def test_a_wrong_flag_is_one_line_and_status_2(name: str, tmp_path: Path) -> Non
 
 
 @every_program
+def test_bytes_that_are_no_text_are_refused_but_for_the_names_of_files(name: str, tmp_path: Path) -> None:
+    done = run(name, "--logformat=%(message)s\udcff", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert (
+        done.stderr == f"{name}: flag --logformat: its value has bytes that are not UTF-8 text (try --help)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        ("publisher.py", "message_anonymous=\udcff{user}"),
+        ("redis_bridge.py", "redis_channel_name=\udcff"),
+        ("redis_bridge.py", "redis_url=redis://:\udcff@localhost"),
+        ("gpio_meter.py", "meters=\udcff=GPIO17"),
+    ],
+)
+def test_so_are_those_that_would_be_sent(name: str, flag: str, tmp_path: Path) -> None:
+    done = run(name, *serving_flags(name, tmp_path), f"--{flag}", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n"), "Traceback" in done.stdout) == (2, 1, False)
+    assert f"flag --{flag.partition('=')[0]}: its value has bytes" in done.stderr
+
+
+@every_program
 @pytest.mark.parametrize("mode", ["--nodaemon", "--daemon"])
 def test_a_start_that_fails_says_why_and_is_not_status_0(name: str, mode: str, tmp_path: Path) -> None:
     done = run(name, mode, *PROGRAMS[name].failing(tmp_path), cwd=tmp_path)

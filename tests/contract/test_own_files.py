@@ -77,6 +77,17 @@ def test_what_is_there_and_not_its_own_is_refused_and_left_as_it_is(
     refuses(name, path, tmp_path, path)
 
 
+@pytest.mark.parametrize("name", FLAGS)
+def test_the_name_of_its_file_is_any_bytes(name: str, tmp_path: Path) -> None:
+    """A folder is refused in words, and a file is not refused for its name."""
+    path = tmp_path / "\udcff"
+    path.mkdir()
+    done = run(name, *serving_flags(name, tmp_path), f"{FLAGS[name]}={path}", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done
+    assert "\\xff" in done.stderr
+    assert "Traceback" not in done.stdout
+
+
 @pytest.mark.parametrize(("name", "suffix"), BESIDE)
 @pytest.mark.parametrize("make", [text, os.mkfifo])
 def test_so_is_what_is_beside_it(

@@ -48,7 +48,11 @@ def parse_redis_url(url: str) -> RedisAddress:
         raise ValueError(f"expected redis://HOST:PORT/0 or unix:///PATH, such as {DEFAULT_URL}")
     login, _, place = rest.rpartition("@")
     username, _, password = login.partition(":")
-    username, password = urllib.parse.unquote(username), urllib.parse.unquote(password)
+    try:
+        url.encode()
+        username, password = (urllib.parse.unquote(word, errors="strict") for word in (username, password))
+    except UnicodeError:
+        raise ValueError("the user or the password is not UTF-8 text") from None
     if scheme == "unix":
         path = urllib.parse.unquote(place.partition("?")[0])
         if not posixpath.isabs(path):

@@ -27,6 +27,15 @@ _NO_VALUE = re.compile(
     r"flag --(\w+)=(.*): (invalid literal for int\(\)|could not convert string to float|\('Non-boolean)"
 )
 _MINUS_NUMBER = re.compile(r"Unknown command line flag '([0-9.]+)'")
+_PATHS = frozenset(
+    (
+        "api_key_file", "control", "counts", "device_link", "flagfile", "gateway_store", "kegboard_device",
+        "kegnet_token_file", "lcd_device_path", "logfile", "master_config", "mqtt_password_file", "mqtt_secret_file",
+        "mqtt_state", "mqtt_tls_ca", "mqtt_tls_certificate", "mqtt_tls_key", "optout_file", "pidfile", "queue",
+        "redis_state", "rfid_device_path", "sound_drink", "sound_flow", "sounds", "store", "urls_file", "w1_folder",
+    )
+)  # fmt: skip
+"""Flags of all programs that name files: the name of a file is any bytes, every other value is text."""
 _TRUTH_WORDS = frozenset(("true", "false", "t", "f", "1", "0", "yes", "no", "on", "off"))
 
 
@@ -125,6 +134,7 @@ def parse(argv: Sequence[str]) -> list[str]:
     if found := _CIRCLE.search(warnings.getvalue()):
         raise UsageError(f"--flagfile: {found[1]} includes itself, directly or through another file")
     _check_numbers()
+    _check_text()
     _check_logformat(FLAGS.logformat)
     return words
 
@@ -182,6 +192,20 @@ def _check_numbers() -> None:
         value = FLAGS[name].value
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"flag --{name}: expected a number, found '{value}'")
+
+
+def _check_text() -> None:
+    """Bytes that are no text could neither be sent nor stored, and would end the program when they are."""
+    for name in FLAGS:
+        value = FLAGS[name].value
+        texts = value if isinstance(value, list) else [value]
+        if name not in _PATHS and any(isinstance(text, str) and not is_text(text) for text in texts):
+            raise UsageError(f"flag --{name}: its value has bytes that are not UTF-8 text")
+
+
+def is_text(text: str) -> bool:
+    """False if it came from bytes that are not UTF-8, as words of a command line may."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _check_logformat(logformat: str) -> None:

@@ -50,7 +50,7 @@ def sync_folder(folder: str) -> None:
 
 def connect(path: str, *, busy_timeout_s: float) -> sqlite3.Connection:
     """Open the file that is there, with no transaction begun but by `transaction`. Raises sqlite3.Error."""
-    uri = f"file:{urllib.parse.quote(path)}?mode=rw"
+    uri = f"file:{urllib.parse.quote(os.fsencode(path))}?mode=rw"
     return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=busy_timeout_s)
 
 

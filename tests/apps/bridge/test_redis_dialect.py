@@ -173,3 +173,9 @@ def test_a_url_that_makes_no_sense_is_refused_without_its_password(url: str, rea
 def test_a_password_is_in_no_word_about_an_address() -> None:
     address = parse_redis_url("redis://bob:secret@[::1]:7000/0")
     assert (str(address), "secret" in repr(address)) == ("[::1]:7000", False)
+
+
+@pytest.mark.parametrize("url", ["redis://:\udcff@h", "redis://:%ff@h", "redis://%ff:x@h", "unix://:%ff@/s"])
+def test_a_password_that_is_no_text_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="the user or the password is not UTF-8 text"):
+        parse_redis_url(url)
