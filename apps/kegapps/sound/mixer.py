@@ -7,12 +7,14 @@ have it, and one that was unplugged meanwhile is found anew.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from kegapps.daemon.extras import extra
@@ -41,6 +43,7 @@ class Mixer:
         self._wanted: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._sounds: dict[str, Any] = {}
         self._complained = False
+        self._is_open = False  # the card
         self._began_s = 0.0
         self._thread = threading.Thread(target=self._serve, name="mixer", daemon=True)
         self._thread.start()
@@ -57,28 +60,32 @@ class Mixer:
 
     def _serve(self) -> None:
         while True:
-            is_open = self._mixer.get_init() is not None
             try:
-                path = self._wanted.get(timeout=KEEP_OPEN_S if is_open else None)
+                path = self._wanted.get(timeout=KEEP_OPEN_S if self._is_open else None)
             except queue.Empty:
-                if not self._mixer.get_busy() or self._is_stuck():
-                    self._let_go()
+                self._try(self._rest, "let the sound card go")
                 continue
             if path is None:
-                self._let_go()
+                self._try(self._let_go, "let the sound card go")
                 return
-            self._try(self._begin, path)
+            if self._try(partial(self._begin, path), f"play {path}"):
+                self._complained = False
+
+    def _rest(self) -> None:
+        if not self._mixer.get_busy() or self._is_stuck():
+            self._let_go()
 
     def _is_stuck(self) -> bool:
         """It plays, it says, but nothing plays so long: the card was unplugged."""
         return time.monotonic() - self._began_s > MAX_SECONDS and bool(self._mixer.get_busy())
 
     def _begin(self, path: str) -> None:
-        if self._mixer.get_init() is not None and self._is_stuck():
+        if self._is_open and self._is_stuck():
             self._let_go()
-        if self._mixer.get_init() is None:
+        if not self._is_open:
             self._mixer.init(RATE_HZ, BITS, CHANNELS)
             self._mixer.set_num_channels(self._most)
+            self._is_open = True
         channel = self._mixer.find_channel()
         if channel is None:
             log.debug("not played, %d sounds are playing: %s", self._most, path)
@@ -95,15 +102,25 @@ class Mixer:
 
     def _let_go(self) -> None:
         self._sounds.clear()
+        self._is_open = False  # if it cannot be closed, then it is opened once more the next time
         self._mixer.quit()
 
-    def _try(self, begin: Callable[[str], None], path: str) -> None:
-        """Once until a sound was heard again: without a sound card every drink would say the same."""
+    def _try(self, action: Callable[[], None], what: str) -> bool:
+        """True if it went well; the thread goes on in any case, and opens the card anew after what nobody expects."""
         try:
-            begin(path)
+            action()
         except (self._pygame.error, OSError) as error:
-            if not self._complained:
-                self._complained = True
-                log.warning("cannot play %s: %s", path, " ".join(str(error).split()))
+            self._complain(what, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next sound may be heard again
+            self._complain(what, error)
+            with contextlib.suppress(Exception):
+                self._let_go()
         else:
-            self._complained = False
+            return True
+        return False
+
+    def _complain(self, what: str, error: Exception) -> None:
+        """Once until a sound was heard again: without a sound card every drink would say the same."""
+        if not self._complained:
+            self._complained = True
+            log.warning("cannot %s: %s", what, " ".join(str(error).split()) or type(error).__name__)
