@@ -156,7 +156,9 @@ class MqttLink:
     # Connecting
 
     def _new_client(self) -> Any:
-        client = new_client(self._mqtt, self._broker, client_id=self._client_id)
+        client = new_client(
+            self._mqtt, self._broker, client_id=self._client_id, on_too_long=self._note_too_long
+        )
         client.will_set(self._will.topic, self._will.payload, qos=1, retain=True)
         client.on_connect = self._note_connected
         client.on_subscribe = self._note_subscribed
@@ -276,6 +278,9 @@ class MqttLink:
     def _note_lost(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if not self._closed:
             self._news.append(partial(self._lose, f"lost: {reason}"))
+
+    def _note_too_long(self, length: int) -> None:
+        self._news.append(partial(self._give_up, f"it sent {length} bytes at once, which nobody asked for"))
 
     def _forget_socket(self, _client: Any, _data: Any, sock: Any) -> None:
         if sock is self._sock:  # not while a thread dials
