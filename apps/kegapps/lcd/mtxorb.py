@@ -24,12 +24,12 @@ NO_SCROLL: Final = b"\xfe\x52"
 NO_UNDERLINE: Final = b"\xfe\x4b"
 NO_BLINKING: Final = b"\xfe\x54"
 
-# As in the HD44780's ROM: a yen sign for the backslash, an arrow for the tilde.
+# As in the HD44780's ROM A00: a yen sign for the backslash, an arrow for the tilde, and of Europe's letters these few.
 CODES: Final[Mapping[str, int]] = {
     **{sign: code for sign, code in ASCII.items() if sign not in "\\~"},
-    "→": 0x7E,
-    "←": 0x7F,
-}
+    "¥": 0x5C, "→": 0x7E, "←": 0x7F, "°": 0xDF, "ä": 0xE1, "ö": 0xEF, "ü": 0xF5, "ñ": 0xEE, "ß": 0xE2, "µ": 0xE4,
+    "¢": 0xEC, "£": 0xED, "Ω": 0xF4, "÷": 0xFD,
+}  # fmt: skip
 
 
 def write(column: int, row: int, codes: bytes) -> bytes:

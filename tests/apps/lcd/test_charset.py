@@ -55,6 +55,7 @@ def test_the_cfa635_has_letters_of_its_own_where_ascii_has_others() -> None:
 
 def test_the_matrix_orbital_has_an_arrow_for_the_tilde_and_a_yen_for_the_backslash() -> None:
     assert fitted("a~b\\c→", 6, mtxorb.CODES) == b"a-b/c\x7e"
+    assert fitted("4°C März Ärger 5£", 17, mtxorb.CODES) == b"4\xdfC M\xe1rz Arger 5\xed"
 
 
 def test_no_sign_of_a_matrix_orbital_begins_a_command_and_none_of_a_cfa635_is_a_users_own() -> None:
