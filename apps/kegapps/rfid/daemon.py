@@ -103,7 +103,10 @@ def _reader(service: Service, listener: Listener) -> Reader:
         from kegapps.rfid.line_reader import LineReader
 
         if FLAGS.daemon:
-            raise UsageError("--rfid_device_type=stdin: in the background there is no standard input")
+            raise UsageError(
+                "--rfid_device_type=stdin: in the background, and as an app of master.py, there is no standard input; "
+                "pipe into it without --daemon"
+            )
         return LineReader(service.loop, listener)
     from kegapps.rfid.device_reader import serial_reader, wedge_reader
 

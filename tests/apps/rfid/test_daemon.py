@@ -353,7 +353,11 @@ def test_a_file_may_be_the_reader(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("flags", "status", "says"),
     [
-        (["--rfid_device_type=stdin", "--daemon"], 2, "there is no standard input"),
+        (
+            ["--rfid_device_type=stdin", "--daemon"],
+            2,
+            "as an app of master.py, there is no standard input; pipe",
+        ),
         (["--rfid_device_type=serial"], 2, "needs a --rfid_device_path"),
         (["--rfid_device_type=wedge", "--rfid_device_path=no/such"], 1, "no such directory"),
         (["--rfid_device_type=stdin", "--auth_device="], 2, "--auth_device=''"),
