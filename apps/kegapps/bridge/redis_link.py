@@ -199,6 +199,8 @@ class RedisLink:
 
 
 def _reason(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):  # whose numbers are not those of the system
+        return str(error.strerror or error).lower()
     return "no such socket" if error.errno == errno.ENOENT else why(error).lower()
 
 
