@@ -115,11 +115,11 @@ class BoardsBridge:
     @property
     def status(self) -> str:
         """For a person."""
-        parts = [f"machine {self._name}: apps at {shown_address(*self._hub.address)}", self._link.state]
-        if self._link.is_up and not self._core_is_there:
-            parts.append("no core behind it")
+        behind = "" if self._core_is_there or not self._link.is_up else "waiting for a core behind the "
+        parts = [f"{behind}{self._link.state}"]
         if self._trouble:
-            parts.append(f"nothing can be stored: {self._trouble}")
+            parts.insert(0, f"nothing can be stored: {self._trouble}")
+        parts.append(f"machine {self._name}: apps at {shown_address(*self._hub.address)}")
         return "; ".join(parts)
 
     def start(self) -> None:

@@ -114,8 +114,11 @@ class CoreBridge:
     def status(self) -> str:
         """For a person."""
         where = shown_address(*self._client.address)
-        core = f"core at {where}" if self._client.connected else f"core not reached at {where}"
+        problem = f": {self._client.problem}" if self._client.problem else ""
+        core = f"core at {where}" if self._client.connected else f"waiting for the core at {where}{problem}"
         parts = [core, self._link.state]
+        if not self._link.is_up:
+            parts.reverse()  # what is waited for comes first
         if online := self._machines.online:
             parts.append(f"machines: {', '.join(online)}")
         return "; ".join(parts)

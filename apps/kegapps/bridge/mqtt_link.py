@@ -103,7 +103,7 @@ class MqttLink:
         """For a person: whether the broker is there."""
         if self.is_up:
             return f"broker at {self._broker}"
-        return f"broker not reached at {self._broker}" + (f": {self.problem}" if self.problem else "")
+        return f"waiting for the broker at {self._broker}" + (f": {self.problem}" if self.problem else "")
 
     @property
     def unanswered(self) -> int:

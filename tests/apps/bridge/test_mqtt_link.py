@@ -67,6 +67,23 @@ def test_a_broker_that_sends_what_is_too_long_is_left_before_it_is_in_memory(bar
 
 
 @needs_mosquitto
+def test_the_status_begins_with_what_is_waited_for(bar: Bar, tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as broker:
+        bridge(bar, broker.port, "boards").line(
+            f"status: waiting for a core behind the broker at 127.0.0.1:{broker.port}; machine a: apps at localhost:"
+        )
+        bridge(bar, broker.port, "core").line("status: waiting for the core at localhost:")
+    nobody = free_port()
+    for role in ("boards", "core"):
+        program = bar.run(
+            "mqtt_bridge.py", f"--mqtt_role={role}", "--mqtt_name=b", f"--mqtt_state=nobody-{role}.sqlite",
+            f"--mqtt_address=127.0.0.1:{nobody}", f"--kb_core_addr=localhost:{free_port()}",
+            f"--kb_core_bind_addr=localhost:{free_port()}",
+        )  # fmt: skip
+        program.line(f"status: waiting for the broker at 127.0.0.1:{nobody}: Connection refused; ")
+
+
+@needs_mosquitto
 @pytest.mark.parametrize("role", ["core", "boards"])
 def test_it_ends_within_a_second_though_the_broker_has_stopped_answering(
     bar: Bar, tmp_path: Path, role: str
