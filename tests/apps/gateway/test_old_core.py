@@ -87,7 +87,9 @@ class Old:
         got = self.peer.got if self.peer is not None else []
         for event in got[self._read :]:
             if isinstance(event, MeterUpdate):
-                self.counted += event.reading - self._last if self._last is not None else 0
+                step = event.reading - self._last if self._last is not None else 0
+                # A meter that went back has begun anew, it thinks.
+                self.counted += step if step >= 0 else event.reading
                 self._last = event.reading
         self._read = len(got)
         return self.counted
@@ -97,10 +99,11 @@ class Old:
         now = datetime.now(UTC)
         self.peer.say(
             DrinkCreatedEvent(
-                flow_id=1, drink_id=1, tap_name=METER.meter, start_time=now, end_time=now, username=""
+                flow_id=1, drink_id=1, tap_name=METER.meter, start_time=now, end_time=now, username="guest"
             )
         )
-        self.loop.run_once(0.1)
+        for _ in range(3):
+            self.loop.run_once(0.01)
 
     def note(self) -> None:
         """Let the gateway note what it was rid of."""
