@@ -11,11 +11,10 @@ import os
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from kegapps.daemon.loop import Loop, Timer
+from kegapps.daemon.loop import Loop
 from kegapps.daemon.service import Service
 from kegapps.gateway.attendance import Attendance
 from kegapps.gateway.batch import (
@@ -40,30 +39,19 @@ from kegapps.gateway.request import Request
 from kegapps.gateway.server import Answer, Reply
 from kegapps.gateway.store import Store, StoreError
 from kegapps.gateway.taps import Key, Taps
+from kegapps.gateway.waiting import Waiting
 from kegapps.kegnet.events import BoardStatus, ThermoEvent
 from kegapps.kegnet.ratelimit import RateLimit
 
 log = logging.getLogger("gateway")
 
 PATHS: Final = frozenset({"/api/kegboard-event", "/kegboard-event"})
-GATHER_S: Final = 0.03
-"""The core lets somebody in on all taps of a board at once: the others' news are right behind the first."""
 RETRY_AFTER: Final = {"Retry-After": "10"}
 _BUSY: Final = Answer(status=503, body={"error": "busy"}, headers=RETRY_AFTER)
 FRESH_S: Final = 10.0
 """A token that was shown longer ago, and told of only now, asks for nothing any more."""
 NOTE_EVERY_S: Final = 5.0
 """That a board was heard is written to the disk at most so often."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Waiting:
-    """A request whose answer waits for the core's word about these tokens."""
-
-    board: str
-    keys: tuple[Key, ...]
-    reply: Reply
-    timer: Timer
 
 
 class Gateway:
@@ -87,9 +75,7 @@ class Gateway:
         """
         self._loop: Loop = service.loop
         self._store = store
-        self._decision_s = decision_s
         self._on_change = on_change
-        self._waiting: list[_Waiting] = []
         self._talk = RateLimit(20, 60.0)
         self._trouble = ""
         self._taps = Taps(lambda: os.urandom(8).hex())
@@ -108,8 +94,9 @@ class Gateway:
             boot=boot,
             token=token,
             on_change=self._core_changed,
-            on_tap=self._tap_changed,
+            on_tap=lambda board: self._waiting.look(board),
         )
+        self._waiting = Waiting(self._loop, self._taps, decision_s=decision_s, answer=self._answer_later)
         self._pours = Pours(
             store,
             default_ml_per_tick=default_ml_per_tick,
@@ -240,7 +227,7 @@ class Gateway:
         for act in after:
             act()
         if shown and self.core.knows:
-            self._wait_for_core(device.board_name, tuple(shown), reply)
+            self._waiting.add(device.board_name, tuple(shown), reply)
             return None
         for key in shown:
             self._taps.deny(device.board_name, key, "the core is away", now_s)
@@ -261,6 +248,14 @@ class Gateway:
             self._store.close_grant(grant_id)
         self._store.commit()
         return Answer(status=200, body={"commands": self._taps.commands(board, now_s)})
+
+    def _answer_later(self, board: str) -> Answer:
+        try:
+            return self._answer(board)
+        except StoreError as error:
+            self._store.undo()
+            self._fail(error)
+            return Answer(status=503, body={"error": "store"}, headers=RETRY_AFTER)
 
     # Events
 
@@ -328,44 +323,7 @@ class Gateway:
             self._store.close_grant(end.grant_id)
             self._store.commit()
 
-    # Waiting for the core
-
-    def _wait_for_core(self, board: str, keys: tuple[Key, ...], reply: Reply) -> None:
-        waiting = _Waiting(
-            board=board,
-            keys=keys,
-            reply=reply,
-            timer=self._loop.call_later(self._decision_s, lambda: decide()),
-        )
-
-        def decide() -> None:
-            self._decide(waiting)
-
-        self._waiting.append(waiting)
-
-    def _tap_changed(self, board: str) -> None:
-        """The core let somebody in, or out."""
-        for waiting in self._waiting:
-            if waiting.board == board and self._taps.is_wanted(board, waiting.keys, self._loop.now_s()):
-                soon = partial(self._decide, waiting)
-                waiting.timer.cancel()
-                waiting.timer = self._loop.call_later(GATHER_S, soon)
-
-    def _decide(self, waiting: _Waiting) -> None:
-        waiting.timer.cancel()
-        if waiting not in self._waiting:
-            return
-        self._waiting.remove(waiting)
-        now_s = self._loop.now_s()
-        for key in waiting.keys:
-            if not self._taps.is_wanted(waiting.board, [key], now_s):
-                self._taps.deny(waiting.board, key, "not known here", now_s)
-        try:
-            waiting.reply(self._answer(waiting.board))
-        except StoreError as error:
-            self._store.undo()
-            self._fail(error)
-            waiting.reply(Answer(status=503, body={"error": "store"}, headers=RETRY_AFTER))
+    # The core
 
     def _core_changed(self) -> None:
         if self.core.knows:
