@@ -103,7 +103,7 @@ class BoardsBridge:
             self._loop,
             broker,
             library,
-            client_id=f"{topics.prefix.replace('/', '-')}-boards-{name}",
+            client_id=topics.client_id(name),
             will=Will(topic=topics.machine(name, "availability"), payload=b"offline"),
             subscriptions=(topics.core, topics.machine(name, "taken"), topics.machine(name, "down")),
             on_up=self._on_up,

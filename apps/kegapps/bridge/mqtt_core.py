@@ -99,7 +99,7 @@ class CoreBridge:
             self._loop,
             broker,
             library,
-            client_id=f"{topics.prefix.replace('/', '-')}-core",
+            client_id=topics.client_id(),
             will=Will(topic=topics.core, payload=b"offline"),
             subscriptions=self._machines.subscriptions,
             on_up=self._on_up,

@@ -11,7 +11,10 @@ from typing import Final
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64}){0,7}")
-_SAFE: Final = re.compile(r"[A-Za-z0-9._:-]")
+_SAFE: Final = re.compile(r"[A-Za-z0-9.:-]")
+_PLAIN: Final = re.compile(
+    r"(?!.*_[0-9a-f]+_)[A-Za-z0-9._:-]+"
+)  # and looks like nothing that was written otherwise
 
 
 def is_name(text: str) -> bool:
@@ -26,6 +29,8 @@ def is_prefix(text: str) -> bool:
 
 def part(name: str) -> str:
     """`name` as one level of a topic. Two names never become the same."""
+    if _PLAIN.fullmatch(name):
+        return name
     return "".join(char if _SAFE.match(char) else f"_{ord(char):x}_" for char in name)
 
 
@@ -67,6 +72,11 @@ class Topics:
         return f"{self.prefix}/sensors/{part(name)}"
 
     # Between the two bridges
+
+    def client_id(self, machine: str = "") -> str:
+        """By what the broker knows the bridge of `machine`, or the core's. Neither prefixes nor names have a colon."""
+        prefix = object_id(self.prefix)  # an access list with %c takes no slash
+        return f"{prefix}:boards:{machine}" if machine else f"{prefix}:core"
 
     def machine(self, name: str, what: str) -> str:
         """What a machine with boards says (`up`, `status`, `beat`, `availability`), or is told (`taken`, `down`)."""

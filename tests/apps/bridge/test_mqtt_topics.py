@@ -18,9 +18,20 @@ def test_any_name_becomes_one_level_of_a_topic_and_an_id_of_home_assistant(name:
 
 
 def test_two_names_never_become_the_same() -> None:
-    names = ["a.b", "a_b", "a_2e_b", "a-b", "a b", "ab", "aB", "a_5f_b", "a/b"]
+    names = ["a.b", "a_b", "a_2e_b", "a-b", "a b", "ab", "aB", "a_5f_b", "a/b", "a_2f_b", "_2/", "\2" + "2f_"]
+    assert part("a_b.flow-0:c") == "a_b.flow-0:c"
     for made in (part, object_id):
         assert len({made(name) for name in names}) == len(names)
+
+
+def test_two_bridges_are_never_the_same_client() -> None:
+    ids = [
+        Topics(prefix=prefix).client_id(name)
+        for prefix in ("keg/a", "keg-a", "keg_a", "keg_2f_a", "keg", "keg/boards", "keg-boards-a")
+        for name in ("", "a", "core", "boards", "a-b")
+    ]
+    assert len(set(ids)) == len(ids)
+    assert not any(char in made for made in ids for char in "/+#")
 
 
 @pytest.mark.parametrize("what", ["up", "status", "beat", "availability", "taken", "down"])
