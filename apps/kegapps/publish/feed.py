@@ -1,8 +1,6 @@
 """Which drinks are news: asks the core for those behind the last one that was read, each once.
 
-Knows the core's answers. Must not know sockets, clocks, the queue or messages.
-The core's numbers begin again when its store is replaced by another or an older one. That is found out by the last
-drink that was read: it is asked for again each time, and must be the same.
+Knows when to ask, and a core of 2012, which does not answer. Must not know sockets, clocks, the queue or messages.
 """
 
 from __future__ import annotations
@@ -11,17 +9,16 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from kegapps.kegnet.drinks_read import DrinksRead
+from kegapps.kegnet.drinks_record import Record
 from kegapps.kegnet.events import (
-    MAX_DRINKS,
     DrinkCreatedEvent,
     DrinkFacts,
     Drinks,
     DrinksRequest,
     FlowUpdate,
 )
-from kegapps.publish.messages import Cursor
 
-_LIMIT: Final = 50
 _MAX_FLOWS: Final = 64
 _MAX_UNHEARD: Final = 1000
 _FROM_NOW_ON: Final = "drinks are announced from now on; what was poured before is not"
@@ -30,31 +27,33 @@ _BY_EVENTS: Final = "this core tells no stored drinks: announced is what it says
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class News:
-    """What an answer brought: `drinks` that nobody has seen, the cursor behind them, and `remark` if it is to be said.
+    """What an answer brought: `drinks` that nobody has seen, the record behind them, and `remark` if it is to be said.
 
-    `cursor` None: it stays where it is.
+    `record` None: it stays as it is.
     """
 
     drinks: tuple[DrinkFacts, ...] = ()
-    cursor: Cursor | None = None
+    record: Record | None = None
     remark: str = ""
 
 
 class Feed:
-    """What to ask the core next, and what its answers mean. `cursor` is how far an earlier run came; None: none was.
+    """When to ask the core, and what its answers mean. `record` is how far an earlier run came; empty: none was.
 
-    After each call `asked` is what to ask now, if anything. Without a cursor, the newest `samples` drinks are news.
+    After each call `asked` is what to ask now, if anything. The first time the newest `samples` drinks are news.
     """
 
-    def __init__(self, cursor: Cursor | None, *, samples: int = 0) -> None:
-        self.speaks_of_drinks: bool | None = True if cursor is not None else None
+    def __init__(self, record: Record, *, samples: int = 0) -> None:
+        self.speaks_of_drinks: bool | None = True if record else None
         """Whether this core answers; None: not known yet."""
-        self._cursor = cursor
+        self._read = DrinksRead(record)
         self._samples = samples
         self._request: DrinksRequest | None = None
         self._pending: DrinksRequest | None = None
         self._more = False  # something happened since it was asked
-        self._starts_anew = False
+        self._first_heard: int | None = (
+            None  # of the drinks announced before it is sure which store the core has
+        )
         self._flows: dict[int, FlowUpdate] = {}
         # Drinks by a core that perhaps does not answer.
         self._unheard: deque[DrinkFacts] = deque(maxlen=_MAX_UNHEARD)
@@ -62,6 +61,8 @@ class Feed:
     def connected(self) -> None:
         """A connection is there: ask what happened meanwhile."""
         self._pending = None
+        self._first_heard = None
+        self._read.connected()
         self._ask()
 
     def asked(self) -> DrinksRequest | None:
@@ -92,8 +93,10 @@ class Feed:
         """A drink was announced."""
         if self.speaks_of_drinks is False:
             return News(drinks=(self._by_events(event),))
-        if self._cursor is None:
+        if self.speaks_of_drinks is None:
             self._unheard.append(self._by_events(event))
+        if not self._read.is_sure or self._read.cursor is None:
+            self._first_heard = min(self._first_heard or event.drink_id, event.drink_id)
         if self._pending is not None:
             self._more = True
         else:
@@ -112,48 +115,31 @@ class Feed:
         return News()
 
     def take(self, answer: Drinks) -> News:
-        """An answer came. The cursor moves by `moved`, when what it brought is safe."""
+        """An answer came. The record moves by `moved`, when what it brought is safe."""
         if self._pending is None:
             if self.speaks_of_drinks is False:  # it does know them, and only took its time
                 self.speaks_of_drinks = True
                 self._ask()
             return News()
-        pending, self._pending = self._pending, None
+        self._pending = None
         self.speaks_of_drinks = True
-        heard, self._unheard = tuple(self._unheard), deque(maxlen=_MAX_UNHEARD)
-        if self._cursor is None:
-            # Nobody wants the history of a whole year announced: it begins with the drink after the newest, or with
-            # what was poured since this program asked.
-            if self._samples:
-                return News(drinks=answer.drinks, cursor=_newest(answer))
-            if heard:
-                self._more = True
-                before = min(drink.drink_id for drink in heard) - 1
-                return News(
-                    cursor=Cursor(drink_id=max(0, before), uuid="", end_unix_s=0.0), remark=_FROM_NOW_ON
-                )
-            return News(cursor=_newest(answer), remark=_FROM_NOW_ON)
-        if self._starts_anew and pending.after == -1:
-            return self._anew(answer)
-        if self._is_another_store(answer):
-            self._starts_anew = True
-            self._ask()
-            return News(
-                remark=f"the core's store is not the one that was read so far (up to drink {self._cursor.drink_id}): "
-                "it was replaced, or a backup was restored; announced is what was poured since the last drink known"
-            )
-        new = tuple(drink for drink in answer.drinks if drink.drink_id > self._cursor.drink_id)
-        if not new:
-            self._ask_if_more()
-            return News()
-        self._more |= new[-1].drink_id < answer.last_id
-        return News(drinks=new, cursor=_at(new[-1]))
+        self._unheard.clear()
+        is_first = not self._read.record
+        page = self._read.take(answer, first_heard=self._first_heard)
+        self._more |= page.more
+        if page.record is None:
+            self._settle()
+            return News(remark=page.remark)
+        if is_first and self._samples:
+            return News(drinks=answer.drinks[-self._samples :], record=page.record)
+        return News(
+            drinks=page.drinks, record=page.record, remark=page.remark or (_FROM_NOW_ON if is_first else "")
+        )
 
-    def moved(self, cursor: Cursor) -> None:
-        """What was read up to `cursor` is safe."""
-        self._cursor = cursor
-        self._starts_anew = False
-        self._ask_if_more()
+    def moved(self, record: Record) -> None:
+        """What was read up to `record` is safe."""
+        self._read.keep(record)
+        self._settle()
 
     def failed(self) -> None:
         """What the answer brought could not be kept: it is asked for again, when `again` is called."""
@@ -164,32 +150,15 @@ class Feed:
         if self._pending is None and self.speaks_of_drinks is not False:
             self._ask()
 
-    def _anew(self, answer: Drinks) -> News:
-        assert self._cursor is not None
-        since = self._cursor.end_unix_s
-        return News(
-            drinks=tuple(drink for drink in answer.drinks if drink.end_unix_s > since), cursor=_newest(answer)
-        )
-
-    def _is_another_store(self, answer: Drinks) -> bool:
-        assert self._cursor is not None
-        if answer.last_id < self._cursor.drink_id:
-            return True
-        same = next((drink for drink in answer.drinks if drink.drink_id == self._cursor.drink_id), None)
-        return same is not None and bool(self._cursor.uuid) and same.uuid != self._cursor.uuid
-
-    def _ask_if_more(self) -> None:
+    def _settle(self) -> None:
+        if self._read.is_sure:
+            self._first_heard = None
         if self._more:
             self._ask()
 
     def _ask(self) -> None:
         self._more = False
-        if self._cursor is None:
-            self._request = DrinksRequest(after=-1, limit=max(1, self._samples))
-        elif self._starts_anew:
-            self._request = DrinksRequest(after=-1, limit=MAX_DRINKS)
-        else:
-            self._request = DrinksRequest(after=max(0, self._cursor.drink_id - 1), limit=_LIMIT)
+        self._request = self._read.request()
 
     def _by_events(self, event: DrinkCreatedEvent) -> DrinkFacts:
         flow = self._flows.get(event.flow_id)
@@ -205,12 +174,3 @@ class Feed:
             start_unix_s=event.start_time.timestamp(),
             end_unix_s=end_unix_s,
         )
-
-
-def _at(drink: DrinkFacts) -> Cursor:
-    return Cursor(drink_id=drink.drink_id, uuid=drink.uuid, end_unix_s=drink.end_unix_s)
-
-
-def _newest(answer: Drinks) -> Cursor:
-    newest = next((drink for drink in answer.drinks if drink.drink_id == answer.last_id), None)
-    return _at(newest) if newest else Cursor(drink_id=answer.last_id, uuid="", end_unix_s=0.0)

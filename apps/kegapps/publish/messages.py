@@ -1,4 +1,4 @@
-"""What the queue holds, as records: messages before and after they are in it, and how far the drinks are read.
+"""What the queue holds, as records: messages before and after they are in it.
 
 Knows names and types. Must not know files, networks or drinks.
 """
@@ -6,15 +6,6 @@ Knows names and types. Must not know files, networks or drinks.
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cursor:
-    """The last drink of the core's store that was read: its number, its uuid and when it ended; 0, "" and 0.0: none."""
-
-    drink_id: int
-    uuid: str
-    end_unix_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,13 +25,14 @@ from kegapps.daemon.service import Service
 from kegapps.daemon.state_path import state_path
 from kegapps.kegnet.address import shown_address
 from kegapps.kegnet.client import Client
+from kegapps.kegnet.drinks_record import Record
 from kegapps.kegnet.flags import core_address, kegnet_token
 from kegapps.publish import verbs
 from kegapps.publish.choices import destinations_by_flags, settings_by_flags, words_by_flags
 from kegapps.publish.delivery import MAX_HELPERS, Delivery
 from kegapps.publish.destinations import Adapt, Destination
 from kegapps.publish.held import Held
-from kegapps.publish.messages import Cursor, NewMessage
+from kegapps.publish.messages import NewMessage
 from kegapps.publish.places import Places
 from kegapps.publish.publisher import Announcer, Post, Words
 from kegapps.publish.queue import Queue
@@ -113,7 +114,7 @@ class _Program:
                 )
                 for destination in found
             ]
-            cursor = self._queue.cursor()
+            record = self._queue.record()
             for label, count in self._queue.elsewhere(destination.key for destination in found):
                 log.warning(
                     "messages that wait for %s: %d; --urls_file does not name that any more, or it has another URL and "
@@ -123,7 +124,7 @@ class _Program:
         except QueueError as error:
             raise StartError(str(error)) from None
         self._post = Post(service.loop, self._queue, held, self._deliveries, again=settings.again_in_doubt)
-        self._announcer = Announcer(service.loop, cursor, words, self._post.add, on_change=self._tell)
+        self._announcer = Announcer(service.loop, record, words, self._post.add, on_change=self._tell)
         self._client = Client(
             service.loop,
             address,
@@ -201,11 +202,11 @@ def _rehearse(service: Service, network: Network, words: Words) -> int | None:
         found = destinations_by_flags(service.path, network.adapt)
         places = f" to {', '.join(destination.label for destination in found)}"
 
-    def show(messages: Sequence[NewMessage], _cursor: Cursor | None) -> None:
+    def show(messages: Sequence[NewMessage], _record: Record | None) -> None:
         for message in messages:
             log.info("would be sent%s: %s", places, message.text)
 
-    announcer = Announcer(service.loop, None, words, show, on_change=lambda: None, samples=_SAMPLES)
+    announcer = Announcer(service.loop, (), words, show, on_change=lambda: None, samples=_SAMPLES)
 
     def status() -> str:
         link = "listening to" if client.connected else "waiting for"

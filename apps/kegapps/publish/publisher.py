@@ -13,6 +13,7 @@ from typing import Final
 
 from kegapps.daemon.loop import READ, Loop, Timer
 from kegapps.kegnet.client import Client
+from kegapps.kegnet.drinks_record import Record
 from kegapps.kegnet.events import (
     CoreStatus,
     DrinkCreatedEvent,
@@ -26,7 +27,7 @@ from kegapps.kegnet.taproom import taproom
 from kegapps.publish.delivery import Delivery
 from kegapps.publish.feed import Feed, News
 from kegapps.publish.held import Held
-from kegapps.publish.messages import Cursor, NewMessage
+from kegapps.publish.messages import NewMessage
 from kegapps.publish.queue import Queue
 from kegapps.publish.queue_file import QueueError
 from kegapps.publish.template import Template
@@ -64,14 +65,14 @@ class Words:
 
 
 class Announcer:
-    """Listens to the core; `announce(messages, cursor)` gets what is new; it raises QueueError if it cannot keep it."""
+    """Listens to the core; `announce(messages, record)` gets what is new; it raises QueueError if it cannot keep it."""
 
     def __init__(
         self,
         loop: Loop,
-        cursor: Cursor | None,
+        record: Record,
         words: Words,
-        announce: Callable[[Sequence[NewMessage], Cursor | None], None],
+        announce: Callable[[Sequence[NewMessage], Record | None], None],
         *,
         on_change: Callable[[], None],
         samples: int = 0,
@@ -79,7 +80,7 @@ class Announcer:
         self.problem = ""
         """Why what the core tells cannot be kept, if so."""
         self._loop = loop
-        self._feed = Feed(cursor, samples=samples)
+        self._feed = Feed(record, samples=samples)
         self._words = words
         self._announce = announce
         self._on_change = on_change
@@ -134,21 +135,21 @@ class Announcer:
         if news.remark:
             log.info("%s", news.remark)
         messages = [made for drink in news.drinks if (made := self._message(drink)) is not None]
-        if news.cursor is None:
+        if news.record is None:
             self._unsaved += messages
             messages = self._unsaved
             if not messages:
                 return
         try:
-            self._announce(messages, news.cursor)
+            self._announce(messages, news.record)
         except QueueError as error:
             self._say(str(error))
             self._feed.failed()
             self._wait(_AGAIN_S, self._try_again)
             return
         self._say("")
-        if news.cursor is not None:
-            self._feed.moved(news.cursor)
+        if news.record is not None:
+            self._feed.moved(news.record)
         else:
             self._unsaved = []
 
@@ -225,10 +226,10 @@ class Post:
         for delivery in self._deliveries:
             delivery.begin()
 
-    def add(self, messages: Sequence[NewMessage], cursor: Cursor | None) -> None:
-        """Keep `messages` for every destination, and `cursor`. Raises QueueError."""
+    def add(self, messages: Sequence[NewMessage], record: Record | None) -> None:
+        """Keep `messages` for every destination, and `record`. Raises QueueError."""
         places = [(delivery.destination.key, delivery.destination.label) for delivery in self._deliveries]
-        new = self._queue.add(messages, places, cursor=cursor, unix_s=time.time())
+        new = self._queue.add(messages, places, record=record, unix_s=time.time())
         if new:
             log.info("to be announced: %d", new)
             for delivery in self._deliveries:

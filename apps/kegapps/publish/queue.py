@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from kegapps.publish.messages import Cursor, Message, NewMessage
+from kegapps.kegnet.drinks_record import Record, read_record, record_text
+from kegapps.publish.messages import Message, NewMessage
 from kegapps.publish.pacing import MAX_COUNT, Moment
-from kegapps.publish.queue_file import connect, explained, transaction
+from kegapps.publish.queue_file import DAMAGED, QueueError, connect, explained, transaction
 
 KEEP_DONE: Final = 1000
 """So many messages of each destination that need nothing any more stay to be looked at."""
@@ -33,21 +34,24 @@ class Queue:
 
     # From the core
 
-    def cursor(self) -> Cursor | None:
-        """How far the core's drinks were read; None: never."""
+    def record(self) -> Record:
+        """How far the core's drinks were read; empty: never."""
         with explained(self.path):
-            row = self._db.execute("select drink_id, uuid, end_unix_s from read_to").fetchone()
-        return Cursor(drink_id=row[0], uuid=row[1], end_unix_s=row[2]) if row else None
+            row = self._db.execute("select record from read_to").fetchone()
+        try:
+            return read_record(row[0]) if row else ()
+        except ValueError:
+            raise QueueError(f"queue {self.path}: {DAMAGED}") from None
 
     def add(
         self,
         messages: Iterable[NewMessage],
         destinations: Iterable[tuple[str, str]],
         *,
-        cursor: Cursor | None,
+        record: Record | None,
         unix_s: float,
     ) -> int:
-        """Put `messages` behind what waits for each of `destinations`, (key, label); in the same commit, keep `cursor`.
+        """Put `messages` behind what waits for each of `destinations`, (key, label); in the same commit, keep `record`.
 
         Returned is how many are new: what a destination was given before is not given to it again.
         """
@@ -72,11 +76,8 @@ class Queue:
                         row,
                     ).rowcount
                 count += added > 0
-            if cursor is not None:
-                self._db.execute(
-                    "insert or replace into read_to values (1, ?, ?, ?)",
-                    (cursor.drink_id, cursor.uuid, cursor.end_unix_s),
-                )
+            if record is not None:
+                self._db.execute("insert or replace into read_to values (1, ?)", (record_text(record),))
         return count
 
     # To the networks

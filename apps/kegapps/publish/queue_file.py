@@ -15,7 +15,7 @@ from typing import Final
 from kegapps.daemon import sqlite_file
 
 APPLICATION_ID: Final = 0x4B65_6770  # "Kegp": tells our files from other SQLite databases
-VERSION: Final = 2
+VERSION: Final = 3
 DAMAGED: Final = (
     "damaged, or no queue at all; it is left as it is: move it away, or name another with --queue"
 )
@@ -55,7 +55,15 @@ create table attempt (
 ) strict;
 create index attempt_by_destination on attempt (destination, id);
 """
-_MIGRATIONS: Final = (_SCHEMA, _VERSION_2)
+# A number without the name of its store is nobody's: drinks are announced from now on.
+_VERSION_3: Final = """
+drop table read_to;
+create table read_to (
+    one integer primary key check (one = 1),
+    record text not null
+) strict;
+"""
+_MIGRATIONS: Final = (_SCHEMA, _VERSION_2, _VERSION_3)
 
 
 class QueueError(Exception):

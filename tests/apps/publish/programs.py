@@ -131,6 +131,13 @@ class Publisher:
                 time.sleep(0.02)
         return self.output()
 
+    def says_times(self, text: str, times: int) -> None:
+        """Wait until `text` is in its log so often."""
+        end_s = time.monotonic() + DEADLINE_S
+        while self.output().count(text) < times:
+            assert time.monotonic() < end_s, f"{text!r} not {times} times in: {self.output()}"
+            time.sleep(0.02)
+
     def output(self) -> str:
         return self.log.read_text() if self.log.exists() else ""
 

@@ -100,7 +100,7 @@ class Post:
         for text in texts:
             self.count += 1
             new = NewMessage(drink_key=str(self.count), username=None, text=text, poured_unix_s=0.0)
-            self.queue.add([new], [(key, key)], cursor=None, unix_s=0.0)
+            self.queue.add([new], [(key, key)], record=None, unix_s=0.0)
 
     def pass_time(self, seconds: float) -> None:
         self.clock.ahead_s += seconds

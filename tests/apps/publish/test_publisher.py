@@ -98,7 +98,7 @@ def test_a_store_that_was_replaced_is_noticed_and_its_history_is_not_announced(b
     late = drink(9, "new", uuid="another")
     bar.store.drinks[2] = type(late)(**{**{k: getattr(late, k) for k in late.__slots__}, "drink_id": 3})
     bar.start()
-    bar.publisher.says("not the one that was read so far", bar.core)
+    bar.publisher.says("drink 2 is the last that both have", bar.core)
     bar.taken("a 300 mL", "new 300 mL")
     bar.store.add(drink(4, "b", uuid="more"))
     bar.taken("a 300 mL", "new 300 mL", "b 300 mL")

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from kegapps.kegnet.drinks_record import Cursor, Record
 from kegapps.publish import queue as queue_module
 from kegapps.publish.held import Held, wake
 from kegapps.publish.helper import COMMAND
-from kegapps.publish.messages import Cursor, NewMessage
+from kegapps.publish.messages import NewMessage
 from kegapps.publish.pacing import Moment
 from kegapps.publish.queue import Queue
 from kegapps.publish.queue_file import QueueError
@@ -32,8 +33,8 @@ def message(number: int, username: str | None = "alice") -> NewMessage:
     )
 
 
-def cursor(number: int) -> Cursor:
-    return Cursor(drink_id=number, uuid=f"u{number}", end_unix_s=float(number))
+def record(number: int) -> Record:
+    return (Cursor(store_id="a", drink_id=number, uuid=f"u{number}"),)
 
 
 @pytest.fixture
@@ -43,21 +44,21 @@ def path(tmp_path: Path) -> str:
 
 def test_messages_and_the_cursor_behind_them_are_one_commit(path: str) -> None:
     with closing(Queue(path, create=True)) as queue:
-        assert queue.cursor() is None
-        assert queue.add([message(1), message(2)], BOTH, cursor=cursor(2), unix_s=9.0) == 2
+        assert queue.record() == ()
+        assert queue.add([message(1), message(2)], BOTH, record=record(2), unix_s=9.0) == 2
     with closing(sqlite3.connect(path)) as other, closing(Queue(path, busy_timeout_s=0.01)) as queue:
         other.execute("begin immediate")
         with pytest.raises(QueueError, match="another program holds it locked"):
-            queue.add([message(3)], BOTH, cursor=cursor(3), unix_s=9.0)
+            queue.add([message(3)], BOTH, record=record(3), unix_s=9.0)
         other.rollback()
-        assert queue.cursor() == cursor(2)
+        assert queue.record() == record(2)
         assert [queue.waiting(key) for key in ("one", "two", "three")] == [2, 2, 0]
 
 
 def test_a_drink_is_given_to_a_destination_once_whatever_is_added(path: str) -> None:
     with closing(Queue(path, create=True)) as queue:
-        assert queue.add([message(1)], BOTH[:1], cursor=None, unix_s=9.0) == 1
-        assert queue.add([message(1), message(2)], BOTH, cursor=None, unix_s=9.0) == 2
+        assert queue.add([message(1)], BOTH[:1], record=None, unix_s=9.0) == 1
+        assert queue.add([message(1), message(2)], BOTH, record=None, unix_s=9.0) == 2
         assert [(each.label, each.text) for each in queue.listed(done=True)] == [
             ("first", "text 1"), ("second", "text 1"), ("first", "text 2"), ("second", "text 2"),
         ]  # fmt: skip
@@ -68,7 +69,7 @@ def test_what_is_done_is_kept_for_a_while_and_what_is_not_for_ever(
 ) -> None:
     monkeypatch.setattr(queue_module, "KEEP_DONE", 3)
     with closing(Queue(path, create=True)) as queue:
-        queue.add([message(number) for number in range(1, 10)], BOTH[:1], cursor=None, unix_s=9.0)
+        queue.add([message(number) for number in range(1, 10)], BOTH[:1], record=None, unix_s=9.0)
         queue.finish(1, "given_up", "no", unix_s=9.0)
         for number in range(2, 9):
             assert queue.begin(number, AT) is not None
@@ -80,7 +81,7 @@ def test_what_is_done_is_kept_for_a_while_and_what_is_not_for_ever(
 
 def test_only_its_owner_can_read_it(path: str) -> None:
     with closing(Queue(path, create=True)) as queue:
-        queue.add([message(1)], BOTH, cursor=None, unix_s=9.0)
+        queue.add([message(1)], BOTH, record=None, unix_s=9.0)
         held = Held(path)
         found = {name: stat.S_IMODE(Path(name).stat().st_mode) for name in os.scandir(Path(path).parent)}
         held.close()
@@ -103,7 +104,7 @@ def test_what_is_no_queue_is_left_alone(path: str) -> None:
 
 def test_a_queue_of_the_first_version_is_brought_up_to_date_with_what_waits(path: str) -> None:
     with closing(Queue(path, create=True)) as queue:
-        queue.add([message(1)], BOTH[:1], cursor=cursor(1), unix_s=9.0)
+        queue.add([message(1)], BOTH[:1], record=record(1), unix_s=9.0)
     with closing(sqlite3.connect(path)) as db:
         db.executescript("drop table attempt; create table bucket (x); pragma user_version = 1")
     with closing(Queue(path, create=True)) as queue:
@@ -154,7 +155,7 @@ def test_a_helper_whose_publisher_is_gone_writes_down_what_it_did_and_ends_and_h
     sink = Sink()
     try:
         with closing(Queue(path, create=True)) as queue:
-            queue.add([message(1), message(2)], BOTH[:1], cursor=None, unix_s=9.0)
+            queue.add([message(1), message(2)], BOTH[:1], record=None, unix_s=9.0)
             order = {"queue": path, "url": sink.url(), "timeout_s": 20.0, "wanted_by": "test"}
             task = {"id": 1}
             helper = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)

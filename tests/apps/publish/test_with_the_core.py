@@ -9,6 +9,7 @@ from pathlib import Path
 from kegapps.core.ledger import Ledger
 from tests.apps.core.bar import ALICE_RFID
 from tests.apps.core.programs import CoreProgram, furnish
+from tests.apps.core.swapped_stores import SwappedStores
 from tests.apps.publish.programs import SCRIPTS, Publisher
 from tests.apps.publish.sink import DEADLINE_S, Sink
 
@@ -52,6 +53,22 @@ def test_a_pour_is_announced_with_user_volume_beverage_and_tap_also_one_of_while
                 "Somebody poured 2.00 pints of Stout from the left tap",
             ]
             assert publisher.end() == 0
+        finally:
+            publisher.close()
+            sink.close()
+
+
+def test_whatever_becomes_of_the_core_s_store_each_drink_is_announced_once(tmp_path: Path) -> None:
+    sink = Sink()
+    with SwappedStores(tmp_path) as stores:
+        publisher = Publisher(tmp_path, ("127.0.0.1", stores.port), sink.url())
+        publisher.flags = ("--rate_limit=100/1", "--message_anonymous={drink}")
+        try:
+            publisher.start()
+            publisher.says("announced from now on")
+            stores.run_through(told=lambda: len(sink.taken), wait_for=publisher.says_times)
+            assert publisher.end() == 0
+            assert sink.taken == [str(number) for number in (1, 2, 3, 4, 5, 6, 4, 5, 6, 7, 8, 21)]
         finally:
             publisher.close()
             sink.close()
