@@ -21,6 +21,11 @@ from kegapps.kegnet.codec import Rejected, decode, encode
 from kegapps.kegnet.events import APP_EVENTS
 
 APPLICATION_ID: Final = 0x4B65_676D  # "Kegm": tells our files from other SQLite databases
+_OTHERS: Final = {
+    0x4B65_6773: "kegbot_core.py's store",
+    0x4B65_6777: "the gateway's store",
+    0x4B65_6770: "a publisher's queue",
+}
 _VERSION: Final = 1
 _BUSY_S: Final = 0.5
 _SCHEMA: Final = f"""
@@ -52,6 +57,7 @@ class Spool:
         self._boot_id = boot_id() or os.urandom(8).hex()  # unknown: no two boots are the same
         try:
             sqlite_file.make(path)
+            self._check_owner()
             self._db = sqlite_file.connect(path, busy_timeout_s=_BUSY_S)
             self._db.execute("pragma locking_mode = exclusive")
             self._set_up()
@@ -139,6 +145,15 @@ class Spool:
 
     def _set_note(self, name: str, value: str) -> None:
         self._db.execute("insert or replace into notes values (?, ?)", (name, value))
+
+    def _check_owner(self) -> None:
+        # Before SQLite is asked: another program that runs has its file locked, and that says nothing of whose it is.
+        if not os.path.isfile(self.path):
+            return
+        found = sqlite_file.application_id(self.path)
+        if found not in (0, APPLICATION_ID):
+            whose = _OTHERS.get(found, "of another program")
+            raise StartError(f"--mqtt_state: {self.path} is {whose}; name another file")
 
     def _set_up(self) -> None:
         if sqlite_file.is_foreign(self._db, APPLICATION_ID):

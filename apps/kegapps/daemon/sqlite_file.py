@@ -17,6 +17,9 @@ MAX_WAL_PAGES: Final = 1000
 """About so large may the -wal grow before its content is moved into the file: SQLite's own default, 4 MB."""
 
 
+_HEADER_BYTES: Final = 100  # https://www.sqlite.org/fileformat.html#the_database_header
+
+
 def make(path: str) -> None:
     """An empty file that nobody but its owner can read, in a folder that is made too; nothing if it is there.
 
@@ -80,6 +83,16 @@ def is_foreign(db: sqlite3.Connection, application_id: int) -> bool:
     return found != application_id and bool(
         found or db.execute("select 1 from sqlite_master limit 1").fetchone()
     )
+
+
+def application_id(path: str) -> int:
+    """Whose the file at `path` is, also while another program has it locked: 0 if that is not to be seen.
+
+    Not for a file that this process has open: closing it here would let go of SQLite's locks. Raises OSError.
+    """
+    with open(path, "rb") as file:
+        header = file.read(_HEADER_BYTES)
+    return int.from_bytes(header[68:72], "big") if header.startswith(b"SQLite format 3\0") else 0
 
 
 def bound_wal(db: sqlite3.Connection, path: str) -> None:

@@ -207,3 +207,15 @@ def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
 
 def test_only_the_owner_can_read_the_file(disk: Disk) -> None:
     assert disk.path.stat().st_mode & 0o077 == 0
+
+
+def test_a_file_of_another_program_is_told_whose_it_is_also_while_that_runs(tmp_path: Path) -> None:
+    for number, whose in ((0x4B65_6773, "kegbot_core.py's store"), (7, "of another program")):
+        path = tmp_path / f"{number}.sqlite"
+        db = sqlite3.connect(path, isolation_level=None)
+        db.execute(f"pragma application_id = {number}")
+        db.execute("create table drinks (id)")
+        db.execute("begin exclusive")
+        with pytest.raises(StartError, match=rf"--mqtt_state: {path} is {whose}; name another file"):
+            Spool(str(path))
+        db.close()
