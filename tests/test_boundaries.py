@@ -151,6 +151,7 @@ DECIDING = {
         "tools/doctor/words",
         "tools/export_formats",
         "gateway/batch",
+        "gateway/narrator",
         "gateway/records",
         "gateway/request",
         "gateway/taps",

@@ -15,10 +15,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 from kegapps.daemon.loop import Loop, Timer
+from kegapps.gateway.narrator import Narrator
 from kegapps.gateway.records import Leg, Meter
 from kegapps.gateway.store import Store
-from kegapps.gateway.taps import BY_OTHERS, Key, Tap, Taps
-from kegapps.gateway.telling import DEFAULT_ML_PER_TICK, began_before_end_s, parts
+from kegapps.gateway.taps import Key, Taps
+from kegapps.gateway.telling import DEFAULT_ML_PER_TICK
 from kegapps.gateway.words import SPAN, placed, read_report, request, rounded, token, wire
 from kegapps.kegnet.backlog import BacklogLimits
 from kegapps.kegnet.client import Client
@@ -48,8 +49,6 @@ UNTHINNED: Final = BacklogLimits(readings_per_meter=4096)
 """What waits in the client is bounded by WINDOW; thinned out, its steps would be more than the core believes."""
 KEEP_S: Final = 30 * 86400.0
 PRUNE_S: Final = 3600.0
-CLOCKS_DIFFER_S: Final = 2.0
-"""By so much a pour's time may lie before that of the flow it is of: a board tells how long ago it was, roughly."""
 
 
 class CoreLink:
@@ -83,9 +82,7 @@ class CoreLink:
         self._barrier = BARRIER
         self._is_blind = False
         self._under_way = 0
-        self._unfinished: dict[str, str] = {}  # by meter: the pour that the core's flow is of
-        # Of these meters that is known; of others an earlier gateway may have begun one.
-        self._is_sure: set[str] = set()
+        self._narrator = Narrator(taps)
         self._asking: Timer | None = None
         self._pruned_s = float("-inf")
         self.client = Client(
@@ -121,7 +118,7 @@ class CoreLink:
 
     def show(self, meter: Meter, key: Key) -> None:
         """A token was put on the reader of a board: it is for each of its taps."""
-        tap = self._tap(meter)
+        tap = self._taps.of(meter)
         events = [] if tap.holder == key else [token(meter.meter, key, "removed")]
         tap.show(key)
         self.tell(*events, token(meter.meter, key, "added"))
@@ -132,15 +129,14 @@ class CoreLink:
 
     def end_flow(self, meter: Meter) -> None:
         """The board lets nothing more through: whoever's flow it is, it is over, and the token counts for nothing."""
-        lying = self._tap(meter).lying
+        lying = self._taps.of(meter).lying
         events: list[Event] = [] if lying is None else [token(meter.meter, lying, "removed")]
         self.tell(*events, request(meter.meter, "stop_flow"))
 
     def finish(self, meter: Meter, pour_id: str) -> None:
         """A pour is over of which all ticks were told."""
-        if self.knows and self._unfinished.get(meter.meter) == pour_id:
-            del self._unfinished[meter.meter]
-            self.tell(*self._end(meter, None, 0.0, is_live=self._tap(meter).holder is not None))
+        if self.knows:
+            self.tell(*self._narrator.finish(meter, pour_id))
 
     # Where the core stands
 
@@ -324,78 +320,16 @@ class CoreLink:
         self._send([MeterUpdate(tap_name=meter.meter, reading=wire(meter, meter.position))])
 
     def _tell_leg(self, meter: Meter, leg: Leg) -> None:
-        at, age_s = self._at[meter.meter], self._age_s(leg)
-        told = parts(
-            leg.end_ticks - leg.begin_ticks,
-            leg.duration_s,
-            ml_per_tick=self._calibrations.get(meter.meter, DEFAULT_ML_PER_TICK),
+        ml_per_tick = self._calibrations.get(meter.meter, DEFAULT_ML_PER_TICK)
+        events = self._narrator.tell(
+            meter, leg, told=self._at[meter.meter], age_s=self._age_s(leg), ml_per_tick=ml_per_tick
         )
-        events: list[Event] = []
-        tap = self._tap(meter)
-        key = (leg.auth_device, leg.token)
-        is_live = (
-            tap.holder is not None
-            and leg.unix_s >= tap.flow_start_unix_s - CLOCKS_DIFFER_S
-            and (not leg.token or key == tap.holder)
-        )
-        if at <= leg.begin_ticks and not is_live:
-            began_s = age_s + began_before_end_s(told, leg.duration_s)
-            events += self._begin(meter, leg, began_s)
-        for part in told:
-            if leg.begin_ticks + part.ticks > at:
-                reading = wire(meter, leg.begin_ticks + part.ticks)
-                events.append(
-                    MeterUpdate(
-                        tap_name=meter.meter, reading=reading, age_s=rounded(age_s + part.before_end_s)
-                    )
-                )
-        if leg.last:
-            events += self._end(meter, key if leg.token else None, age_s, is_live=is_live)
-            self._unfinished.pop(meter.meter, None)
-        else:
-            self._unfinished[meter.meter] = leg.pour_id
         self._at[meter.meter] = leg.end_ticks
-        self._is_sure.add(meter.meter)
         self._send(events)
-
-    def _begin(self, meter: Meter, leg: Leg, age_s: float) -> list[Event]:
-        """What goes before the ticks of a pour that is not of the flow that somebody has there just now."""
-        events: list[Event] = []
-        name, holder = meter.meter, self._tap(meter).holder
-        if leg.first:
-            if holder not in (None, BY_OTHERS):
-                events.append(token(name, holder, "removed"))
-            is_open = name not in self._is_sure or self._unfinished.get(name, leg.pour_id) != leg.pour_id
-            if holder is not None or is_open:
-                events.append(request(name, "stop_flow"))
-        if leg.token:
-            key = (leg.auth_device, leg.token)
-            # It may be there for the core since an earlier time, and then would not begin anything.
-            events += [token(name, key, "removed", age_s), token(name, key, "added", age_s)]
-        elif leg.first:
-            events.append(request(name, "start_flow", age_s))
-        return events
-
-    def _end(self, meter: Meter, key: Key | None, age_s: float, *, is_live: bool) -> list[Event]:
-        """What goes behind the last ticks of a pour, so that the next one is another drink."""
-        name, tap = meter.meter, self._tap(meter)
-        holder = tap.holder
-        if is_live and holder == BY_OTHERS:
-            return []  # whose token is not ours to take away and put back: theirs is one drink until they are done
-        gone = holder if is_live else key
-        events: list[Event] = [token(name, gone, "removed", age_s)] if gone is not None else []
-        events.append(request(name, "stop_flow", age_s))
-        if holder not in (None, BY_OTHERS):
-            tap.show(holder)
-            events.append(token(name, holder, "added"))
-        return events
 
     def _send(self, events: list[Event]) -> None:
         self.client.send_together(*events)
         self._under_way += len(events)
-
-    def _tap(self, meter: Meter) -> Tap:
-        return self._taps.tap(meter.meter, meter.meter.rpartition(".")[0], meter.number)
 
     def _age_s(self, leg: Leg) -> float:
         if leg.boot == self._boot:

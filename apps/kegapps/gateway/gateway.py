@@ -80,7 +80,7 @@ class Gateway:
         self._trouble = ""
         self._taps = Taps(lambda: os.urandom(8).hex())
         for meter in store.meters().values():
-            self._taps.tap(meter.meter, _board_of(meter.meter), meter.number)
+            self._taps.of(meter)
         for grant in store.open_grants():
             # A board may still hold what an earlier gateway gave it; nobody watches over that any more.
             self._taps.close(_board_of(grant.meter), grant.grant_id, self._loop.now_s())
@@ -260,7 +260,7 @@ class Gateway:
     # Events
 
     def _meter_is_new(self, meter: Meter) -> None:
-        self._taps.tap(meter.meter, _board_of(meter.meter), meter.number)
+        self._taps.of(meter)
 
     def _feed(self) -> None:
         try:

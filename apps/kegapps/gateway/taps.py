@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from kegapps.gateway.records import Meter
+
 RELAY_HELD_S: Final = 10.0
 """The core says every second that a valve is to stay open; a board closes it after so long without."""
 SETTLE_S: Final = 0.5
@@ -130,6 +132,10 @@ class Taps:
     def tap(self, meter: str, board: str, number: int) -> Tap:
         """The tap of this meter, which is known from now on."""
         return self._taps.setdefault(meter, Tap(board=board, number=number))
+
+    def of(self, meter: Meter) -> Tap:
+        """The tap of this meter, as `tap`."""
+        return self.tap(meter.meter, meter.meter.rpartition(".")[0], meter.number)
 
     def know(self, relay_names: Mapping[str, str]) -> None:
         """The core's taps and their relays; "" for none."""
