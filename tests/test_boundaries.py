@@ -63,6 +63,7 @@ DECIDING = {
         "lcd/talk",
         "bridge/redis_address",
         "bridge/redis_deafness",
+        "bridge/redis_echo",
         "bridge/redis_dialect",
         "bridge/redis_drinks",
         "bridge/redis_outgoing",

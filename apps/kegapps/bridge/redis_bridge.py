@@ -6,7 +6,6 @@ Knows the loop and the order of things. Must not know bytes or flags.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -16,6 +15,7 @@ from kegapps.bridge.redis_cursor import CursorFile
 from kegapps.bridge.redis_deafness import Deafness
 from kegapps.bridge.redis_dialect import Refused
 from kegapps.bridge.redis_drinks import DrinkFeed
+from kegapps.bridge.redis_echo import Echo
 from kegapps.bridge.redis_link import ANSWER_S, RedisLink
 from kegapps.bridge.redis_outgoing import Outgoing
 from kegapps.bridge.redis_resp import Failure, Reply, TooLong
@@ -38,7 +38,8 @@ log = logging.getLogger("redis")
 
 SAVE_AGAIN_S: Final = 5.0
 
-_OWN: Final = 256  # messages of ours that come back; as many as may be under way, and more
+_AHEAD_S: Final = 1.0
+_MAX_DOUBTED: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,8 @@ class RedisBridge:
         )
         self._outgoing = Outgoing()
         self._deafness = Deafness()
-        self._own: deque[bytes] = deque(maxlen=_OWN)
+        self._echo = Echo()
+        self._doubted = 0  # messages that may be a second bridge's
         self._complaints = RateLimit(5, 60.0)
         self._answer: Timer | None = None  # the core's to our first question
         self._reply: Timer | None = None  # Redis' to what is under way
@@ -188,7 +190,7 @@ class RedisBridge:
             return
         for event in self._outgoing.take(self._loop.now_s()):
             payload = redis_dialect.payload(event)
-            self._own.append(payload)
+            self._echo.say(payload)
             self._publisher.send(redis_resp.command("PUBLISH", self._channel, payload))
         if self._outgoing.under_way and self._reply is None:
             self._reply = self._loop.call_later(ANSWER_S, self._on_no_reply)
@@ -253,7 +255,7 @@ class RedisBridge:
 
     def _on_subscriber_gone(self) -> None:
         self._deafness.begin(self._loop.now_s())
-        self._own.clear()
+        self._echo.expect_nothing()
         self._tell()
 
     def _on_message(self, reply: Reply) -> None:
@@ -262,21 +264,38 @@ class RedisBridge:
         text = reply[2]
         if isinstance(text, TooLong):
             self._complain(f"skipped a message of {text.length} bytes")
-        elif isinstance(text, bytes):
-            if text in self._own:
-                self._own.remove(text)
-                return
+        elif isinstance(text, bytes) and not self._echo.is_own(text):
             self._pass_on(text)
 
     def _pass_on(self, text: bytes) -> None:
         event = redis_dialect.read(text)
         if isinstance(event, Refused):
             if event.reason:
-                self._complain(f"skipped a message: {event.reason}: {event.excerpt}")
+                self._refuse(text, event)
             return
         if isinstance(event, MeterUpdate):
             event = replace(event, gap_s=self._deafness.gap_s(event.tap_name))
         self._client.send(event)
+
+    def _refuse(self, text: bytes, refused: Refused) -> None:
+        """Say why, unless a second bridge says what this one does: it may be a little ahead."""
+        if not refused.is_the_cores or self._doubted >= _MAX_DOUBTED:
+            self._complain(f"skipped a message: {refused.reason}{_because(refused.excerpt)}")
+            return
+        self._doubted += 1
+        self._loop.call_later(_AHEAD_S, lambda: self._decide(text, refused))
+
+    def _decide(self, text: bytes, refused: Refused) -> None:
+        self._doubted -= 1
+        now_s = self._loop.now_s()
+        if self._echo.finds_twin(text, now_s):
+            log.warning(
+                "another bridge publishes to %s what this core tells: all of it is there twice; stop one of them, or "
+                "start it with --redis_direction=to_core",
+                self._channel,
+            )
+        elif not self._echo.has_twin(now_s):
+            self._complain(f"skipped a message: {refused.reason}")
 
     def _complain(self, text: str) -> None:
         unsaid = self._complaints.admit(self._loop.now_s())

@@ -30,10 +30,14 @@ _NOT_OURS: Final = ("ControllerConnectedEvent", "SyncEvent", "StartedEvent")
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A message that is not passed on. `reason` is for a person; empty if there is nothing wrong with it."""
+    """A message that is not passed on. `reason` is for a person; empty if there is nothing wrong with it.
+
+    `is_the_cores`: only the core may say that.
+    """
 
     reason: str = ""
     excerpt: str = ""
+    is_the_cores: bool = False
 
 
 def is_published(event: CoreEvent) -> bool:
@@ -72,5 +76,5 @@ def read(text: bytes) -> AppEvent | Refused:
             return Refused()
         return Refused(event.reason, event.excerpt)
     if isinstance(event, CORE_EVENTS):
-        return Refused(f"{type(event).__name__} is the core's own")
+        return Refused(f"{type(event).__name__} is the core's own", is_the_cores=True)
     return Refused()

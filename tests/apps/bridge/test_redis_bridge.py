@@ -108,6 +108,8 @@ def test_from_redis_nobody_opens_a_valve_or_makes_up_a_drink(
         peer.publish(
             "DrinkCreatedEvent", flow_id=1, drink_id=1, meter_name=FLOW0, start_time=time_, end_time=time_, username="bob"
         )  # fmt: skip
+        for name in ("SetRelayOutputEvent", "FlowUpdate", "DrinkCreatedEvent"):
+            bridge.wait_for(f"skipped a message: {name} is the core's own")
         peer.publish("QuitEvent")
         peer.publish_text(b"\xff" * 10)
         peer.publish_text("x" * 3_000_000)
@@ -119,9 +121,30 @@ def test_from_redis_nobody_opens_a_valve_or_makes_up_a_drink(
         app.listen_until(lambda: any(line.startswith("drink") for line in app.lines()))
         assert [line for line in app.lines() if "enabled" in line or "bob" in line] == []
         assert [drink.ticks for drink in drinks_in(core)] == [500]
-        for name in ("SetRelayOutputEvent", "FlowUpdate", "DrinkCreatedEvent", "QuitEvent"):
-            bridge.wait_for(f"skipped a message: {name} is the core's own")
+        bridge.wait_for("skipped a message: QuitEvent is the core's own")
         app.close()
+        peer.close()
+
+
+def test_a_second_bridge_is_recognised_and_said_once(
+    tmp_path: Path, core: CoreProgram, server: RedisServer
+) -> None:
+    (tmp_path / "second").mkdir()
+    with (
+        bridge_for(tmp_path, core, server) as bridge,
+        bridge_for(tmp_path / "second", core, server) as second,
+    ):
+        for each in (bridge, second):
+            each.wait_for(RUNS)
+        pour_at_the_core(core, 0, 200, 400, 600)
+        for each in (bridge, second):
+            each.wait_for("another bridge publishes to kegnet what this core tells")
+        peer = Peer(server)
+        peer.publish("MeterUpdate", meter_name=FLOW0, reading="many")
+        for each in (bridge, second):
+            each.wait_for("skipped a message")  # all before is read, too
+            assert each.output.count("another bridge") == 1
+            assert "is the core's own" not in each.output
         peer.close()
 
 
