@@ -12,9 +12,8 @@ from typing import Final
 
 from kegapps.kegnet.drinks_read import DrinksRead
 from kegapps.kegnet.drinks_record import Record
-from kegapps.kegnet.events import DrinkCreatedEvent, DrinkFacts, Drinks, DrinksRequest
+from kegapps.kegnet.events import GUEST, DrinkCreatedEvent, DrinkFacts, Drinks, DrinksRequest
 
-GUEST: Final = "guest"
 MAX_HELD: Final = 1000  # of a core of 2012, which cannot be asked for them later
 
 
@@ -29,6 +28,8 @@ class DrinkFeed:
         self._read = DrinksRead(record)
         self._say = say
         self._given: Record | None = None  # the record, once all that was given is published
+        self._said: tuple[int, str] | None = None  # the drink heard of last, and whose the core said it was
+        self._guest = GUEST
         self._under_way: set[int] = set()  # given, and not published yet
         self._asked = False
         self._more = False  # there may be more behind the record
@@ -56,6 +57,7 @@ class DrinkFeed:
 
     def heard(self, drink: DrinkCreatedEvent) -> tuple[list[DrinkCreatedEvent], DrinksRequest | None]:
         """The core tells of a drink as it is made."""
+        self._said = (drink.drink_id, drink.username)
         if self._is_old:
             return [drink], None
         if not self._read.is_sure:
@@ -83,12 +85,15 @@ class DrinkFeed:
         self._more = page.more or first_heard is not None
         if self._read.is_sure:
             self._heard.clear()
+        for drink in page.drinks:
+            if self._said is not None and drink.drink_id == self._said[0] and drink.username is None:
+                self._guest = self._said[1]  # the store knows of nobody: so the core calls guests
         if page.drinks:
             self._given = page.record
             self._under_way.update(drink.drink_id for drink in page.drinks)
         elif page.record is not None:
             self._read.keep(page.record)
-        return [_event(drink) for drink in page.drinks], self._ask()
+        return [_event(drink, self._guest) for drink in page.drinks], self._ask()
 
     def published(self, drink: DrinkCreatedEvent) -> DrinksRequest | None:
         """It was; with the last one of those that were given, `record` moves."""
@@ -106,12 +111,12 @@ class DrinkFeed:
         return self._read.request()
 
 
-def _event(drink: DrinkFacts) -> DrinkCreatedEvent:
+def _event(drink: DrinkFacts, guest: str) -> DrinkCreatedEvent:
     return DrinkCreatedEvent(
         flow_id=drink.flow_id,
         drink_id=drink.drink_id,
         tap_name=drink.tap_name,
         start_time=datetime.fromtimestamp(drink.start_unix_s, UTC),
         end_time=datetime.fromtimestamp(drink.end_unix_s, UTC),
-        username=drink.username or GUEST,
+        username=drink.username or guest,
     )

@@ -84,6 +84,7 @@ def core_report(
         "pid": pid,
         "taps": [{**row, **told} for row, told in zip(rows, chain(facts, repeat(nothing)), strict=False)],
         "sensors": sensor_rows,
+        "guest_username": rules.guest_username,
         "last_drink": None if last_drink is None else drink_object(last_drink),
         "boards": board_rows,
         "store": {

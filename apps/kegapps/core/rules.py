@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kegapps.kegnet.events import GUEST
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
@@ -38,7 +40,7 @@ class Rules:
     """Temperatures outside of this range (ends included in it) are dropped."""
     temperature_silence_s: float = 120.0
     """A sensor silent for so long is logged once."""
-    guest_username: str = "guest"
+    guest_username: str = GUEST
     """`username` of DrinkCreatedEvent for an anonymous drink."""
     max_taps: int = 64
     """Ours: readings of further meters are refused, or any client could fill the store with taps."""

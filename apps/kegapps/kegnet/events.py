@@ -13,6 +13,9 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 ALL_TAPS: Final = "__all_taps__"  # TokenAuthEvent.tap_name: every tap the core knows
+GUEST: Final = (
+    "guest"  # DrinkCreatedEvent.username of an anonymous drink, unless a core is told to say otherwise
+)
 MAX_READING: Final = 2**32 - 1  # a board's odometer has 32 bits and wraps to 0 after this
 MAX_DRINKS: Final = 100  # in one answer: with the longest names it is as long as an app takes
 

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from kegapps.kegnet import fields
 from kegapps.kegnet.drink_facts import read_drink
-from kegapps.kegnet.events import DrinkFacts
+from kegapps.kegnet.events import GUEST, DrinkFacts
 from kegapps.kegnet.fields import Data, Kind, RefusedError
 
 _Facts = TypeVar("_Facts")
@@ -68,6 +68,8 @@ class Taproom:
     taps: tuple[TapFacts, ...] = ()
     sensors: tuple[SensorFacts, ...] = ()
     last_drink: DrinkFacts | None = None
+    guest_username: str = GUEST
+    """What the core calls whoever pours without a token."""
 
     def tap(self, name: str) -> TapFacts | None:
         """The tap of that meter, if the core has one."""
@@ -80,6 +82,7 @@ def taproom(report: Mapping[str, Any]) -> Taproom:
         taps=tuple(_each(report.get("taps"), _tap, MAX_TAPS)),
         sensors=tuple(_each(report.get("sensors"), _sensor, MAX_SENSORS)),
         last_drink=next(_each([report.get("last_drink")], read_drink, 1), None),
+        guest_username=_told(dict(report), "guest_username", fields.NAME, GUEST),
     )
 
 

@@ -175,6 +175,7 @@ class LcdDaemon:
             rows=self._display.rows,
             unit=self._manner.unit,
             fahrenheit=self._manner.fahrenheit,
+            guest=self._room.guest,
         )
         if pours := self._room.pours:
             rows = screens.pouring(style, pours)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final, TypeVar
 
-from kegapps.kegnet.events import CoreStatus, DrinkCreatedEvent, DrinkFacts, Event, FlowUpdate
+from kegapps.kegnet.events import GUEST, CoreStatus, DrinkCreatedEvent, DrinkFacts, Event, FlowUpdate
 from kegapps.kegnet.taproom import TapFacts, Taproom, taproom
-from kegapps.lcd.screens import GUEST, Pour
+from kegapps.lcd.screens import Pour
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -42,6 +42,11 @@ class Room:
         if self._report is not None:
             return self._report.taps
         return self._server or tuple(self._heard_taps.values())
+
+    @property
+    def guest(self) -> str:
+        """What the core calls whoever pours without a token, as far as it tells."""
+        return self._report.guest_username if self._report is not None else GUEST
 
     @property
     def pours(self) -> tuple[Pour, ...]:
@@ -114,7 +119,7 @@ class Room:
             uuid="",
             flow_id=flow.flow_id,
             tap_name=flow.tap_name,
-            username=flow.username or (None if drink.username == GUEST else drink.username),
+            username=flow.username or (None if drink.username == self.guest else drink.username),
             ticks=flow.ticks,
             volume_ml=flow.volume_ml,
             start_unix_s=unix_s - poured_s,

@@ -13,13 +13,12 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from kegapps.kegnet.events import DrinkFacts
+from kegapps.kegnet.events import GUEST, DrinkFacts
 from kegapps.kegnet.taproom import TapFacts
 
 Rows = tuple[str, ...]
 
 NAME: Final = "kegmaster"
-GUEST: Final = "guest"
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
@@ -53,6 +52,8 @@ class Style:
     rows: int
     unit: Unit = UNITS["oz"]
     fahrenheit: bool = False
+    guest: str = GUEST
+    """Whoever pours without a token is called so."""
 
     def volume(self, volume_ml: float) -> str:
         """`454.545` as `15.37 oz`."""
@@ -106,7 +107,7 @@ def tap(style: Style, facts: TapFacts) -> tuple[Rows, ...]:
 
 def last_pour(style: Style, drink: DrinkFacts, ended: datetime) -> tuple[Rows, ...]:
     """The last drink: whose, when (`ended`, as the clock on the wall here had it), how much."""
-    user, size = drink.username or GUEST, style.volume(drink.volume_ml)
+    user, size = drink.username or style.guest, style.volume(drink.volume_ml)
     day = f"{_MONTHS[ended.month - 1]} {ended.day}"
     when = f"{day} {ended.hour % 12 or 12}:{ended.minute:02}{'pm' if ended.hour >= 12 else 'am'}"
     if style.rows >= 4:
@@ -134,7 +135,7 @@ def pouring(style: Style, pours: Sequence[Pour]) -> Rows:
 def _one_pour(style: Style, pour: Pour) -> Rows:
     volume = style.volume(pour.volume_ml)
     if style.rows >= 3:
-        lines = [f"user: {pour.username or GUEST}", volume.center(style.columns), pour.beverage]
+        lines = [f"user: {pour.username or style.guest}", volume.center(style.columns), pour.beverage]
         return _headed(style, pour.title, lines)[: style.rows]
     if style.rows == 2:
         return (pour.username, f"{volume} {pour.title}") if pour.username else (pour.title, volume)

@@ -11,11 +11,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from kegapps.kegnet.events import DrinkCreatedEvent, Event, FlowUpdate
+from kegapps.kegnet.events import GUEST, DrinkCreatedEvent, Event, FlowUpdate
 from kegapps.sound.table import Row, Trigger
 
 MAX_FLOWS: Final = 256  # are remembered, the latest that were heard of
-GUEST: Final = "guest"  # who pours without a token is called so in the table
 
 Sounds = tuple[str, ...]
 

@@ -147,6 +147,23 @@ def test_a_drink_poured_while_we_ask_for_the_first_time_is_news(last_id: int) ->
     assert [drink.drink_id for drink in drinks] == [18]
 
 
+@pytest.mark.parametrize(
+    ("said", "username", "names"),
+    [
+        ("Gast", None, ["Gast", "Gast"]),
+        ("guest", None, ["guest", "guest"]),
+        ("alice", "alice", ["guest", "alice"]),
+    ],
+)
+def test_a_guest_is_called_as_the_core_called_one(said: str, username: str | None, names: list[str]) -> None:
+    feed = Feed(16).feed
+    feed.connected()
+    feed.heard(replace(heard(18), username=said))
+    told = (stored(16), stored(17), replace(stored(18), username=username))
+    drinks, _ = feed.answer(Drinks(drinks=told, last_id=18, store_id="a"))
+    assert [(drink.drink_id, drink.username) for drink in drinks] == list(zip((17, 18), names, strict=True))
+
+
 def test_what_was_poured_while_we_were_away_is_published_batch_by_batch_as_redis_takes_it() -> None:
     made = Feed(10)
     assert made.feed.connected() == DrinksRequest(after=9, limit=BATCH)

@@ -71,6 +71,11 @@ def test_without_a_server_there_is_neither_server_nor_outbox() -> None:
     assert (told["server"], told["outbox"]) == (None, None)
 
 
+def test_apps_are_told_what_guests_are_called() -> None:
+    assert taproom(report()).guest_username == "guest"
+    assert taproom(report(rules=Rules(guest_username="Gast"))).guest_username == "Gast"
+
+
 def test_the_largest_report_that_the_core_allows_still_travels() -> None:
     names = [f"board{number:03}.{'f' * 56}" for number in range(1000)]
     told = report(

@@ -142,6 +142,19 @@ def test_a_guest_is_nobody_and_a_flow_too_small_is_no_drink() -> None:
     assert room(drink()).last_drink is None
 
 
+def test_guests_are_called_as_the_core_calls_them() -> None:
+    heard = room(
+        CoreStatus(report={**REPORT, "guest_username": "Gast"}),
+        flow(state="completed", user=None),
+        drink(user="Gast"),
+    )
+    assert heard.guest == "Gast"
+    assert heard.last_drink is not None
+    assert heard.last_drink.username is None
+    for odd in (None, "", 3, "a\nb"):
+        assert room(CoreStatus(report={**REPORT, "guest_username": odd})).guest == "guest"
+
+
 def test_what_the_core_reports_as_the_last_drink_is_it() -> None:
     row = {
         "drink_id": 9, "uuid": "u", "flow_id": 5, "tap_name": "kegboard.flow1", "username": "bob", "ticks": 10,

@@ -110,6 +110,16 @@ def test_what_flows_is_shown_with_whose_it_is(
     assert trimmed(screens.pouring(style(*size), pours)) == expected
 
 
+def test_guests_are_called_as_it_is_usual_here() -> None:
+    here = Style(columns=20, rows=4, guest="Gast")
+    assert trimmed(screens.pouring(here, [NOBODY]))[1] == "user: Gast"
+    anonymous = DrinkFacts(
+        drink_id=1, uuid="u", flow_id=2, tap_name="Right", username=None, ticks=1, volume_ml=29.6,
+        start_unix_s=0.0, end_unix_s=0.0,
+    )  # fmt: skip
+    assert trimmed(screens.last_pour(here, anonymous, ENDED)[0])[1] == "user: Gast"
+
+
 @pytest.mark.parametrize(
     ("unit", "expected"),
     [
