@@ -56,6 +56,7 @@ DECIDING = {
         "lcd/mtxorb_talk",
         "lcd/picture",
         "lcd/refresh",
+        "lcd/i2c_address",
         "lcd/lcdproc_codec",
         "lcd/room",
         "lcd/rotation",

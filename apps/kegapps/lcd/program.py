@@ -9,7 +9,6 @@ Example: lcd_daemon.py --lcd_device_type=terminal --units=ml
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from absl import flags
@@ -24,16 +23,13 @@ from kegapps.kegnet.token_file import TokenFileError, read_token
 from kegapps.lcd.cfa635 import DEFAULT_BAUD as CFA635_BAUD
 from kegapps.lcd.daemon import LcdDaemon, MakeDisplay, MakeServer, Manner
 from kegapps.lcd.hd44780 import CHARSETS, MAX_CHARACTERS, Hd44780Display, Library
+from kegapps.lcd.i2c_address import parse_i2c_address
 from kegapps.lcd.mtxorb import DEFAULT_BAUD as MTXORB_BAUD
 from kegapps.lcd.screens import UNITS
 
 FLAGS = flags.FLAGS
 
 TYPES = ("cfa635", "mtxorb20x4", "lcdproc", "hd44780_i2c", "terminal")
-
-_I2C_ADDRESS = re.compile("0[xX]([0-9a-fA-F]{1,2})")
-_BARE_ADDRESS = re.compile("([0-9a-fA-F]{1,2})[hH]?")
-_I2C_ADDRESSES = range(0x03, 0x78)
 
 flags.DEFINE_enum("lcd_device_type", "cfa635", TYPES, "Which display it is.")
 flags.DEFINE_string("lcd_device_path", "/dev/ttyUSB0", "Serial port of the display: cfa635 and mtxorb20x4.")
@@ -136,18 +132,6 @@ def _hd44780() -> MakeDisplay:
         loop, bus=bus, address=address, columns=columns, rows=rows, charset=charset, on_status=on_status,
         library=library,
     )  # fmt: skip
-
-
-def parse_i2c_address(text: str) -> int:
-    """The address in `text`, hexadecimal as in 0x27. Raises ValueError with a reason that begins with `text`."""
-    if found := _I2C_ADDRESS.fullmatch(text):
-        address = int(found[1], 16)
-        if address in _I2C_ADDRESSES:
-            return address
-    if (found := _BARE_ADDRESS.fullmatch(text)) and int(found[1], 16) in _I2C_ADDRESSES:
-        # What i2cdetect prints. As a decimal number it would be another address, and nobody would see why.
-        raise ValueError(f"{text}: hexadecimal? Then it is 0x{found[1].lower()}")
-    raise ValueError(f"{text}: expected 0x03 to 0x77, such as 0x27 or 0x3f; i2cdetect -y 1 shows who answers")
 
 
 def _lcdproc_address() -> tuple[str, int]:

@@ -16,7 +16,7 @@ import pytest
 from kegapps.kegnet.address import shown_address
 from kegapps.kegnet.events import StatusRequest
 from kegapps.lcd.daemon import ASK_S
-from kegapps.lcd.program import parse_i2c_address
+from kegapps.lcd.i2c_address import parse_i2c_address
 from tests.apps.core.programs import CoreProgram, furnish
 from tests.apps.kegboard.programs import free_port
 from tests.apps.kegnet.support import Core, running_core
