@@ -84,7 +84,6 @@ def core_report(
         "pid": pid,
         "taps": [{**row, **told} for row, told in zip(rows, chain(facts, repeat(nothing)), strict=False)],
         "sensors": sensor_rows,
-        "guest_username": rules.guest_username,
         "last_drink": None if last_drink is None else drink_object(last_drink),
         "boards": board_rows,
         "store": {
@@ -96,6 +95,7 @@ def core_report(
         "server": None if server is None else dict(server),
         "outbox": None if outbox is None else dict(outbox),
         "clients": clients,
+        "guest_username": rules.guest_username,
     }
 
 

@@ -1,6 +1,7 @@
 """The address of a display on an I2C bus, as people write it.
 
-Knows numbers. Must not know flags or the bus. Source: the I2C specification; 0x00 to 0x02 and 0x78 to 0x7f are reserved.
+Knows numbers. Must not know flags or the bus. Source: the I2C specification, which keeps 0x00 to 0x02 and
+0x78 to 0x7f for itself.
 """
 
 from __future__ import annotations

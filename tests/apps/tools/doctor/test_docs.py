@@ -36,7 +36,8 @@ def test_every_key_of_the_cores_report_is_explained() -> None:
         store=StoreState(path="/s"), clients=1, now=Now(mono_s=0.0, unix_s=0.0), on_taps={}, sensors=(), last_drink=None,
     )  # fmt: skip
     assert (
-        "\n".join(report) == "version\npid\ntaps\nsensors\nlast_drink\nboards\nstore\nserver\noutbox\nclients"
+        " ".join(report)
+        == "version pid taps sensors last_drink boards store server outbox clients guest_username"
     )
-    for key in [*report["taps"][0], *report["boards"][0], *report["store"]]:
+    for key in ["guest_username", *report["taps"][0], *report["boards"][0], *report["store"]]:
         assert f"``{key}``" in DOCS, key
