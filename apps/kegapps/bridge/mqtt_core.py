@@ -145,7 +145,7 @@ class CoreBridge:
         self._ask()
         self._loop.call_later(SETTLED_S, self._ask_soon)
         self._machines.met_core()
-        self._drinks.look()
+        self._drinks.meet_core()
         self._show()
 
     def _lost_core(self) -> None:
@@ -153,7 +153,6 @@ class CoreBridge:
             self._asking.cancel()
         self._link.publish(self._topics.core, b"offline", qos=1, retain=True)
         self._machines.lost_core()
-        self._drinks.lose()
         self._room.lose()
         self._publish_soon()
         self._show()
@@ -182,7 +181,7 @@ class CoreBridge:
                 self._machines.tell(event)
             case DrinkCreatedEvent():
                 self._machines.tell(event)
-                self._drinks.look()
+                self._drinks.heard(event.drink_id)
                 self._ask()
             case Drinks():
                 for drink in self._drinks.take(event):
@@ -214,7 +213,7 @@ class CoreBridge:
         self._drinks.look()
 
     def _on_down(self) -> None:
-        self._drinks.lose()
+        self._drinks.lose_broker()
         self._machines.lost_broker()
 
     def _publish_soon(self) -> None:

@@ -23,13 +23,17 @@ class World:
         self.answers: list[Callable[[bool], None]] = []
         self.broker_is_there = True
         self.asked: list[DrinksRequest] = []
+        self.line = "u"
+        self.store_id = "a"
         self.restart()
 
     def restart(self) -> None:
         self.asked.clear()
         self.answers.clear()
         self.feed = DrinkFeed(self.spool, "drinks", ask=self._ask, publish=self._publish)
-        self.feed.look()
+        self.feed.look()  # the broker is there, and the core is not yet
+        self.asked.clear()
+        self.feed.meet_core()
         self.serve()
 
     def _ask(self, event: Event) -> None:
@@ -53,7 +57,13 @@ class World:
                 if asked.after == -1
                 else [n for n in numbers if n > asked.after][: asked.limit]
             )
-            self.feed.take(Drinks(drinks=tuple(map(drink, wanted)), last_id=self.last))
+            self.feed.take(
+                Drinks(
+                    drinks=tuple(drink(number, self.line) for number in wanted),
+                    last_id=self.last,
+                    store_id=self.store_id,
+                )
+            )
 
     def confirm(self, taken: bool = True) -> None:
         """The broker answers all, and what follows."""
@@ -67,9 +77,9 @@ class World:
         self.serve()
 
 
-def drink(number: int) -> DrinkFacts:
+def drink(number: int, line: str = "u") -> DrinkFacts:
     return DrinkFacts(
-        drink_id=number, uuid=f"u{number}", flow_id=number, tap_name="a", username=None, ticks=100, volume_ml=45.5,
+        drink_id=number, uuid=f"{line if number > 2 else 'u'}{number}", flow_id=number, tap_name="a", username=None, ticks=100, volume_ml=45.5,
         start_unix_s=1.0, end_unix_s=2.0,
     )  # fmt: skip
 
@@ -113,7 +123,7 @@ def test_a_broker_that_is_away_gets_all_when_it_is_back(world: World) -> None:
     world.pour(3)
     world.pour(2)
     assert world.published == []
-    world.feed.lose()
+    world.feed.lose_broker()
     world.broker_is_there = True
     world.feed.look()
     world.serve()
@@ -128,11 +138,53 @@ def test_a_drink_that_is_poured_while_another_is_under_way_follows_it(world: Wor
     assert world.published == [8, 9]
 
 
-def test_the_drinks_of_a_core_with_another_store_are_all_new(world: World) -> None:
-    world.last = 2
+def test_of_a_backup_that_was_put_back_all_that_was_poured_after_it_is_published(world: World) -> None:
+    world.pour(3)
+    world.confirm()
+    world.last, world.line = 2, "v"
+    world.restart()
+    world.pour(10)
+    world.confirm()
+    assert world.published == [8, 9, 10, *range(3, 13)]
+
+
+def test_an_empty_store_and_another_one_in_between_make_nothing_new_and_nothing_forgotten(
+    world: World,
+) -> None:
+    world.pour(2)
+    world.confirm()
+    world.last, world.store_id = 0, "empty"
+    world.restart()
+    world.last, world.store_id = 5000, "other"
+    world.restart()
+    world.last, world.store_id = 10, "a"
     world.restart()
     world.confirm()
-    assert world.published == [1, 2]
+    assert world.published == [8, 9, 10]
+
+
+def test_a_drink_that_is_made_before_the_first_answer_is_published(tmp_path: Path) -> None:
+    world = World(tmp_path / "other.sqlite", last=7)
+    world.store_id = "b"
+    world.feed.meet_core()
+    world.last += 1
+    world.feed.heard(8)
+    world.serve()
+    assert world.published == [8]
+    world.spool.close()
+
+
+@pytest.mark.parametrize(("name", "value"), [("drinks_told", "5"), ("drinks_read", "[" * 4000)])
+def test_what_was_noted_by_another_version_is_history(tmp_path: Path, name: str, value: str) -> None:
+    path = tmp_path / "other.sqlite"
+    spool = Spool(str(path))
+    spool.set_note(name, value)
+    spool.close()
+    world = World(path, last=7)
+    assert world.published == []
+    world.pour()
+    assert world.published == [8]
+    world.spool.close()
 
 
 def test_what_the_broker_refuses_does_not_stop_the_others(world: World) -> None:

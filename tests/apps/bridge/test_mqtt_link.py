@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.apps.bridge.mosquitto import Listener, Mosquitto, needs_mosquitto
+from tests.apps.core.swapped_stores import SwappedStores
 from tests.apps.kegboard.programs import Bar, Program, bar_in, free_port
 
 CONNACK = b"\x20\x03\x00\x00\x00"
@@ -97,3 +98,24 @@ def test_it_ends_within_a_second_though_the_broker_has_stopped_answering(
             program.process.send_signal(signal.SIGTERM)
             assert program.process.wait(30) == 0
             assert time.monotonic() - began_s < 1.0
+
+
+@needs_mosquitto
+def test_whatever_becomes_of_the_core_s_store_each_drink_is_published_once(bar: Bar, tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as broker, SwappedStores(tmp_path) as stores:
+        program = bar.run(
+            "mqtt_bridge.py", "--mqtt_role=core", "--mqtt_state=core.sqlite",
+            f"--mqtt_address=127.0.0.1:{broker.port}", f"--kb_core_addr=localhost:{stores.port}",
+        )  # fmt: skip
+        program.line("status: core at localhost:")
+        with Listener(broker.port, "kegbot/drinks", "kegbot/core/#") as listener:
+            listener.until(lambda: listener.retained.get("kegbot/core/availability") == b"online")
+
+            def told() -> int:
+                listener.turn()
+                return len(listener.on("kegbot/drinks"))
+
+            stores.run_through(told=told, wait_for=lambda text, _times: program.line(text))
+            drinks = listener.on("kegbot/drinks")
+    assert [drink["drink_id"] for drink in drinks] == [1, 2, 3, 4, 5, 6, 4, 5, 6, 7, 8, 21]
+    assert len({drink["uuid"] for drink in drinks}) == 12

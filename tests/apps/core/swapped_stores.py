@@ -45,7 +45,7 @@ class SwappedStores:
     ) -> None:
         self._end()
 
-    def run_through(self, *, told: Callable[[], int], wait_for: Callable[[str, int], None]) -> None:
+    def run_through(self, *, told: Callable[[], int], wait_for: Callable[[str, int], object]) -> None:
         """Twelve drinks, each told once: `told` says how many were, `wait_for(text, times)` waits for the log."""
         first, backup = self._folder / "first.sqlite", self._folder / "backup.sqlite"
         self._pour(3)
