@@ -50,7 +50,7 @@ flags.DEFINE_list(
     "mqtt_machines",
     [],
     "With --mqtt_role=core: the only machines that may pass on what their boards say, separated by commas. Empty: all "
-    "that the broker lets write.",
+    "that have the secret of --mqtt_secret_file; without one, all that the broker lets write.",
 )
 flags.DEFINE_string(
     "mqtt_state",

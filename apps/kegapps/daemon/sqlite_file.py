@@ -12,12 +12,10 @@ import urllib.parse
 from collections.abc import Iterator
 from typing import Final
 
+_HEADER_BYTES: Final = 100  # https://www.sqlite.org/fileformat.html#the_database_header
 MIN_WAL_PAGES: Final = 16
 MAX_WAL_PAGES: Final = 1000
 """About so large may the -wal grow before its content is moved into the file: SQLite's own default, 4 MB."""
-
-
-_HEADER_BYTES: Final = 100  # https://www.sqlite.org/fileformat.html#the_database_header
 
 
 def make(path: str) -> None:
