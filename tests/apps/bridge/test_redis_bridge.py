@@ -13,11 +13,12 @@ import pytest
 import redis
 
 from kegapps.bridge.redis_address import RedisAddress
-from kegapps.bridge.redis_bridge import Directions, RedisBridge
+from kegapps.bridge.redis_bridge import SAVE_AGAIN_S, Directions, RedisBridge
 from kegapps.bridge.redis_cursor import CursorFile
 from kegapps.core.ledger import Ledger
 from kegapps.daemon.loop import Loop
-from kegapps.kegnet.events import DrinksRequest, FlowRequest, MeterUpdate
+from kegapps.kegnet.drinks_record import read_record
+from kegapps.kegnet.events import Drinks, DrinksRequest, FlowRequest, MeterUpdate
 from kegapps.kegnet.hub import Hub
 from tests.apps.bridge.redis_programs import REDIS_SERVER, BridgeProgram, Peer, RedisServer
 from tests.apps.bridge.test_redis_dialect import DRINK
@@ -308,5 +309,37 @@ def test_a_core_of_2012_is_asked_for_drinks_in_vain_and_what_it_tells_is_publish
     bridge.close()
     assert not (tmp_path / "bridge.json").exists()  # nothing is known of what it stores
     peer.close()
+    hub.close()
+    services.loop.close()
+
+
+def test_a_state_file_that_cannot_be_written_is_named_and_tried_again(
+    tmp_path: Path, server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    services = Services()
+    state = tmp_path / "bridge.json"
+
+    def answer(event: object, peer: str) -> None:
+        if isinstance(event, DrinksRequest):
+            hub.send_to(peer, Drinks(drinks=(), last_id=0, store_id="a"))
+
+    hub = Hub(services.loop, ("127.0.0.1", 0), on_event=answer)
+    bridge = RedisBridge(
+        services,  # type: ignore[arg-type]
+        core=("127.0.0.1", hub.address[1]),
+        token="",
+        address=RedisAddress(host="localhost", port=server.port),
+        channel="kegnet",
+        directions=Directions(to_core=False, to_redis=True),
+        cursor=CursorFile(str(state), flag="redis_state"),
+    )
+    in_the_way = tmp_path / "bridge.json.new"
+    in_the_way.mkdir()
+    services.until(lambda: f"cannot keep which drinks were published: {state}: " in caplog.text)
+    in_the_way.rmdir()
+    services.ahead_s += SAVE_AGAIN_S + 1
+    services.until(state.exists)
+    assert [cursor.store_id for cursor in read_record(state.read_bytes())] == ["a"]
+    bridge.close()
     hub.close()
     services.loop.close()
