@@ -121,12 +121,19 @@ def _working_directory_of_lgpio(folder: str) -> Iterator[None]:
     So it gets one below `folder` that is gone as soon as both ends are open.
     """
     before = os.getcwd()
-    with tempfile.TemporaryDirectory(prefix=".lgpio-", dir=folder) as own:
+    # Where descriptors are few, some are left to remove it.
+    with (
+        open(os.devnull, "rb") as spare,
+        open(os.devnull, "rb") as another,
+        tempfile.TemporaryDirectory(prefix=".lgpio-", dir=folder) as own,
+    ):
         os.environ["LG_WD"] = own
         try:
             yield
         finally:
             os.chdir(before)
+            spare.close()
+            another.close()
 
 
 def _in_words(error: Exception) -> str:

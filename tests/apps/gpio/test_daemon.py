@@ -17,6 +17,7 @@ from kegapps.kegnet.events import BoardStatus, MeterUpdate, SetRelayOutputEvent,
 from tests.apps.gpio import kill_rounds
 from tests.apps.gpio.programs import ROOT, Header
 from tests.apps.kegboard.programs import DEADLINE_S, Bar, RecordingCore, bar_in
+from tests.contract.test_every_program import command
 
 pytest.importorskip("gpiozero", reason="gpiozero (kegmaster[gpio]) is not installed")
 # Not by importing it: that leaves a named pipe in the current directory.
@@ -168,6 +169,17 @@ def test_without_a_header_it_waits_for_one_and_tells_no_readings(bar: Bar) -> No
     assert sorted(path.name for path in bar.cwd.iterdir()) == ["counts", "counts.live"], (
         "lgpio's pipe is gone"
     )
+
+
+@pytest.mark.parametrize("most", [10, 12])
+def test_where_descriptors_are_few_that_is_said_and_nothing_is_left_behind(bar: Bar, most: int) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'ulimit -n {most}; exec "$@"', "sh", *command("gpio_meter.py", "--counts=c", "--w1_folder=")],
+        cwd=bar.cwd, capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "oo few file descriptors" in done.stderr
+    assert not list(bar.cwd.glob(".lgpio-*"))
 
 
 def test_a_disk_that_takes_nothing_is_said_and_nothing_is_told_until_it_does(bar: Bar) -> None:
