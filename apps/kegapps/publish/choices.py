@@ -104,7 +104,7 @@ def destinations_by_flags(absolute: Absolute, adapt: Adapt) -> tuple[Destination
     except FileError as error:
         raise StartError(f"--urls_file: {error}") from None
     except DestinationError as error:
-        raise StartError(f"--urls_file={path}: {error}") from None
+        raise StartError(f"--urls_file: {path}: {error}") from None
 
 
 def words_by_flags(absolute: Absolute) -> Words:

@@ -79,7 +79,7 @@ def _destination(number: int, words: list[str], adapt: Adapt) -> Destination:
     except ValueError as error:
         raise DestinationError(f"line {number}: {error}") from None
     return Destination(
-        key=name or _fingerprint(url),
+        key=name or _fingerprint(url.rstrip("/")),
         label=f"{name} ({scheme[1].lower()})" if name else f"{scheme[1].lower()} of line {number}",
         line=number,
         url=url,

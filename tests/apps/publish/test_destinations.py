@@ -34,6 +34,12 @@ def test_a_named_destination_stays_the_same_with_another_password_and_an_unnamed
     assert before.key == after.key
 
 
+def test_a_slash_at_the_end_makes_no_other_destination() -> None:
+    with pytest.raises(DestinationError, match="line 2: the same as line 1"):
+        parse("json://h/x\njson://h/x/")
+    assert [each.url for each in parse("json://h/x\nother json://h/x/")] == ["json://h/x", "json://h/x/"]
+
+
 def test_neither_key_nor_label_nor_repr_tells_the_secret() -> None:
     (found,) = parse(HOOK)
     assert "s3cret" not in f"{found!r} {found.key} {found.label}"
