@@ -318,7 +318,7 @@ class Ledger:
     def _need_tap(self, name: str) -> None:
         if not self._exists("select 1 from taps where name = ?", name):
             known = ", ".join(row.name for row in self.taps()) or "none yet"
-            raise LedgerError(f"no tap {name}; there are: {known}")
+            raise LedgerError(f"no tap {name}; there are: {known}; make it with: taps add {name}")
 
     def _need_user(self, username: str) -> None:
         if not self._exists("select 1 from users where username = ?", username):

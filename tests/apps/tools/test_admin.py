@@ -151,7 +151,11 @@ def test_the_store_can_be_edited_while_the_core_does_not_run(store: Path) -> Non
         (("outbox", "drop", "1"), 2, "outbox drop: expected list, retry, edit, done, add, export"),
         (("watch", "this"), 2, "watch this: unexpected word"),
         (("users", "disable", "nobody"), 1, "no user nobody; first: users add nobody"),
-        (("taps", "set", "x.flow9", "--relay="), 1, "no tap x.flow9; there are: none yet"),
+        (
+            ("taps", "set", "x.flow9", "--relay="),
+            1,
+            "no tap x.flow9; there are: none yet; make it with: taps add x.flow9",
+        ),
         (("taps", "add", "x.flow9", "--ml_per_tick=0"), 1, "0 mL per tick is no calibration"),
     ],
 )
