@@ -55,6 +55,15 @@ def test_messages_and_the_cursor_behind_them_are_one_commit(path: str) -> None:
         assert [queue.waiting(key) for key in ("one", "two", "three")] == [2, 2, 0]
 
 
+def test_a_record_that_nobody_can_read_is_told_in_one_line(path: str) -> None:
+    with closing(Queue(path, create=True)) as queue:
+        queue.add([], BOTH, record=record(1), unix_s=9.0)
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("update read_to set record = ?", ("[" * 4000,))
+        with pytest.raises(QueueError, match="^queue .*: damaged, or no queue at all"):
+            queue.record()
+
+
 def test_a_drink_is_given_to_a_destination_once_whatever_is_added(path: str) -> None:
     with closing(Queue(path, create=True)) as queue:
         assert queue.add([message(1)], BOTH[:1], record=None, unix_s=9.0) == 1
