@@ -60,7 +60,7 @@ def test_a_record_that_nobody_can_read_is_told_in_one_line(path: str) -> None:
         queue.add([], BOTH, record=record(1), unix_s=9.0)
         with closing(sqlite3.connect(path)) as db, db:
             db.execute("update read_to set record = ?", ("[" * 4000,))
-        with pytest.raises(QueueError, match="^queue .*: damaged, or no queue at all"):
+        with pytest.raises(QueueError, match=r"^queue .*: damaged, or no queue at all"):
             queue.record()
 
 
