@@ -27,6 +27,9 @@ DAMAGED: Final = (
 )
 
 
+CACHE_KIB: Final = 512
+"""Of pages in memory, for SQLite's own 2 MB: the system has them, too, and whoever pages through all drinks needs none
+of them twice."""
 BESIDE: Final = ("-wal", "-shm", ".lock")
 """What the names of the files beside the store have more: SQLite's two, and the lock of the core that uses it."""
 
@@ -130,6 +133,7 @@ def _set_up(db: sqlite3.Connection, path: str, *, create: bool) -> None:
     db.execute("pragma foreign_keys = on")
     db.execute("pragma cell_size_check = on")
     sqlite_file.bound_wal(db, path)
+    db.execute(f"pragma cache_size = -{CACHE_KIB}")
     if create and os.path.getsize(path) <= CHECK_UP_TO_BYTES:
         (verdict,) = db.execute("pragma quick_check(1)").fetchone()
         if verdict != "ok":

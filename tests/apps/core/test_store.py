@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kegapps.core.database import APPLICATION_ID, StoreError, connect, default_path, explain
+from kegapps.core.database import APPLICATION_ID, CACHE_KIB, StoreError, connect, default_path, explain
 from kegapps.core.flows import resumed_mono_s
 from kegapps.core.ledger import Ledger
 from kegapps.core.model import Drink, Flow, Meter, Now, OnTap, Presence, Tap, Temperature
@@ -64,6 +64,12 @@ def test_a_store_of_the_first_version_keeps_its_readings(path: str) -> None:
     store.close()
     assert (meter.last_reading, meter.counted_ticks) == (5000, 70)
     assert meter.read_mono_s == NOW.mono_s - 60.0  # by the wall clock, the only one that it told
+
+
+def test_of_a_large_store_little_is_kept_in_memory(path: str) -> None:
+    db = connect(path, create=True, busy_timeout_s=1.0)
+    assert db.execute("pragma cache_size").fetchone() == (-CACHE_KIB,)
+    db.close()
 
 
 def test_what_was_committed_is_there_after_a_restart(path: str) -> None:
