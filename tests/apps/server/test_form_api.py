@@ -145,7 +145,10 @@ def test_a_tap_whose_meter_makes_no_sense_is_not_used_and_says_why(broken: dict[
     ("odd", "name"),
     [
         ({"name": "Hell\u00a0Lager"}, "Hell Lager"),
-        ({"name": "Pride \U0001f3f3\ufe0f\u200d\U0001f308 IPA"}, "Pride \U0001f3f3\ufe0f\u200d\U0001f308 IPA"),
+        (
+            {"name": "Pride \U0001f3f3\ufe0f\u200d\U0001f308 IPA"},
+            "Pride \U0001f3f3\ufe0f\u200d\U0001f308 IPA",
+        ),
         ({"name": "Pale\u202eelA"}, "Pale?elA"),
         ({"name": "a\nb"}, "a b"),
         ({"name": "x" * 300}, "x" * 157 + "..."),
