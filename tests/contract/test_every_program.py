@@ -145,7 +145,7 @@ PROGRAMS = {
             f"--kb_core_addr=localhost:{free_port()}",
             f"--mqtt_state={cwd / 'bridge.sqlite'}",
         ],
-        failing=lambda cwd: [f"--mqtt_tls_ca={cwd / 'missing.pem'}"],
+        failing=lambda cwd: [f"--mqtt_state={cwd / 'bridge.sqlite'}", f"--mqtt_tls_ca={cwd / 'missing.pem'}"],
     ),
     "redis_bridge.py": Program(
         flags=lambda _: [
