@@ -148,9 +148,10 @@ PROGRAMS = {
         failing=lambda cwd: [f"--mqtt_state={cwd / 'bridge.sqlite'}", f"--mqtt_tls_ca={cwd / 'missing.pem'}"],
     ),
     "redis_bridge.py": Program(
-        flags=lambda _: [
+        flags=lambda cwd: [
             f"--kb_core_addr=localhost:{free_port()}",
             f"--redis_url=redis://localhost:{free_port()}",
+            f"--redis_state={cwd / 'redis_bridge.json'}",
         ],
         failing=lambda cwd: [f"--redis_state={cwd}"],
     ),
