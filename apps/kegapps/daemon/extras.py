@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import errno
 import importlib
+import shlex
+import sys
 from typing import Any
 
 from kegapps.daemon.errors import StartError
@@ -23,10 +25,10 @@ def extra(module: str, *, extra: str, wanted_by: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is not None and module.split(".")[0] == error.name.split(".")[0]:
             raise StartError(
-                f"{wanted_by} needs the package {error.name}: pip install 'kegmaster[{extra}]'"
+                f"{wanted_by} needs an extra, for {error.name} is not installed: {_pip(extra)}"
             ) from error
         raise StartError(
-            f"{wanted_by}: {module} cannot be used: {error}; reinstall it: pip install 'kegmaster[{extra}]'"
+            f"{wanted_by}: {module} cannot be used: {error}; reinstall it: {_pip(extra)}"
         ) from error
     except OSError as error:
         if error.errno == errno.EMFILE:
@@ -34,3 +36,8 @@ def extra(module: str, *, extra: str, wanted_by: str) -> Any:
         raise StartError(f"{wanted_by}: {module} is installed but cannot be used: {error}") from error
     except Exception as error:  # whatever a broken package raises, it is the package that cannot be used
         raise StartError(f"{wanted_by}: {module} is installed but cannot be used: {error}") from error
+
+
+def _pip(extra: str) -> str:
+    """The command as a person types it: by the Python that runs this, for another one's pip installs elsewhere."""
+    return f"{shlex.quote(sys.executable)} -m pip install 'kegmaster[{extra}]'"

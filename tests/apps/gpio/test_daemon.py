@@ -236,7 +236,10 @@ def test_without_gpiozero_one_line_says_what_to_install(tmp_path: Path) -> None:
         [sys.executable, ROOT / "scripts" / "gpio_meter.py", f"--counts={tmp_path / 'counts'}"],
         capture_output=True, text=True, timeout=DEADLINE_S, check=False, env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )  # fmt: skip
-    said = "gpio_meter.py: gpio_meter.py needs the package gpiozero: pip install 'kegmaster[gpio]'\n"
+    said = (
+        "gpio_meter.py: gpio_meter.py needs an extra, for gpiozero is not installed: "
+        f"{sys.executable} -m pip install 'kegmaster[gpio]'\n"
+    )
     assert (done.returncode, done.stderr) == (1, said)
 
 

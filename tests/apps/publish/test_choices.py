@@ -170,8 +170,8 @@ def test_without_apprise_one_line_names_what_helps(tmp_path: Path, script: str) 
     assert publisher.process is not None
     assert publisher.process.wait(DEADLINE_S) == 1
     assert (
-        publisher.output()
-        == f"{script}: {script} needs the package apprise: pip install 'kegmaster[publish]'\n"
+        publisher.output() == f"{script}: {script} needs an extra, for apprise is not installed: "
+        f"{sys.executable} -m pip install 'kegmaster[publish]'\n"
     )
 
 

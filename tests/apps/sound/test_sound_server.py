@@ -189,7 +189,10 @@ def test_without_pygame_one_line_says_what_to_install(bar: Bar, tmp_path: Path) 
     server = bar.server("--player=pygame", env={"PYTHONPATH": str(tmp_path)})
     out, _ = server.communicate(timeout=20)
     assert server.returncode == 1
-    needs = "sound_server.py: --player=pygame needs the package pygame: pip install 'kegmaster[sound]'"
+    needs = (
+        "sound_server.py: --player=pygame needs an extra, for pygame is not installed: "
+        f"{sys.executable} -m pip install 'kegmaster[sound]'"
+    )
     assert out.splitlines()[-1] == needs
 
 
