@@ -31,15 +31,16 @@ GRACE_S: Final = 0.3  # at the end; a sound system that hangs is not waited for
 class Mixer:
     """Plays at most `most` files at once.
 
-    Raises StartError if pygame is not installed. Make it after the process became a daemon: a fork would leave the
-    thread behind.
+    `on_problem`, called by a thread, is told why a sound was not played, and "" of one that was. Raises StartError if
+    pygame is not installed. Make it after the process became a daemon: a fork would leave the thread behind.
     """
 
-    def __init__(self, *, most: int) -> None:
+    def __init__(self, *, most: int, on_problem: Callable[[str], None]) -> None:
         os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # it would print a greeting
         self._pygame = extra("pygame", extra="sound", wanted_by="--player=pygame")
         self._mixer = extra("pygame.mixer", extra="sound", wanted_by="--player=pygame")
         self._most = most
+        self._on_problem = on_problem
         self._wanted: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._sounds: dict[str, Any] = {}
         self._complained = False
@@ -68,7 +69,9 @@ class Mixer:
             if path is None:
                 self._try(self._let_go, "let the sound card go")
                 return
-            if self._try(partial(self._begin, path), f"play {path}"):
+            problem = self._try(partial(self._begin, path), f"play {path}")
+            self._on_problem(problem)
+            if not problem:
                 self._complained = False
 
     def _rest(self) -> None:
@@ -105,22 +108,25 @@ class Mixer:
         self._is_open = False  # if it cannot be closed, then it is opened once more the next time
         self._mixer.quit()
 
-    def _try(self, action: Callable[[], None], what: str) -> bool:
-        """True if it went well; the thread goes on in any case, and opens the card anew after what nobody expects."""
+    def _try(self, action: Callable[[], None], what: str) -> str:
+        """Why it did not go well, "" if it did.
+
+        The thread goes on in any case, and opens the card anew after what nobody expects.
+        """
         try:
             action()
         except (self._pygame.error, OSError) as error:
-            self._complain(what, error)
+            return self._complain(what, error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next sound may be heard again
-            self._complain(what, error)
             with contextlib.suppress(Exception):
                 self._let_go()
-        else:
-            return True
-        return False
+            return self._complain(what, error)
+        return ""
 
-    def _complain(self, what: str, error: Exception) -> None:
+    def _complain(self, what: str, error: Exception) -> str:
         """Once until a sound was heard again: without a sound card every drink would say the same."""
+        reason = " ".join(str(error).split()) or type(error).__name__
         if not self._complained:
             self._complained = True
-            log.warning("cannot %s: %s", what, " ".join(str(error).split()) or type(error).__name__)
+            log.warning("cannot %s: %s", what, reason)
+        return reason

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
@@ -60,12 +62,18 @@ def unplayable(command: tuple[str, ...], path: str) -> str:
 
 
 class ProgramPlayer:
-    """Runs `command` for each file; what exceeds `most` at once is not played, what exceeds MAX_SECONDS is cut."""
+    """Runs `command` for each file; what exceeds `most` at once is not played, what exceeds MAX_SECONDS is cut.
 
-    def __init__(self, loop: Loop, command: tuple[str, ...], *, most: int) -> None:
+    `on_problem` is told why a sound was not played, and "" of one that was.
+    """
+
+    def __init__(
+        self, loop: Loop, command: tuple[str, ...], *, most: int, on_problem: Callable[[str], None]
+    ) -> None:
         self._loop = loop
         self._command = command
         self._most = most
+        self._on_problem = on_problem
         self._playing: dict[int, tuple[subprocess.Popen[bytes], Timer, str]] = {}  # by pidfd
         self._complained = False
 
@@ -89,14 +97,14 @@ class ProgramPlayer:
                 start_new_session=True,
             )
         except OSError as error:
-            self._complain(f"cannot start {self._command[0]}: {error.strerror}")
+            self._complain(f"cannot start {self._command[0]}: {error.strerror}", path)
             return
         try:
             pidfd = os.pidfd_open(process.pid)
         except OSError as error:
             _silence(process)
             process.wait()
-            self._complain(f"cannot watch {self._command[0]}: {error.strerror}")
+            self._complain(f"cannot watch {self._command[0]}: {error.strerror}", path)
             return
         cut = self._loop.call_later(MAX_SECONDS, partial(_silence, process))
         self._playing[pidfd] = (process, cut, path)
@@ -116,14 +124,16 @@ class ProgramPlayer:
         status = process.wait()
         if status == 0:
             self._complained = False
+            self._on_problem("")
         elif status > 0:
-            self._complain(f"{self._command[0]} ended with status {status}; try it by hand: {path}")
+            self._complain(f"{os.path.basename(self._command[0])} ended with status {status}", path)
 
-    def _complain(self, text: str) -> None:
+    def _complain(self, problem: str, path: str) -> None:
         """Once until a sound was heard again: without a sound card every drink would say the same."""
+        self._on_problem(problem)
         if not self._complained:
             self._complained = True
-            log.warning("%s", text)
+            log.warning("%s; try it by hand: %s", problem, shlex.join((*self._command, path)))
 
 
 def _silence(process: subprocess.Popen[bytes]) -> None:

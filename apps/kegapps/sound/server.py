@@ -20,6 +20,7 @@ from absl import flags
 from kegapps.daemon import runner
 from kegapps.daemon.errors import StartError, UsageError
 from kegapps.daemon.service import Service
+from kegapps.daemon.thread_calls import ThreadCalls
 from kegapps.kegnet.address import shown_address
 from kegapps.kegnet.client import Client
 from kegapps.kegnet.events import Event
@@ -48,12 +49,22 @@ flags.DEFINE_integer("max_sounds", 4, "How many sounds may play at once; further
 
 
 class SoundServer:
-    """Listens to the core, and plays by `rows`; `player` is None if there is none."""
+    """Listens to the core, and plays by `rows`; `player` makes what plays, None if there is none.
 
-    def __init__(self, service: Service, *, rows: Sequence[Row], player: Player | None) -> None:
+    It is given what to call with the reason why a sound was not played, and with "" after one that was.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        *,
+        rows: Sequence[Row],
+        player: Callable[[Callable[[str], None]], Player | None],
+    ) -> None:
         self._service = service
+        self._problem = ""
         self._moments = Moments(rows)
-        self._player = player
+        self._player = player(self._heard_of)
         self._client = Client(
             service.loop,
             core_address(),
@@ -70,6 +81,8 @@ class SoundServer:
         told = f"{link} the core at {shown_address(*self._client.address)}"
         if self._player is None:
             told += f"; no player found ({', '.join(KNOWN)}): install one or name another by --player"
+        if self._problem:
+            told += f"; the last sound was not played: {self._problem}"
         return told
 
     def close(self) -> None:
@@ -77,6 +90,11 @@ class SoundServer:
         self._client.close()
         if self._player is not None:
             self._player.close()
+
+    def _heard_of(self, problem: str) -> None:
+        if problem != self._problem:
+            self._problem = problem
+            self._tell()
 
     def _tell(self) -> None:
         self._service.status(self.status)
@@ -149,20 +167,27 @@ def _command(service: Service) -> tuple[str, ...]:
     return command
 
 
-def _player(service: Service, command: tuple[str, ...]) -> Player | None:
+def _player(service: Service, command: tuple[str, ...], on_problem: Callable[[str], None]) -> Player | None:
     """What plays. Raises StartError if pygame is wanted and not installed."""
     if FLAGS.player == PYGAME:
         from kegapps.sound.mixer import Mixer
 
-        return Mixer(most=FLAGS.max_sounds)
-    return ProgramPlayer(service.loop, command, most=FLAGS.max_sounds) if command else None
+        calls = ThreadCalls(service.loop)
+
+        def hand_over(problem: str) -> None:
+            calls.call_soon(partial(on_problem, problem))
+
+        return Mixer(most=FLAGS.max_sounds, on_problem=hand_over)
+    if not command:
+        return None
+    return ProgramPlayer(service.loop, command, most=FLAGS.max_sounds, on_problem=on_problem)
 
 
 def serve(service: Service) -> None:
     """Play until told to stop."""
     command = _command(service)
     rows = _rows(service, partial(_wrong_with, command))
-    server = SoundServer(service, rows=rows, player=_player(service, command))
+    server = SoundServer(service, rows=rows, player=partial(_player, service, command))
     service.ready(server.status)
     service.loop.run()
     server.close()

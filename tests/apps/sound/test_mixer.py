@@ -65,7 +65,8 @@ def test_whatever_goes_wrong_is_said_once_and_the_next_sound_is_played(
     fake: FakeMixer, caplog: pytest.LogCaptureFixture, method: str, error: Exception
 ) -> None:
     caplog.set_level(logging.WARNING)
-    mixer = Mixer(most=4)
+    told: list[str] = []
+    mixer = Mixer(most=4, on_problem=told.append)
     fake.raises = {method: error}
     for path in ("a.wav", "b.wav"):
         fake.called.clear()
@@ -79,13 +80,15 @@ def test_whatever_goes_wrong_is_said_once_and_the_next_sound_is_played(
     mixer.close()
     assert not mixer._thread.is_alive()
     assert [record.getMessage() for record in caplog.records] == ["cannot play a.wav: no card"]
+    assert told == ["no card", "no card", ""]
 
 
 def test_a_card_that_cannot_be_let_go_is_opened_again(
     fake: FakeMixer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kegapps.sound.mixer.KEEP_OPEN_S", 0.01)
-    mixer = Mixer(most=4)
+    told: list[str] = []
+    mixer = Mixer(most=4, on_problem=told.append)
     fake.raises = {"quit": RuntimeError()}
     mixer.play("a.wav")
     fake.until_called("quit")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -35,6 +36,10 @@ def flow(flow_id: int, state: FlowState) -> FlowUpdate:
         flow_id=flow_id, tap_name="t", state=state, username=None, start_time=NOW, last_activity_time=NOW,
         ticks=1, volume_ml=0.5,
     )  # fmt: skip
+
+
+def ignore(_problem: str) -> None:
+    pass
 
 
 class Bar:
@@ -173,6 +178,33 @@ def test_a_player_that_fails_is_told_once_and_everything_goes_on(bar: Bar, tmp_p
     assert "Traceback" not in out
 
 
+def test_the_status_says_that_the_last_sound_was_not_played_until_one_was(bar: Bar, tmp_path: Path) -> None:
+    card = tmp_path / "card"
+    aplay = bar.program(tmp_path / "aplay", f'test -e "{card}"')
+    server = bar.connected(f"--sound_drink={bar.drink}", f"--player={aplay}", "--verbose")
+    at = f"listening to the core at {shown_address(*bar.core.hub.address)}"
+    assert server.stdout
+
+    def line(part: str) -> str:
+        assert server.stdout
+        return next(line.rstrip() for line in server.stdout if part in line)
+
+    bar.core.hub.broadcast(drink(1))
+    bar.core.turn_until(lambda: True)
+    told = {line("aplay ended"), line("aplay ended")}
+    assert any(
+        text.endswith(f"try it by hand: {shlex.join([str(aplay), '-q', str(bar.drink)])}") for text in told
+    )
+    assert any(
+        text.endswith(f"{at}; the last sound was not played: aplay ended with status 1") for text in told
+    )
+    card.touch()
+    bar.core.hub.broadcast(drink(2))
+    bar.core.turn_until(lambda: True)
+    assert line("listening").endswith(at)
+    bar.end(server)
+
+
 def test_it_finds_a_core_that_comes_later(bar: Bar) -> None:
     bar.core.hub.close()
     server = bar.server(f"--sound_drink={bar.drink}", f"--player={bar.player}")
@@ -229,7 +261,7 @@ def test_a_start_that_cannot_work_fails_with_the_reason(
 def test_no_more_than_a_few_sounds_play_at_once_and_none_outlives_the_player(tmp_path: Path) -> None:
     loop = Loop()
     slow = Bar.program(tmp_path / "slow", "exec sleep 60")
-    player = ProgramPlayer(loop, (str(slow),), most=MOST)
+    player = ProgramPlayer(loop, (str(slow),), most=MOST, on_problem=ignore)
     for _ in range(10):
         player.play("x")
     assert player.playing == MOST
@@ -250,7 +282,7 @@ def test_what_a_script_plays_with_ends_with_the_script(
     held = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     loop = Loop()
     script = Bar.program(tmp_path / "play", f"sh -c 'echo begun; exec sleep 60' > \"{fifo}\"; true")
-    player = ProgramPlayer(loop, (str(script),), most=MOST)
+    player = ProgramPlayer(loop, (str(script),), most=MOST, on_problem=ignore)
     player.play("x")
 
     def said() -> bytes | None:
@@ -284,7 +316,9 @@ def test_a_hundred_events_in_a_second_start_no_more_players_than_may_play_at_onc
 
 def test_a_sound_that_is_over_makes_room(tmp_path: Path) -> None:
     loop = Loop()
-    player = ProgramPlayer(loop, (str(Bar.program(tmp_path / "quick", "exit 0")),), most=MOST)
+    player = ProgramPlayer(
+        loop, (str(Bar.program(tmp_path / "quick", "exit 0")),), most=MOST, on_problem=ignore
+    )
     for _ in range(20):
         player.play("x")
         turn_until(loop, lambda: player.playing < MOST)
@@ -294,7 +328,7 @@ def test_a_sound_that_is_over_makes_room(tmp_path: Path) -> None:
 
 def test_a_player_that_cannot_be_started_raises_nothing(tmp_path: Path) -> None:
     loop = Loop()
-    ProgramPlayer(loop, (str(tmp_path / "missing"),), most=MOST).play("x")
+    ProgramPlayer(loop, (str(tmp_path / "missing"),), most=MOST, on_problem=ignore).play("x")
     loop.close()
 
 
