@@ -83,7 +83,8 @@ def _read(path: str) -> str:
         fd = files.open_plain(path, follow=True)
     except FileNotFoundError:
         raise UnreadableError(
-            f"{path}: no such file; write it, or name another with --master_config"
+            f"{path}: no such file; write it (samples: README.rst, conf/kegbot_master.cfg in the sources), "
+            "or name another with --master_config"
         ) from None
     except PermissionError:
         raise UnreadableError(

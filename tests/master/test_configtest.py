@@ -145,7 +145,10 @@ def test_ten_mistakes_each_give_one_line_with_place_and_cure(box: Box) -> None:
 def test_a_missing_or_unreadable_file_is_one_line(box: Box) -> None:
     for verb in ("configtest", "start", "run"):
         done = box.master(verb, expect=6)
-        assert done.stderr == f"{box.config}: no such file; write it, or name another with --master_config\n"
+        assert done.stderr == (
+            f"{box.config}: no such file; write it (samples: README.rst, conf/kegbot_master.cfg in the sources), "
+            "or name another with --master_config\n"
+        )
     box.config.write_bytes(b"[a]\nx = \xff\n")
     assert box.master("configtest", expect=6).stderr == f"{box.config}:2: is not UTF-8; save it as UTF-8\n"
 
