@@ -55,7 +55,8 @@ class PhidgetReader:
         self._outputs: list[Any] = []
         self._serial: int | None = None  # of the reader that is there
         self._present = False
-        self._problem = "no such device"
+        # To the library a reader that this user may not open is none at all.
+        self._problem = "no such device, or no rule of udev lets this user open it"
         self._timer: Timer | None = None
 
     @property

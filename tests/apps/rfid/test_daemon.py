@@ -283,6 +283,12 @@ def test_a_phidget_that_does_not_come_in_time_is_an_error_if_that_is_wanted(desk
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_phidget_that_is_not_found_may_be_one_that_the_user_may_not_open(desk: Desk) -> None:
+    daemon = desk.daemon(*Phidgets(desk).flags)
+    daemon.line("waiting for a PhidgetRFID reader: no such device, or no rule of udev lets this user open it")
+    assert daemon.end() == 0
+
+
 def run(desk: Desk, *flags: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(SCRIPTS / "rfid_daemon.py"), f"--kb_core_addr={desk.core.address}", *flags]
     with subprocess.Popen(
