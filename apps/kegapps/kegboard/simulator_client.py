@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import shlex
-import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +21,8 @@ from kegapps.kegboard.paths import Paths
 
 READ_BYTES: Final = 65_536
 MAX_WAIT_S: Final = 86_400.0
+START_S: Final = 2.0  # a simulator that was started just before, by the line above, gets so long
+RETRY_S: Final = 0.05
 
 
 class _Call:
@@ -39,16 +41,28 @@ class _Call:
         self._on_done = on_done
         self._on_progress = on_progress
         self._buffer = bytearray()
+        self._path = path
+        self._request = (
+            json.dumps({"words": list(words), "progress": on_progress is not None}).encode() + b"\n"
+        )
+        self._give_up_s = time.monotonic() + START_S
+        self._connect()
+
+    def _connect(self) -> None:
+        """Ask the simulator, as soon as it is there. Raises StartError, into the loop, too, if it does not come."""
         try:
-            self._connection: socket.socket = connect(path)
+            self._connection = connect(self._path)
         except OSError as error:
+            is_starting = isinstance(error, (FileNotFoundError, ConnectionRefusedError))
+            if is_starting and time.monotonic() < self._give_up_s:
+                self._loop.call_later(RETRY_S, self._connect)
+                return
             reason = error.strerror or error
             raise runner.StartError(
-                f"no simulator answers at {path} ({reason}); start one with the same --device_link"
+                f"no simulator answers at {self._path} ({reason}); start one with the same --device_link"
             ) from None
-        loop.watch(self._connection, READ, self._read)
-        request = {"words": list(words), "progress": on_progress is not None}
-        self._connection.sendall(json.dumps(request).encode() + b"\n")
+        self._loop.watch(self._connection, READ, self._read)
+        self._connection.sendall(self._request)
 
     def _read(self, _ready: int) -> None:
         try:

@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 
+from kegapps.daemon.loop import Loop
 from kegapps.kbsp.codec import Decoder
 from kegapps.kbsp.messages import Hello, Message, MeterStatus
+from kegapps.kegboard import simulator_client
 from tests.apps.kegboard.programs import DEADLINE_S, Bar, Program, Simulator
 
 
@@ -357,6 +359,24 @@ def test_a_verb_without_a_simulator_says_how_to_get_one(bar: Bar) -> None:
     status, lines = said(client(bar, "state"))
     assert status == 1
     assert "no simulator answers at " in lines[0]
+
+
+def test_a_verb_waits_for_a_simulator_that_is_just_starting(
+    bar: Bar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = Loop()
+    answers: list[dict[str, Any]] = []
+    monkeypatch.setattr("kegapps.kegboard.simulator_client.START_S", DEADLINE_S)
+
+    def done(answer: dict[str, Any]) -> None:
+        answers.append(answer)
+        loop.stop()
+
+    simulator_client._Call(loop, str(bar.cwd / "board.control"), ["state"], on_done=done)
+    bar.simulator()
+    loop.run()
+    assert answers[0]["ok"]
+    loop.close()
 
 
 def test_a_script_is_verbs_line_by_line_with_waits_and_background(bar: Bar) -> None:
