@@ -49,6 +49,8 @@ UNTHINNED: Final = BacklogLimits(readings_per_meter=4096)
 """What waits in the client is bounded by WINDOW; thinned out, its steps would be more than the core believes."""
 KEEP_S: Final = 30 * 86400.0
 PRUNE_S: Final = 3600.0
+LOOK_EVERY_S: Final = 55.0
+"""So often at most the core is asked for no other reason than that a board is there; less than between heartbeats."""
 
 
 class CoreLink:
@@ -82,6 +84,10 @@ class CoreLink:
         self._barrier = BARRIER
         self._is_blind = False
         self._under_way = 0
+        self._since_asked = 0
+        self._asked_s = float("-inf")
+        self._is_asking = False
+        self._touched: set[str] = set()  # boards of which the core spoke while it was asked
         self._narrator = Narrator(taps)
         self._asking: Timer | None = None
         self._pruned_s = float("-inf")
@@ -138,6 +144,14 @@ class CoreLink:
         if self.knows:
             self.tell(*self._narrator.finish(meter, pour_id))
 
+    def look(self, *, max_age_s: float = LOOK_EVERY_S) -> None:
+        """Ask the core for its taps, if that was not done so lately: somebody may have given one another relay.
+
+        What the core says of flows and valves in the meantime counts once it has answered.
+        """
+        if self.knows and not self._is_blind and self._loop.now_s() - self._asked_s >= max_age_s:
+            self._ask()
+
     # Where the core stands
 
     def _connected(self) -> None:
@@ -153,6 +167,8 @@ class CoreLink:
         if self._asking is not None:
             self._asking.cancel()
         self._readings = None
+        self._is_asking = False
+        self._touched.clear()
         self._taps.core_lost()
         self._on_change()
 
@@ -168,6 +184,7 @@ class CoreLink:
 
     def _ask(self) -> None:
         self.client.send(StatusRequest())
+        self._since_asked, self._asked_s, self._is_asking = 0, self._loop.now_s(), True
         self._later(ANSWER_S, self._no_answer)
 
     def _later(self, seconds: float, what: Callable[[], None]) -> None:
@@ -182,6 +199,7 @@ class CoreLink:
         log.info("the core does not say how its meters stand; it is told what was not told yet")
         self._readings = {}
         self._is_blind = True
+        self._is_asking = False
         for meter in self._store.meters().values():
             if (at := self._at.get(meter.meter)) is not None:
                 # A core of 2012 that was started again counts nothing of the first reading.
@@ -200,17 +218,28 @@ class CoreLink:
                     event.tap_name, event.username, event.start_time.timestamp(), is_over=is_over
                 )
                 if board is not None:
-                    self._on_tap(board)
+                    self._touch(board)
             case SetRelayOutputEvent():
                 enabled = event.output_mode == "enabled"
                 board = self._taps.relay(event.output_name, self._loop.now_s(), enabled=enabled)
                 if board:
-                    self._on_tap(board)
+                    self._touch(board)
+
+    def _touch(self, board: str) -> None:
+        """What the core lets this board do is to be looked at, as soon as the taps' relays are known."""
+        if self._is_asking:
+            self._touched.add(board)
+        else:
+            self._on_tap(board)
 
     def _learn(self, report: Mapping[str, Any]) -> None:
         readings, relays, calibrations = read_report(report)
         self._calibrations = calibrations
         self._taps.know(relays)
+        self._is_asking = False
+        touched, self._touched = self._touched, set()
+        for board in touched:
+            self._on_tap(board)
         self._barrier = 0
         is_first, self._readings, self._is_blind = self._readings is None, readings, False
         if is_first:
@@ -222,7 +251,7 @@ class CoreLink:
             self._pruned_s = now_s
             self._store.prune(time.time() - KEEP_S)
         self._store.commit()
-        self._under_way = 0
+        self._under_way = self._since_asked  # the answer need not know of what was said after the question
         self._later(CONFIRM_S, self._confirm_later)
         self.feed()
         if is_first:
@@ -330,6 +359,7 @@ class CoreLink:
     def _send(self, events: list[Event]) -> None:
         self.client.send_together(*events)
         self._under_way += len(events)
+        self._since_asked += len(events)
 
     def _age_s(self, leg: Leg) -> float:
         if leg.boot == self._boot:

@@ -224,6 +224,9 @@ class Gateway:
         if malformed or now_unix_s - device.heard_unix_s > NOTE_EVERY_S or host != device.host:
             self._store.heard(device.device, host, now_unix_s, malformed=malformed)
         self._store.commit()
+        if shown:
+            # Which relay is a tap's has to be known by when the core opens it.
+            self.core.look(max_age_s=0.0)
         for act in after:
             act()
         if shown and self.core.knows:
@@ -290,6 +293,7 @@ class Gateway:
     def _tell_status(self, device: Device) -> None:
         self._attendance.tell_of(device)
         self._feed()
+        self.core.look()
         self._pours.compare_calibrations()
 
     def _take_temperature(self, device: Device, event: Event, reading: Temperature) -> Callable[[], None]:

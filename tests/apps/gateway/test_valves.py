@@ -285,3 +285,15 @@ def test_whom_the_core_lets_in_by_another_reader_pours_here_too(tended: Board) -
     app.send(FlowRequest(tap_name="kb-1.flow0", request="stop_flow"))
     assert [(row.username, row.ticks) for row in drinks(tended.core, 1)] == [("bob", 800)]
     app.close()
+
+
+def test_a_valve_that_a_tap_was_given_a_moment_ago_is_opened_by_the_next_token(tended: Board) -> None:
+    with contextlib.closing(Ledger(str(tended.core.store))) as ledger:
+        ledger.set_tap("kb-1.flow1", relay_name="kb-1.relay0")
+    assert [grant["relay_numbers"] for grant in tended.granted().values()] == [[3], [0]]
+
+
+def test_a_valve_that_a_tap_lost_a_moment_ago_is_opened_no_more(tended: Board) -> None:
+    with contextlib.closing(Ledger(str(tended.core.store))) as ledger:
+        ledger.set_tap("kb-1.flow0", relay_name="")
+    assert [grant["relay_numbers"] for grant in tended.granted().values()] == [[], []]
