@@ -21,6 +21,12 @@ def lockers(status: os.stat_result) -> set[int]:
     return {pid for pid in locked if pid > 0}
 
 
+def named(status: os.stat_result) -> str:
+    """` (pid 4711)` for the text that somebody else has locked this file; empty if it cannot be seen who."""
+    pids = [str(pid) for pid in sorted(lockers(status)) if program_of(pid)]
+    return f" (pid {', '.join(pids)})" if pids else ""
+
+
 def program_of(pid: int) -> str:
     """What process `pid` runs, for a person: the name of its script, or its own; empty if it has ended."""
     try:

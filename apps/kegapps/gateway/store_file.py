@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator
 from typing import Final
 
-from kegapps.daemon import sqlite_file
+from kegapps.daemon import lockers, sqlite_file
 from kegapps.daemon.own_file import open_lock
 
 APPLICATION_ID: Final = 0x4B65_6777  # "Kegw"
@@ -79,8 +79,12 @@ class StoreFile:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                holder = lockers.named(os.fstat(lock))
                 os.close(lock)
-                raise StoreError(f"store {self.path}: another gateway uses it") from None
+                raise StoreError(
+                    f"store {self.path}: another gateway{holder} uses it; stop that one, or name another file with "
+                    "--gateway_store"
+                ) from None
             self._lock = lock
 
     def begin(self) -> None:

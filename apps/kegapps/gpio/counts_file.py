@@ -11,6 +11,7 @@ import fcntl
 import os
 from collections.abc import Mapping
 
+from kegapps.daemon import lockers
 from kegapps.daemon.errors import StartError
 from kegapps.daemon.own_file import open_own
 from kegapps.gpio.record import SLOT_BYTES, SLOTS, Record, encode, is_ours, newest
@@ -41,8 +42,11 @@ class CountsFile:
                 os.posix_fallocate(self._fd, 0, SLOT_BYTES * SLOTS)  # a disk that is full later is no matter
             self._sync_folder()
         except BlockingIOError:
+            holder = lockers.named(os.fstat(self._fd))
             self.close()
-            raise StartError(f"--counts={path}: another gpio_meter.py uses it; give each its own") from None
+            raise StartError(
+                f"--counts={path}: another gpio_meter.py{holder} uses it; give each its own"
+            ) from None
         except OSError as error:
             self.close()
             raise StartError(f"--counts={path}: {error.strerror}; name a file that can be written") from None

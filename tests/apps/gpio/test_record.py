@@ -63,7 +63,7 @@ def test_the_file_keeps_the_last_that_was_written_and_is_for_one(tmp_path: Path)
     assert (file.counts, file.damaged) == ({}, False)
     for count in range(1, 6):
         file.write({"gpio.flow0": count})
-    with pytest.raises(StartError, match=r"another gpio_meter\.py uses it"):
+    with pytest.raises(StartError, match=rf"another gpio_meter\.py \(pid {os.getpid()}\) uses it"):
         CountsFile(path)
     file.close()
     again = CountsFile(path)
@@ -87,7 +87,7 @@ def test_by_whatever_link_the_file_is_named_it_is_for_one(tmp_path: Path) -> Non
     (tmp_path / "link").symlink_to("counts")
     file = CountsFile(str(tmp_path / "link"))
     assert file.path == str(tmp_path / "counts")
-    with pytest.raises(StartError, match=r"another gpio_meter\.py uses it"):
+    with pytest.raises(StartError, match=rf"another gpio_meter\.py \(pid {os.getpid()}\) uses it"):
         CountsFile(str(tmp_path / "counts"))
     file.close()
 
