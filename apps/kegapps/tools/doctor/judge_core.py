@@ -14,7 +14,7 @@ from kegapps.tools.doctor.finding import Finding, Link, hint, ok, trouble, unkno
 from kegapps.tools.doctor.judge_master import command
 from kegapps.tools.doctor.judge_store import admin
 from kegapps.tools.doctor.kegerators import master_flags
-from kegapps.tools.doctor.settings import CORE, DAEMON, OWN, Settings, leads_to
+from kegapps.tools.doctor.settings import CORE, DAEMON, OWN, OtherCore, Settings, leads_to
 from kegapps.tools.doctor.wording import listed, plain, process
 
 _LINK: Final = Link.CORE
@@ -30,9 +30,9 @@ def findings(facts: Facts, settings: Settings, *, master_cut: bool, store_cut: b
     if core.report is None:
         return [
             _no_report(facts, core, settings, master_cut=master_cut, store_cut=store_cut),
-            *_others(settings),
+            *_others(facts, settings),
         ]
-    return [_answers(core), *_others(settings), *_astray(settings), *_taps(facts, core.report)]
+    return [_answers(core), *_others(facts, settings), *_astray(settings), *_taps(facts, core.report)]
 
 
 def _no_report(
@@ -138,21 +138,47 @@ def _foreign(facts: Facts, core: CoreFacts, settings: Settings) -> Finding:
     )
 
 
-def _others(settings: Settings) -> list[Finding]:
+def _others(facts: Facts, settings: Settings) -> list[Finding]:
     """Other kegerators on this machine, unless the person has said which one is meant."""
     if settings.core.origin == OWN:
         return []
-    at = settings.core.value
+    others = [other for other in settings.other_cores if not other.is_at(settings.core.value)]
+    own = [other for other in others if other.process.uid == facts.uid]
+    return [_another(other) for other in own] + _of_other_users([o for o in others if o not in own])
+
+
+def _another(other: OtherCore) -> Finding:
+    who = f"{process(CORE, other.process.pid)}, user {other.process.user}"
+    if _is_any_port(other):
+        return hint(
+            _LINK,
+            f"another kegerator runs on a port that the system chose ({who}); it was not looked at",
+            "to look at it instead: kegbot_doctor.py --kb_core_addr= with the address that its log tells",
+        )
+    return hint(
+        _LINK,
+        f"another kegerator runs on {other.address} ({who}); it was not looked at",
+        f"to look at it instead: kegbot_doctor.py --kb_core_addr={other.address}",
+    )
+
+
+def _of_other_users(others: Sequence[OtherCore]) -> list[Finding]:
+    """One line, however many there are: they are others' affair."""
+    if len(others) < 2:  # of one there is more to be said
+        return [_another(other) for other in others]
+    users = listed(sorted({other.process.user for other in others}))
     return [
         hint(
             _LINK,
-            f"another kegerator runs on {other.address} ({process(CORE, other.process.pid)}, "
-            f"user {other.process.user}); it was not looked at",
-            f"to look at it instead: kegbot_doctor.py --kb_core_addr={other.address}",
+            f"{len(others)} kegerators of other users run here ({users}); they were not looked at",
+            "to look at one instead name its address with --kb_core_addr",
         )
-        for other in settings.other_cores
-        if not other.is_at(at)
     ]
+
+
+def _is_any_port(other: OtherCore) -> bool:
+    """The system chose its port, which its flags do not tell."""
+    return other.address.rpartition(":")[2] == "0"
 
 
 def _is_core(listener: Holder | None) -> bool:

@@ -21,7 +21,7 @@ from kegapps.tools.doctor.facts import (
 )
 from kegapps.tools.doctor.finding import Finding, Level, Link, first_cut
 from kegapps.tools.doctor.judge import judge
-from kegapps.tools.doctor.settings import DEFAULT, BoardSettings, Setting, Settings
+from kegapps.tools.doctor.settings import DEFAULT, BoardSettings, OtherCore, Setting, Settings
 from kegapps.tools.doctor.show import as_object, as_text, verdict
 from kegapps.tools.doctor.wording import duration, listed, plain, size
 
@@ -494,3 +494,33 @@ def test_a_store_that_was_taken_from_the_core_is_named_and_the_outbox_is_unknown
 )  # fmt: skip
 def test_numbers_and_lists_are_told_as_people_read_them(shown: str, expected: str) -> None:
     assert shown == expected
+
+
+def beside(*others: OtherCore) -> list[Finding]:
+    found = judged(replace(HEALTHY, uid=1000), replace(SETTINGS, other_cores=others))
+    return [finding for finding in found if "kegerator" in finding.text]
+
+
+def test_an_address_is_advised_only_if_a_core_can_be_reached_there() -> None:
+    usual, chosen = (
+        OtherCore(process=process(pid, "kegbot_core"), address=at)
+        for pid, at in ((20, "localhost:7000"), (21, "localhost:0"))
+    )
+    (found,) = beside(usual)
+    assert "--kb_core_addr=localhost:7000" in str(found)
+    (found,) = beside(chosen)
+    assert "localhost:0" not in str(found)
+    assert "a port that the system chose (kegbot_core (process 21), user ann)" in found.text
+
+
+def test_the_cores_of_other_users_are_one_line() -> None:
+    others = [
+        OtherCore(
+            process=replace(process(pid, "kegbot_core"), uid=1001, user="bob"), address=f"localhost:{pid}"
+        )
+        for pid in (7020, 7021, 7022)
+    ]
+    (found,) = beside(*others)
+    assert "3 kegerators of other users run here (bob)" in found.text
+    own = OtherCore(process=process(20, "kegbot_core"), address="localhost:7000")
+    assert len(beside(own, *others)) == 2
