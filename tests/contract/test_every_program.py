@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.apps.daemon.harness import PATIENCE_S, environment, file_says, held, read_until
+from tests.ports import free_port as free_port
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR|CRITICAL) +\([\w.]+\) .+")
@@ -39,12 +40,6 @@ class Program:
     failing: Callable[[Path], list[str]]
     ready: bytes = b"(daemon) ready"
     talks: bool = False
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-    return port
 
 
 def destinations(cwd: Path, url: str) -> list[str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,20 +12,9 @@ from typing import Any
 import pytest
 
 from tests.master.conftest import BIN, Box, eventually
+from tests.ports import free_port as free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-def free_port() -> int:
-    """A port that nobody has just now, from below the range the kernel hands out by itself."""
-    for port in random.sample(range(20000, 32000), 100):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no free port")
 
 
 class Kegerator(Box):

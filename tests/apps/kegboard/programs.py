@@ -8,7 +8,6 @@ import json
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from kegapps.daemon.loop import Loop
 from kegapps.kegboard.control import connect
 from kegapps.kegnet.events import Event, MeterUpdate
 from kegapps.kegnet.hub import Hub
+from tests.ports import free_port as free_port
 
 Entered = TypeVar("Entered")
 
@@ -226,11 +226,3 @@ def bar_in(cwd: Path) -> Iterator[Bar]:
     """For a fixture."""
     with contextlib.ExitStack() as stack:
         yield Bar(cwd, stack)
-
-
-def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
