@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import configparser
 import re
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from kegapps.daemon.reference import help_of
 from tests.e2e.conftest import ROOT, free_port
 from tests.master.conftest import BIN, Box, eventually
 
@@ -92,10 +92,7 @@ def is_up(row: Row) -> bool:
 
 def own_flags(program: str) -> list[str]:
     """The names of the program's own flags."""
-    done = subprocess.run(
-        [BIN / program, "--helpshort"], capture_output=True, text=True, timeout=60, check=True
-    )
-    return re.findall(r"^  (?:-., )?--(?:\[no\])?(\w+)", done.stdout, re.M)
+    return re.findall(r"^  (?:-., )?--(?:\[no\])?(\w+)", help_of(str(BIN), program), re.M)
 
 
 def main() -> int:

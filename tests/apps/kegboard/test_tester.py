@@ -27,6 +27,10 @@ def start(bar: Bar, *flags: str, script: str = "kegboard_tester.py") -> Program:
     return bar.run(script, "--kegboard_device=board", *flags)
 
 
+def command_for(board: Simulator) -> list[str]:
+    return [sys.executable, str(SCRIPTS / "kegboard_tester.py"), f"--kegboard_device={board.link}", "--yes"]
+
+
 def relays(board: Simulator) -> list[str]:
     return [name for name, on in board.state()["relays"].items() if on]
 
@@ -76,12 +80,7 @@ def test_without_an_end_being_interrupted_is_no_failure(bar: Bar) -> None:
 
 def test_a_reader_of_its_output_that_goes_away_leaves_no_relay_on(bar: Bar) -> None:
     board = bar.simulator(NATIVE_USB)
-    command = [
-        sys.executable,
-        str(SCRIPTS / "kegboard_tester.py"),
-        f"--kegboard_device={board.link}",
-        "--yes",
-    ]
+    command = command_for(board)
     with subprocess.Popen(
         [*command, "--interval_s=0.25"], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
     ) as process:
@@ -95,12 +94,7 @@ def test_a_reader_of_its_output_that_goes_away_leaves_no_relay_on(bar: Bar) -> N
 
 def test_a_stopped_terminal_keeps_no_relay_on(bar: Bar) -> None:
     board = bar.simulator(NATIVE_USB)
-    command = [
-        sys.executable,
-        str(SCRIPTS / "kegboard_tester.py"),
-        f"--kegboard_device={board.link}",
-        "--yes",
-    ]
+    command = command_for(board)
     pid, terminal = pty.fork()
     if pid == 0:
         os.execv(command[0], [*command, "--interval_s=0.25", "--cycles=0"])
@@ -121,12 +115,7 @@ def test_a_stopped_terminal_keeps_no_relay_on(bar: Bar) -> None:
 
 def test_what_a_stopped_terminal_missed_is_printed_when_it_goes_on(bar: Bar) -> None:
     board = bar.simulator(NATIVE_USB)
-    command = [
-        sys.executable,
-        str(SCRIPTS / "kegboard_tester.py"),
-        f"--kegboard_device={board.link}",
-        "--yes",
-    ]
+    command = command_for(board)
     pid, terminal = pty.fork()
     if pid == 0:
         os.execv(command[0], [*command, *SHORT])

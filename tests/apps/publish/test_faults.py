@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,6 +14,7 @@ import pytest
 from tests.apps.publish.conftest import Bar
 from tests.apps.publish.programs import Publisher
 from tests.apps.publish.sink import DEADLINE_S
+from tests.apps.small_disk import mounted
 
 
 def helpers(publisher: Publisher) -> list[int]:
@@ -95,17 +95,8 @@ def test_a_network_that_refuses_everything_gets_everything_when_it_is_reconciled
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 400 KiB."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root to mount a small file system")
-    path = tmp_path / "disk"
-    path.mkdir()
-    options = ["-t", "tmpfs", "-o", "size=400k,mode=755", "tmpfs"]
-    if subprocess.run(["mount", *options, str(path)], capture_output=True, check=False).returncode:
-        pytest.skip("cannot mount here")
-    try:
+    with mounted(tmp_path / "disk", 400) as path:
         yield path
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
 
 
 def test_on_a_full_disk_nothing_is_lost_and_that_is_said(bar: Bar, small_disk: Path) -> None:
