@@ -1,4 +1,7 @@
-"""Which boot of the machine this is: what the monotonic clock measured in another one means nothing now."""
+"""Which boot of the machine this is: what the monotonic clock measured in another one means nothing now.
+
+Knows one file of /proc. Must not know who keeps times over a boot, or what for.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 A process, for Apprise takes 40 MB, may hang, and may take its time; this one is ended by its own alarm then, whoever
 else still lives. It speaks lines of JSON: an order first, then numbers of messages, each answered.
+Knows Apprise and the queue. Must not know kegnet, flags or the pace of sending.
 What came of a message it writes into the queue itself, so that this is known though its publisher be killed meanwhile.
 """
 
