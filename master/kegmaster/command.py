@@ -69,6 +69,10 @@ class Command:
 
     def perform(self) -> int:
         """Do it; returns the exit status."""
+        if module := flags.CLIENT_VERBS.get(self.options.verb):
+            from importlib import import_module
+
+            return int(import_module(f".{module}", __package__).perform(self))
         verbs: dict[str, Callable[[], int]] = {
             "start": self.start, "restart": self.start, "stop": self.stop, "status": self.status,
             "configtest": self.configtest, "run": self.run, "logs": self.logs, "events": self.events,

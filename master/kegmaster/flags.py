@@ -26,7 +26,27 @@ VERBS: Final = {
     "run": "be the master in the foreground, for containers and init systems",
     "logs": "print the end of the apps' logs; -f to follow",
     "events": "print what happened to the apps and the master, last; -f to follow",
+    "install": "start the master at boot; with NAME -- PROGRAM WORDS: run that program as the app NAME, from now on",
+    "remove": "undo what install did: for the app named, or for the master",
+    "reinstall": "install again, as the last install of that name was",
+    "stop_and_remove": "stop, then remove",
+    "stop_and_reinstall": "stop, then reinstall",
+    "stop_and_restart": "stop, then start",
+    "import": "print the configuration that does what FILE of another launcher does",
+    "export": "print what has another launcher run these apps (--format)",
+    "completion": "print the completion script for bash or zsh",
 }
+CLIENT_VERBS: Final = {
+    "install": "services", "remove": "services", "reinstall": "services", "stop_and_remove": "services",
+    "stop_and_reinstall": "services", "stop_and_restart": "services", "import": "convert", "export": "convert",
+    "completion": "completion",
+}  # fmt: skip
+"""The verbs that no master carries out, and the package or module that does: its `perform(command)`."""
+BOOTS: Final = (
+    "auto", "systemd", "systemd-user", "sysv", "openrc", "runit", "s6", "upstart", "launchd", "cron", "rc.local",
+    "windows-task", "windows-startup", "nssm", "sc",
+)  # fmt: skip
+FORMATS: Final = ("systemd", "supervisord", "procfile", "compose", "kubernetes")
 DEFAULT_TIMEOUT_S: Final = 90.0
 DEFAULT_LINES: Final = 20
 
@@ -47,7 +67,31 @@ class Options:
     timeout: float = DEFAULT_TIMEOUT_S
     follow: bool = False
     lines: int = DEFAULT_LINES
+    boot: str = "auto"
+    user: str = ""
+    now: bool = False
+    print: bool = False
+    service_name: str = ""
+    boot_name: str = "kegmaster"
+    description: str = ""
+    activate: str = ""
+    each: bool = False
+    replace: bool = False
+    absolute: bool = True
+    env: list[str] = field(default_factory=list)
+    env_file: str = ""
+    yes: bool = False
+    remove_install_args: bool = False
+    remove_env_vars: bool = False
+    remove_nssm: bool = False
+    force: bool = False
+    daemon_start: bool = True
+    deep: bool = False
+    crash: bool = False
+    format: str = ""
     show: str = ""
+    program: list[str] = field(default_factory=list)
+    """What stands behind `--`, word by word as it was typed: `install NAME -- PROGRAM WORDS`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +104,11 @@ class Flag:
     metavar: str = ""
     read: Callable[[str], object] = str
     value: object = True
+    verbs: tuple[str, ...] = ()
+    """The verbs that heed it; none: all do."""
+    choices: tuple[str, ...] = ()
+    many: bool = False
+    """It may stand there again and again; the option is a list."""
 
 
 def _seconds(text: str) -> float:
@@ -78,6 +127,7 @@ def _lines(text: str) -> int:
     return int(text)
 
 
+_SERVICES: Final = tuple(verb for verb, where in CLIENT_VERBS.items() if where == "services")
 FLAGS: Final = (
     Flag(words=("--master_config", "--config"), sets="master_config", metavar="FILE", help="the configuration"),
     Flag(words=("--pidfile_dir",), sets="pidfile_dir", metavar="DIR", help="pidfiles, socket and records"),
@@ -93,6 +143,46 @@ FLAGS: Final = (
     Flag(words=("--timeout",), sets="timeout", metavar="SECONDS", read=_seconds, help="wait no longer than this (90)"),
     Flag(words=("-f", "--follow"), sets="follow", help="logs, events: go on printing what is added"),
     Flag(words=("-n", "--lines"), sets="lines", metavar="N", read=_lines, help="logs, events: so many lines (20)"),
+    Flag(words=("--boot",), sets="boot", metavar="INIT", choices=BOOTS, verbs=("install", "reinstall", "remove"),
+         help="install: the init system; auto: the one of this machine"),
+    Flag(words=("--user",), sets="user", metavar="NAME", verbs=("install",),
+         help="install: the master runs as this user; with a PROGRAM: the app does"),
+    Flag(words=("--now",), sets="now", verbs=("install", "reinstall"), help="install: start it, too"),
+    Flag(words=("--print",), sets="print", verbs=("install", "remove", "reinstall"),
+         help="install, remove: show the files and commands, and do nothing"),
+    Flag(words=("--service_name",), sets="service_name", metavar="NAME", verbs=_SERVICES,
+         help="install: the app's name, as the first word"),
+    Flag(words=("--boot_name",), sets="boot_name", metavar="NAME", verbs=_SERVICES,
+         help="install: what the init system calls the master (kegmaster)"),
+    Flag(words=("--description",), sets="description", metavar="TEXT", verbs=("install",),
+         help="install: what the init system shows"),
+    Flag(words=("--activate",), sets="activate", metavar="COMMAND", verbs=("install",),
+         help="install, on Windows: what the batch file calls first"),
+    Flag(words=("--each",), sets="each", verbs=("install",), help="install, on Windows: a service for each app"),
+    Flag(words=("--replace",), sets="replace", verbs=("install",), help="install: even if NAME is there already"),
+    Flag(words=("--no_absolute", "--noabsolute"), sets="absolute", value=False, verbs=("install",),
+         help="install: leave relative paths as they are"),
+    Flag(words=("--absolute",), sets="absolute"),
+    Flag(words=("--env",), sets="env", metavar="NAME=VALUE", many=True, verbs=("install",),
+         help="install: a variable for the app, kept in a file that only its user reads"),
+    Flag(words=("--env_file",), sets="env_file", metavar="FILE", verbs=("install",),
+         help="install: a file of such NAME=VALUE lines"),
+    Flag(words=("--yes", "-y"), sets="yes", verbs=("reinstall", "remove"), help="reinstall: do not ask"),
+    Flag(words=("--remove_install_args",), sets="remove_install_args", verbs=_SERVICES,
+         help="remove: forget what reinstall would need"),
+    Flag(words=("--remove_env_vars",), sets="remove_env_vars", verbs=_SERVICES, help="remove: its variables, too"),
+    Flag(words=("--remove_nssm",), sets="remove_nssm", verbs=_SERVICES, help="remove, on Windows: our nssm.exe, too"),
+    Flag(words=("--force",), sets="force", verbs=("start", "run", "restart"),
+         help="start: end a master that does not answer"),
+    Flag(words=("--noforce",), sets="force", value=False),
+    Flag(words=("--no_daemon_start", "--nodaemon_start"), sets="daemon_start", value=False, verbs=("start", "restart"),
+         help="start: only if a master runs"),
+    Flag(words=("--daemon_start",), sets="daemon_start"),
+    Flag(words=("--deep",), sets="deep", verbs=("configtest",),
+         help="configtest: look into the configuration files of the programs, too"),
+    Flag(words=("--crash",), sets="crash", verbs=("logs",), help="logs: what was printed before each death"),
+    Flag(words=("--format",), sets="format", metavar="FORMAT", choices=FORMATS, verbs=("export",),
+         help="export: for which launcher"),
     Flag(words=("--help", "-h", "-?"), sets="show", value="help", help="everything: verbs, flags, keys, statuses"),
     Flag(words=("--helpshort",), sets="show", value="helpshort", help="verbs and flags"),
     Flag(words=("--version",), sets="show", value="version", help="the version"),
@@ -129,10 +219,14 @@ def _read(words: list[str]) -> Options:
     options = Options()
     plain: list[str] = []
     strange: list[str] = []
+    used: list[Flag] = []
     while words:
         word = words.pop(0)
         if word == "--":
-            plain += words
+            if plain[:1] == ["install"]:
+                options.program = words
+            else:
+                plain += words
             break
         if not word.startswith("-") or word == "-":
             plain.append(word)
@@ -142,10 +236,12 @@ def _read(words: list[str]) -> Options:
             # -f, -n 5, -n5, -fn5
             name, text = word[:2], word[2:].removeprefix("=")
             given = word[2:]
-        flag = known.get(name)
+        flag = known.get(name) or known.get(f"--{name[2:].replace('-', '_')}")
         if flag is None:
             strange.append(word)
-        elif flag.metavar:
+            continue
+        used.append(flag)
+        if flag.metavar:
             _set(options, flag, text if given else _next(words, known, flag))
         else:
             setattr(options, flag.sets, flag.value)
@@ -156,7 +252,14 @@ def _read(words: list[str]) -> Options:
     if strange:
         raise _MistakeError(f"unrecognized arguments: {' '.join(strange)}")
     if plain:
-        options.verb, options.names = plain[0], plain[1:]
+        # OpenMSIStream's verbs are written with _, and read with either.
+        options.verb = plain[0].replace("-", "_") if plain[0].replace("-", "_") in CLIENT_VERBS else plain[0]
+        options.names = plain[1:]
+    for flag in used:
+        if options.verb and not options.show and flag.verbs and options.verb not in flag.verbs:
+            raise _MistakeError(
+                f"{flag.words[0]} says nothing to {options.verb}, only to {', '.join(flag.verbs)}"
+            )
     return options
 
 
@@ -167,8 +270,14 @@ def _next(words: list[str], known: dict[str, Flag], flag: Flag) -> str:
 
 
 def _set(options: Options, flag: Flag, text: str) -> None:
+    if flag.choices and text not in flag.choices:
+        raise _MistakeError(f"argument {'/'.join(flag.words)}: {text!r} is none of {', '.join(flag.choices)}")
     try:
-        setattr(options, flag.sets, flag.read(text))
+        value = flag.read(text)
+        if flag.many:
+            getattr(options, flag.sets).append(value)
+        else:
+            setattr(options, flag.sets, value)
     except ValueError as error:
         raise _MistakeError(f"argument {'/'.join(flag.words)}: {error}") from None
 
