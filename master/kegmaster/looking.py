@@ -1,0 +1,115 @@
+"""The verbs that look and change nothing: configtest, status, logs, events.
+
+Knows what a person sees of it. Must not make, end or tell a master to do anything. Imported by these verbs only.
+"""
+
+from __future__ import annotations
+
+import json
+
+from . import client, paths
+from .exit_codes import Status, Verb
+from .lean import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .command import Command
+
+
+def configtest(command: Command) -> int:
+    """Print the commands that `start` would run, and every problem."""
+    import shlex
+
+    config, _ = command.source.load(command.options.names)
+    # What a program missing from this machine would be given is worth seeing too.
+    apps = command.chosen(command.source.parse() if config.unsound else config)
+    unknown = command.unknown(config)
+    if command.options.json:
+        fields = ("name", "type", "pidfile", "logfile")
+        rows = [{field: getattr(app, field) for field in fields} | {"argv": list(app.argv)} for app in apps]
+        print(
+            json.dumps(
+                {"config": config.file, "apps": rows, "problems": [str(p) for p in config.problems]},
+                indent=2,
+            )
+        )
+    else:
+        for app in apps:
+            print(shlex.join(app.argv))
+        for problem in config.problems:
+            command.terminal.error(str(problem), bare=True)
+    if unknown:
+        return command.terminal.fail(f"{config.file}: there is no section [{unknown[0]}]", Verb.USAGE)
+    return Verb.NOT_CONFIGURED if config.problems else Verb.DONE
+
+
+def status(command: Command) -> int:
+    """Show what runs."""
+    from . import render
+
+    try:
+        answer = command.dispatch.status(command.options.names)
+    except client.NoAnswerError:
+        pid = command.dispatch.claimed()
+        return command.terminal.fail(
+            f"the master (process {pid}) does not answer; see {command.logfile}. If it is stopped, kill -CONT {pid}"
+            f" lets it go on; kill -KILL {pid} has it replaced, the apps run on",
+            Status.UNKNOWN,
+        )
+    if answer is None:
+        from . import afterlife
+
+        report, code = afterlife.status(command.run_directory, command.config_file)
+    elif "status" not in answer:
+        return command.terminal.fail(str(answer.get("error", "the master gave no answer")), Status.UNKNOWN)
+    else:
+        report, code = answer["status"], int(answer["exit"])
+    if code == Status.UNKNOWN and command.options.names:
+        command.terminal.error(f"{command.config_file}: there is no section [{_unlisted(command, report)}]")
+    if command.options.json:
+        print(json.dumps(report, indent=2))
+        return code
+    numbers = None
+    if command.options.verbose:
+        from .usage import usage
+
+        numbers = usage(row["pid"] for row in report["apps"] if row["pid"])
+    print(render.table(report, usage=numbers))
+    return code
+
+
+def logs(command: Command) -> int:
+    """Print logs."""
+    from . import logs
+
+    config, _ = command.source.load()
+    if unknown := command.unknown(config):
+        return command.terminal.fail(f"{config.file}: there is no section [{unknown[0]}]", Verb.USAGE)
+    files = {app.name: app.logfile for app in command.chosen(config)}
+    return logs.show(files, lines=command.options.lines, follow=command.options.follow)
+
+
+def events(command: Command) -> int:
+    """Print what happened."""
+    from . import eventlog
+    from .recall import Recall
+
+    names = command.options.names
+    recall = Recall(
+        command.run_directory, eventlog.path_beside(command.logfile), names, json=command.options.json
+    )
+    found = recall.last(command.options.lines, command.options.timeout)
+    # Of an app that is no longer configured, there may be much to tell.
+    if names and not found:
+        unknown = [name for name in command.unknown(command.source.parse()) if name != paths.NAME]
+        if unknown:
+            return command.terminal.fail(
+                f"{command.config_file}: there is no section [{unknown[0]}]", Verb.USAGE
+            )
+    if command.options.follow:
+        recall.follow(command.dispatch.reconnect)
+    return Verb.DONE
+
+
+def _unlisted(command: Command, report: dict[str, Any]) -> str:
+    listed = {row["name"] for row in report["apps"]}
+    return next((name for name in command.options.names if name not in listed), "")

@@ -1,0 +1,114 @@
+"""The verbs that a master carries out: start, restart, stop, reload, reexec; and what holds where none runs.
+
+Knows when a master is to be made first. Must not know how: that is `making`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from . import client, making
+from .exit_codes import Verb
+from .lean import TYPE_CHECKING
+from .loading import UnreadableError
+from .reexec import CHECK
+from .spec import Config
+
+if TYPE_CHECKING:
+    from .command import Command
+
+
+def start(command: Command) -> int:
+    """Start or restart, making a master if there is none."""
+    sock = client.connect(command.run_directory.socket)
+    fresh = sock is None
+    if fresh:
+        config, missing = command.source.load(command.options.names)
+        if (code := making.startable(command, config, missing)) is not None:
+            return code
+        sock = making.master(command, config)
+    # A new master may have adopted what a dead one left: that too is to be restarted.
+    return command.dispatch.follow(
+        sock, command.options.verb, command.options.names, fresh=fresh,
+        make=lambda: making.master(command, command.source.load(command.options.names)[0]),
+    )  # fmt: skip
+
+
+def try_restart(command: Command) -> int:
+    """Restart what the master that runs has; without a master, nothing is to be done."""
+    sock = client.connect(command.run_directory.socket)
+    if sock is None:
+        return _nothing_runs(command, "restart")
+    return command.dispatch.follow(sock, "restart", command.options.names, sparing=True)
+
+
+def reload(command: Command) -> int:
+    """Have the master read the configuration again."""
+    if command.options.names:
+        return command.terminal.fail("reload takes no names: it looks at the whole file", Verb.USAGE)
+    sock = client.connect(command.run_directory.socket)
+    if sock is None:
+        return command.terminal.fail(
+            "no master runs, so there is nothing to reload; start reads the file", Verb.NOT_RUNNING
+        )
+    return command.dispatch.reload(sock, dry_run=command.options.dry_run)
+
+
+def reexec(command: Command) -> int:
+    """Have the master replaced by what is installed now."""
+    if command.options.names:
+        return command.terminal.fail("reexec takes no names: it replaces the master", Verb.USAGE)
+    sock = client.connect(command.run_directory.socket)
+    if sock is None:
+        return command.terminal.fail("no master runs, so there is nothing to replace", Verb.NOT_RUNNING)
+    return command.dispatch.reexec(sock)
+
+
+def take_over(command: Command) -> int:
+    """Be tried out by, or come after, the version before."""
+    from . import birth, pidfiles, takeover
+    from .journal import Journal
+
+    if command.options.verb == CHECK:
+        return takeover.check(command.source, command.run_directory, command.options.names)
+    origin = birth.Birth(
+        source=command.source, run=command.run_directory, lock=pidfiles.Lock(command.run_directory.pidfile),
+        journal=Journal(command.logfile, verbose=command.options.verbose), program=making.program(command),
+    )  # fmt: skip
+    return takeover.take_over(origin, command.options.names, verbose=command.options.verbose)
+
+
+def stop(command: Command) -> int:
+    """Stop apps; without names the master too. After a crash of the master, what it left is found and ended."""
+    sock = client.connect(command.run_directory.socket)
+    if sock is None:
+        try:
+            config, unreadable = command.source.load()[0], ""
+        except UnreadableError as error:
+            config, unreadable = Config(file=command.config_file), str(error)
+        if not unreadable and (unknown := command.unknown(config)):
+            return command.terminal.fail(f"{config.file}: there is no section [{unknown[0]}]", Verb.USAGE)
+        if not command.dispatch.leftovers():
+            return _nothing_runs(command, "stop", noting=() if unreadable else command.options.names)
+        if unreadable:
+            command.terminal.error(unreadable, bare=True)
+        sock = making.master(command, config, revive=False)
+    return command.dispatch.follow(sock, "stop", command.options.names)
+
+
+def _nothing_runs(command: Command, verb: str, *, noting: Sequence[str] = ()) -> int:
+    """`noting`: apps that are to stay stopped all the same when a master is made."""
+    problems = []
+    if noting:
+        from .intent import Intent
+
+        intent = Intent(command.run_directory.stopped)
+        problems += [intent.problem] if intent.problem else []
+        if lost := intent.add(noting):
+            problems.append(f"{lost}; the next start will start {', '.join(noting)}")
+    for problem in problems:
+        command.terminal.error(problem, bare=True)
+    nothing = {"verb": verb, "apps": [], "problems": problems, "exit": 0}
+    print(json.dumps(nothing, indent=2) if command.options.json else "nothing is running")
+    return Verb.DONE
