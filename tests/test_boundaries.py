@@ -32,6 +32,8 @@ DECIDING = {
         "checks",
         "liveness",
         "lateness",
+        "absolute",
+        "needs",
     ),
     APPS: (
         "bridge/homeassistant",
