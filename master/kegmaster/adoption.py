@@ -86,6 +86,7 @@ def _go_on(crew: Crew, life: Life, record: Record, *, wanted: bool) -> bool:
         known = life.last_exit != Exit()
         life.reason = f"died unwatched, {life.last_exit}" if known else "died unwatched, nobody knows how"
         crew.journal.warning(f"{record.app}: {life.reason}")
+        life.crashed = record.wanted and not life.succeeded
         if record.pid:
             pidfiles.remove(record.pidfile, record.pid)
         leaf = crew.leaf(record.app)

@@ -119,6 +119,11 @@ class Channel:
         self.spool.look()
         return last_lines((self._tail + self.spool.last(_TAIL_BYTES, self._since))[-_TAIL_BYTES:])
 
+    def waits(self, at_most: int) -> bytes:
+        """The end of what this launch printed and the log has not taken."""
+        self.spool.look()
+        return self.spool.last(at_most, self._since)
+
     def forward(self, now_s: float, *, all_of_it: bool = False) -> int:
         """Write what is ripe, drop what is too much, and note when to come again; how many bytes that were."""
         self.due_s = None

@@ -116,6 +116,9 @@ class Desk:
             runs = "; it runs on as before, stop ends it" if unknown[0] in watchdog.lives else ""
             talk.finish(error=f"{config.file}: there is no section [{unknown[0]}]{runs}", exit=Verb.USAGE)
             return
+        for app in config.unsound:
+            if (app.name in names if names else app.enabled) and config.logs_safely(app.name):
+                watchdog.crashes.refused(app, config.why_left_out(app.name))
         if names and set(names) <= watchdog.missing:
             talk.finish(exit=Verb.NOT_INSTALLED, problems=[str(problem) for problem in problems])
             return
@@ -266,7 +269,7 @@ def status(watchdog: Watchdog, names: Iterable[str]) -> tuple[dict[str, Any], in
         app = watchdog.config.find(name)
         life = watchdog.lives.get(name) or (Life(app=app) if app else None)
         if name in left_out:
-            life = Life(app=left_out[name], reason=_problem(watchdog, name))
+            life = Life(app=left_out[name], reason=watchdog.config.why_left_out(name))
             fine = False
         if life is None:
             continue
@@ -286,10 +289,6 @@ def status(watchdog: Watchdog, names: Iterable[str]) -> tuple[dict[str, Any], in
     elif chosen and not wanted:
         code = Status.NOT_RUNNING
     return {"master": master, "apps": rows}, code
-
-
-def _problem(watchdog: Watchdog, name: str) -> str:
-    return next((f"left out: {p.wrong}" for p in watchdog.config.problems if p.section == name), "left out")
 
 
 def _as_wanted(life: Life) -> bool:

@@ -138,6 +138,7 @@ class _SectionReader:
             logfile=self._path(
                 "logfile", flags, values["_logfile_dir"] or self.directories.logfile_dir, "log"
             ),
+            logfile_dir=str(values["_logfile_dir"] or self.directories.logfile_dir),
             policy=RestartPolicy(**_pick(values, _POLICY)),
             context=Context(**_pick(values, _CONTEXT)),
             ready=checks["ready"] or None,

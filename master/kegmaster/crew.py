@@ -350,6 +350,8 @@ class Crew:
                 return
             del self.instances[life.app.name]
             self.output.close(life.app.name)
+            if life.wanted and not life.again:
+                life.printed = self.output.printed(life.app.name, life.app.logfile, instance.log_begun)
             # One that comes back is born in the same: to make and remove it would be the longest part of all this.
             if instance.leaf is not None and not life.wanted:
                 instance.leaf.remove()

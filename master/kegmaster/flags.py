@@ -49,6 +49,7 @@ BOOTS: Final = (
 FORMATS: Final = ("systemd", "supervisord", "procfile", "compose", "kubernetes")
 DEFAULT_TIMEOUT_S: Final = 90.0
 DEFAULT_LINES: Final = 20
+DEFAULT_DEATHS: Final = 1
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,7 +67,7 @@ class Options:
     json: bool = False
     timeout: float = DEFAULT_TIMEOUT_S
     follow: bool = False
-    lines: int = DEFAULT_LINES
+    lines: int | None = None
     boot: str = "auto"
     user: str = ""
     now: bool = False
@@ -142,7 +143,8 @@ FLAGS: Final = (
     Flag(words=("--nojson",), sets="json", value=False),
     Flag(words=("--timeout",), sets="timeout", metavar="SECONDS", read=_seconds, help="wait no longer than this (90)"),
     Flag(words=("-f", "--follow"), sets="follow", help="logs, events: go on printing what is added"),
-    Flag(words=("-n", "--lines"), sets="lines", metavar="N", read=_lines, help="logs, events: so many lines (20)"),
+    Flag(words=("-n", "--lines"), sets="lines", metavar="N", read=_lines,
+         help="logs, events: so many lines (20); logs --crash: so many deaths (1)"),
     Flag(words=("--boot",), sets="boot", metavar="INIT", choices=BOOTS, verbs=("install", "reinstall", "remove"),
          help="install: the init system; auto: the one of this machine"),
     Flag(words=("--user",), sets="user", metavar="NAME", verbs=("install",),

@@ -43,6 +43,10 @@ class History:
         if life.app.on_failure or life.app.on_change:
             self._call(life, entry)
 
+    def last_pid(self, life: Life) -> int:
+        """The main process that the app has, or had last; 0 if none is known."""
+        return self._pids.get(life.app.name, 0)
+
     def held_up(self, life: Life) -> None:
         """The app's start waits for something, which was not known when it began to wait."""
         self._add(life, life.state, reason=life.blocked)

@@ -59,12 +59,13 @@ class Instance:
         """Who gets the orphans that it leaves behind: we, or, if it was adopted, its parent's next subreaper."""
         self.printed: tuple[str, ...] = ()
         """The last lines it printed, once it has ended."""
-        self.log_offset = _size(app.logfile)
+        self.log_begun = _log_now(app.logfile)
 
     @classmethod
     def adopt(cls, app: App, record: Record) -> Instance:
         """Take over the launch of `record`. Raises ProcessLookupError if its main process is gone or another's."""
         instance = cls(app, record.cookie)
+        instance.log_begun = (0, instance.log_begun[1])  # where its launch began in there, nobody knows
         instance.session = record.session
         instance.started_with = dict(record.started_with) or instance.started_with
         instance.main = Process(record.pid, record.start_ticks)
@@ -228,7 +229,8 @@ class Instance:
             with open(fd, "rb") as file:
                 size = os.fstat(fd).st_size
                 # A log that was rotated or truncated meanwhile is read from its beginning.
-                start = self.log_offset if size >= self.log_offset else 0
+                begun = self.log_begun[1]
+                start = begun if size >= begun else 0
                 file.seek(max(start, size - _TAIL_BYTES))
                 return last_lines(file.read(_TAIL_BYTES)) or self.printed
         except (OSError, ValueError):
@@ -262,8 +264,10 @@ class Instance:
         return self.doubt or f"no pidfile {self.app.pidfile} {limit}"
 
 
-def _size(path: str) -> int:
+def _log_now(path: str) -> tuple[int, int]:
+    """Inode number and size of the log; (0, 0) if there is none."""
     try:
-        return os.stat(path).st_size
+        seen = os.stat(path)
     except OSError:
-        return 0
+        return 0, 0
+    return seen.st_ino, seen.st_size

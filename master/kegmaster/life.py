@@ -43,6 +43,10 @@ class Life:
     """Why it last ended, in words."""
     blocked: str = ""
     """What holds its start up, while it is WAITING."""
+    crashed: bool = False
+    """The end just past was one that nobody asked for, and is no success after which it stays ended."""
+    printed: bytes = b""
+    """What it printed before that, as far as the crash log keeps it."""
     last_output: tuple[str, ...] = ()
     """The last lines it printed before it last ended."""
     note: str = ""
@@ -86,7 +90,9 @@ class Life:
     def cleared(self, now_s: float, jitter: float) -> tuple[Action, ...]:
         """No process of it is left: go where policy leads. `jitter` is a random number from 0 to 1."""
         policy = self.app.policy
-        if not self.wanted or self.again or self._unwatched or self._done:
+        unasked = self.wanted and not self.again and not self._done
+        self.crashed = unasked and (self.failed or policy.restart == "always")
+        if not unasked or self._unwatched:
             self.failures, self.delay_s = 0, 0.0
         else:
             self.deaths += 1

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from . import client, paths
+from . import client, flags, paths
 from .exit_codes import Status, Verb
 from .lean import TYPE_CHECKING, Any
 
@@ -84,8 +84,16 @@ def logs(command: Command) -> int:
     config, _ = command.source.load()
     if unknown := command.unknown(config):
         return command.terminal.fail(f"{config.file}: there is no section [{unknown[0]}]", Verb.USAGE)
+    if command.options.crash:
+        from . import lastwords
+
+        named = [*config.apps, *config.unsound] if command.options.names else command.chosen(config)
+        paths = {
+            app.name: app.crash_log for app in named if app.name in (command.options.names or [app.name])
+        }
+        return lastwords.show(paths, most=_lines(command, flags.DEFAULT_DEATHS), json=command.options.json)
     files = {app.name: app.logfile for app in command.chosen(config)}
-    return logs.show(files, lines=command.options.lines, follow=command.options.follow)
+    return logs.show(files, lines=_lines(command), follow=command.options.follow)
 
 
 def events(command: Command) -> int:
@@ -97,7 +105,7 @@ def events(command: Command) -> int:
     recall = Recall(
         command.run_directory, eventlog.path_beside(command.logfile), names, json=command.options.json
     )
-    found = recall.last(command.options.lines, command.options.timeout)
+    found = recall.last(_lines(command), command.options.timeout)
     # Of an app that is no longer configured, there may be much to tell.
     if names and not found:
         unknown = [name for name in command.unknown(command.source.parse()) if name != paths.NAME]
@@ -113,3 +121,7 @@ def events(command: Command) -> int:
 def _unlisted(command: Command, report: dict[str, Any]) -> str:
     listed = {row["name"] for row in report["apps"]}
     return next((name for name in command.options.names if name not in listed), "")
+
+
+def _lines(command: Command, default: int = flags.DEFAULT_LINES) -> int:
+    return default if command.options.lines is None else command.options.lines

@@ -5,6 +5,8 @@ Knows the client's side of it. Must not know what apps are told once a master li
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
 
 from . import client, pidfiles
@@ -39,8 +41,24 @@ def startable(command: Command, config: Config, missing: frozenset[str], *, say:
         return command.terminal.fail(
             f"{config.file}: nothing to start; write _enabled = True into a section", Verb.NOT_CONFIGURED
         )
+    _tell_crash_logs(command, config)
     lacking = {problem.section for problem in problems} <= missing
     return Verb.NOT_INSTALLED if lacking else Verb.NOT_CONFIGURED
+
+
+def _tell_crash_logs(command: Command, config: Config) -> None:
+    """No crash log is to mean no failure, so those that could not even be tried are told of as well."""
+    from .crashes import Crashes
+    from .journal import Journal
+
+    crashes = Crashes(Journal(command.logfile))
+    for app in config.unsound:
+        wanted = app.name in command.options.names if command.options.names else app.enabled
+        if wanted and config.logs_safely(app.name):
+            with contextlib.suppress(OSError):
+                os.makedirs(os.path.dirname(app.crash_log), mode=0o755, exist_ok=True)
+            crashes.refused(app, config.why_left_out(app.name))
+    crashes.flush()
 
 
 def master(command: Command, config: Config, *, revive: bool = True) -> socket.socket | None:

@@ -11,6 +11,7 @@ import selectors
 import time
 from collections.abc import Callable
 
+from . import crashlog
 from .applog import AppLog, lacks_place, open_log
 from .channel import RETRY_S, Channel, Loss
 from .environment import credentials
@@ -107,6 +108,14 @@ class Output:
             channel.over = True
             channel.drain(time.monotonic())
             self._end(channel)
+
+    def printed(self, name: str, logfile: str, begun: tuple[int, int]) -> bytes:
+        """The end of what a launch printed, for the crash log: what its log has of it, and what still waits.
+
+        `begun`: the log's inode number and size when the launch began.
+        """
+        waits = self._channels[name].waits(crashlog.MAX_OUTPUT_BYTES) if name in self._channels else b""
+        return crashlog.tail(logfile, begun, crashlog.MAX_OUTPUT_BYTES - len(waits)) + waits
 
     def drain_all(self) -> None:
         """Write down all that was printed so far."""

@@ -90,6 +90,7 @@ class App:
     timeout_start_sec: float = 10.0
     timeout_stop_sec: float = 10.0
     kill_signal: int = 15
+    logfile_dir: str = field(default="", compare=False)
     log_max_bytes: int = 1 << 20
     log_backups: int = 5
     context: Context = field(default_factory=Context)
@@ -99,6 +100,11 @@ class App:
     health: Check | None = None
     watchdog_sec: float = 0.0
     memory_max: int = 0
+
+    @property
+    def crash_log(self) -> str:
+        """Where its deaths are told of."""
+        return f"{self.logfile_dir or self.logfile.rpartition('/')[0]}/{self.name}.crash.log"
 
     @property
     def watched(self) -> bool:
@@ -146,3 +152,15 @@ class Config:
             problem.section for problem in self.problems
         }
         return [name for name in names if name not in known]
+
+    def logs_safely(self, name: str) -> bool:
+        """The place of the app's logs is none of its problems."""
+        return not any(
+            problem.section == name and problem.key in ("_logfile_dir", "logfile")
+            for problem in self.problems
+        )
+
+    def why_left_out(self, name: str) -> str:
+        """Why an unsound app is not started, in words."""
+        wrong = next((problem.wrong for problem in self.problems if problem.section == name), "")
+        return f"left out: {wrong}" if wrong else "left out"

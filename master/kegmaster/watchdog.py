@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable
 
 from . import adoption, notify, order, pidfiles, proc, spawn
 from .control import ControlServer, Conversation, Request
+from .crashes import Crashes
 from .crew import Crew
 from .deaths import Keeper
 from .eventlog import EventLog, path_beside
@@ -87,12 +88,16 @@ class Watchdog:
             selector=self.selector, emit=self.handle, inherited=setup.inherited.notify,
         )  # fmt: skip
         self.lives = self.crew.lives
+        self.crashes = Crashes(setup.journal)
         log = EventLog(path_beside(setup.journal.path), setup.journal)
         self.history = History(log, lambda: self.crew.make_hooks(self.config.apps))
         if any(app.on_failure or app.on_change for app in config.apps):
             self.history.watch_hooks()
         adoption.adopt_all(self.crew, config, revive=revive)
         adopted = self.history.adopted(self.lives.values(), self._pid)
+        for life in self.lives.values():
+            if life.crashed and life.state is not State.STOPPING:
+                self.crashes.died_unwatched(life)
         self._tell_of_master("stopped", "running", f"started{adopted}")
         if self.intent.problem:
             self.journal.error(self.intent.problem)
@@ -131,6 +136,8 @@ class Watchdog:
             self.history.log.flush()
             leaving = self.leaving and not self.stopping
             gone = leaving and not any(life.state in ALIVE for life in self.lives.values())
+            if gone:
+                self.crashes.flush()
             if self.history.over(time.monotonic(), leaving=gone):
                 return True
             now_s = time.monotonic()
@@ -138,6 +145,7 @@ class Watchdog:
                 life.deadline_s is not None and life.deadline_s <= now_s for life in self.lives.values()
             ):
                 # No app is waiting for us.
+                self.crashes.flush()
                 times = (due_s, self.history.call_hooks(now_s))
                 due_s = min((time_s for time_s in times if time_s is not None), default=None)
             wait_s = self._lateness.going_to_wait(time.monotonic(), self._wait_s(due_s))
@@ -348,6 +356,8 @@ class Watchdog:
             self.history.moved(life, before, event, self._pid(life), exit=exit)
         if life.state is State.WAITING and (app := self.config.find(life.app.name)):
             life.app = app
+        if event is Event.CLEARED and life.crashed:
+            self.crashes.died(life, self.history.last_pid(life))
         for action in actions:
             if action is Action.SPAWN:
                 self._to_spawn.append(life)
