@@ -13,24 +13,24 @@ import time
 from collections.abc import Callable, Collection, Sequence
 
 from . import pidfiles, proc
-from . import spawn as making
 from .attendance import Attendance
 from .deaths import Deaths, Keeper
 from .instance import Instance
 from .journal import Journal
-from .launching import find_leaves, prepare
-from .lean import TYPE_CHECKING, Protocol
+from .launches import Emit, Launches
+from .launching import find_leaves
+from .lean import TYPE_CHECKING
 from .life import Life
 from .lifecycle import Action, Event, State
-from .notify import NotifySocket, Report
+from .mailbox import Mailbox
+from .notify import Report
 from .output import Output
 from .paths import RunDirectory
 from .proc import Process
-from .programs import ProgramError, Search
+from .programs import Search
 from .records import Records
 from .register import Register
 from .restart import Exit
-from .senders import sender
 from .spec import App
 
 if TYPE_CHECKING:
@@ -39,15 +39,6 @@ if TYPE_CHECKING:
 
 _FIRST_PROBE_S = 0.005
 _LONGEST_PROBE_S = 0.25
-_MOST_BATCHES = 64  # of reports; more than the kernel keeps for us
-_BATCH = 64  # each process of a batch costs three descriptors until it is made
-
-
-class Emit(Protocol):
-    """Carries an app's life on."""
-
-    def __call__(self, life: Life, event: Event, *, exit: Exit | None = None, reason: str = "") -> None:
-        """Take one event."""
 
 
 class Crew:
@@ -74,12 +65,18 @@ class Crew:
         """Called with pid and wait status of each child that ended and belongs to no app."""
         self.run = run.path
         self._leaves = find_leaves(run.path, journal)
+        self._mailbox = Mailbox(
+            run.notify, selector, self.instances, inherited=inherited, awaited=self._awaited, on_report=self._on_note
+        )  # fmt: skip
+        self.notify = self._mailbox.socket
+        self._launches = Launches(
+            search=search, run=run.path, notify_address=self.notify.address, output=self.output,
+            register=self.register, emit=emit, attend=self._attend,
+        )  # fmt: skip
         self.attendance = Attendance(
             selector=selector, search=search, journal=journal, emit=emit, on_ready=self._ready,
-            drain=self._read_all_reports, known=self.pids,
+            drain=self._mailbox.drain, known=self.pids,
         )  # fmt: skip
-        self.notify = NotifySocket(run.notify, inherited)
-        selector.register(self.notify, selectors.EVENT_READ, lambda _: self._on_reports())
         if keeper.deaths_r >= 0:
             selector.register(keeper.deaths_r, selectors.EVENT_READ, lambda _: self.deaths.take())
 
@@ -96,10 +93,7 @@ class Crew:
 
     def restore(self) -> None:
         """Make what somebody removed from the run directory anew. Raises OSError."""
-        if self.notify.missing:
-            self._selector.unregister(self.notify)
-            self.notify.restore()
-            self._selector.register(self.notify, selectors.EVENT_READ, lambda _: self._on_reports())
+        self._mailbox.restore()
         self.register.restore(self.lives, self.instances)
 
     @property
@@ -167,61 +161,10 @@ class Crew:
 
     def spawn(self, lives: Sequence[Life]) -> None:
         """Make the processes of these apps, all together."""
-        launches: list[tuple[Life, Instance, making.Launch]] = []
         for life in lives:
             instance = self.instances[life.app.name] = Instance(life.app, os.urandom(16).hex())
             instance.leaf = self.leaf(life.app.name)
-            try:
-                launch = prepare(
-                    instance.app,
-                    self._search,
-                    self.output,
-                    cookie=instance.cookie,
-                    run=self.run,
-                    notify_socket=self.notify.address,
-                    leaf=instance.leaf,
-                )
-                launches.append((life, instance, launch))
-            except ProgramError as error:
-                self._emit(life, Event.ENDED, reason=f"{error}; {error.cure}")
-            except (OSError, KeyError) as error:
-                self._emit(life, Event.ENDED, reason=f"cannot be started: {error}")
-        for start in range(0, len(launches), _BATCH):
-            self._launch(launches[start : start + _BATCH])
-
-    def _launch(self, launches: Sequence[tuple[Life, Instance, making.Launch]]) -> None:
-        try:
-            batch = making.hold([launch for _, _, launch in launches])
-        except OSError as error:
-            for life, _, launch in launches:
-                os.close(launch.output)
-                self._emit(life, Event.ENDED, reason=f"cannot be started: {error}")
-            return
-        failed = []
-        for (life, instance, _), held in zip(launches, batch.held, strict=True):
-            if isinstance(held, OSError):
-                failed.append((life, held))
-            else:
-                self._take_on(life, instance, held)
-        batch.release()
-        # Whatever can wait until they are on their way.
-        for life, instance, launch in launches:
-            os.close(launch.output)
-            if instance.report is not None:
-                self._attend(life, instance)
-        for life, refusal in failed:
-            self._emit(life, Event.ENDED, reason=str(refusal))
-
-    def _take_on(self, life: Life, instance: Instance, held: making.Held) -> None:
-        """Write down which process it is, before it is let loose."""
-        process = Process(held.pid)
-        instance.session = held.pid
-        instance.report = held.report
-        if instance.app.detaches:
-            instance.made = process
-        else:
-            instance.main, instance.main_pid = process, held.pid
-        self.register.write(life, instance)
+        self._launches.make([(life, self.instances[life.app.name]) for life in lives])
 
     def _attend(self, life: Life, instance: Instance) -> None:
         """Hear of what becomes of it."""
@@ -396,24 +339,14 @@ class Crew:
                     return self.lives[name], instance, process
         return None
 
-    def _read_all_reports(self) -> None:
-        """All that have come by now; bounded, should somebody send without end."""
-        any(not self._on_reports() for _ in range(_MOST_BATCHES))
-
-    def _on_reports(self) -> bool:
-        """Take a batch; False if there was nothing."""
-        reports = self.notify.receive()
-        for report in reports:
-            name = sender(report, self.instances, lambda report=report: self._awaited(report))  # type: ignore[misc]
-            if name is None:
-                continue
-            life, instance = self.lives[name], self.instances[name]
-            if report.status is not None:
-                life.note = report.status
-            if report.ready and instance.app.type == "notify" and life.state is State.STARTING:
-                self._work_begun(life, instance)
-            self.attendance.take(name, report, time.monotonic())
-        return bool(reports)
+    def _on_note(self, name: str, report: Report) -> None:
+        """The app says something of itself."""
+        life, instance = self.lives[name], self.instances[name]
+        if report.status is not None:
+            life.note = report.status
+        if report.ready and instance.app.type == "notify" and life.state is State.STARTING:
+            self._work_begun(life, instance)
+        self.attendance.take(name, report, time.monotonic())
 
     def _awaited(self, report: Report) -> list[str]:
         """The apps that are to send what `report` says."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 
 from .instance import Instance
 from .journal import Journal
+from .launches import Emit
 from .lean import TYPE_CHECKING, Final
 from .life import Life
 from .lifecycle import Event, State

@@ -13,7 +13,7 @@ import signal
 import time
 from collections.abc import Callable, Collection, Iterable
 
-from . import adoption, notify, order, pidfiles, proc, spawn
+from . import adoption, holdups, notify, order, pidfiles, proc, spawn
 from .control import ControlServer, Conversation, Request
 from .crashes import Crashes
 from .crew import Crew
@@ -183,7 +183,9 @@ class Watchdog:
         """Carry out what the events so far have led to, until nothing moves any more."""
         while self._changed or self._to_spawn:
             self._changed = False
-            for name in [name for name in self.stopping if not self._held_up_stopping(name)]:
+            for name in [
+                name for name in self.stopping if not holdups.of_stop(name, self.lives, self.stopping)
+            ]:
                 self.stopping.discard(name)
                 self._stop(self.lives[name])
             for life in self.lives.values():
@@ -192,7 +194,8 @@ class Watchdog:
                     self.handle(life, Event.TIMER)
                 # One that is to be stopped, once those that come after it are, does not come back in the meantime.
                 if life.state is State.WAITING and life.app.name not in self.stopping:
-                    first, life.blocked = not life.blocked, self._held_up_by(life.app)
+                    first = not life.blocked
+                    life.blocked = holdups.of_start(life.app, self.lives, self.stopping)
                     if not life.blocked:
                         self.handle(life, Event.UNBLOCKED)
                     elif first:
@@ -386,39 +389,6 @@ class Watchdog:
         self.handle(life, Event.STOP)
         if wanted:
             self.handle(life, Event.START)
-
-    def _held_up_by(self, app: App) -> str:
-        """What keeps the app from starting, in words; empty if nothing does."""
-        for name in (*app.requires, *app.after):
-            required = name in app.requires
-            other = self.lives.get(name)
-            if other is None or (not other.wanted and other.state is State.STOPPED):
-                if required:
-                    return f"requires {name}, which is stopped"
-                continue
-            done = other.state is State.EXITED and other.succeeded
-            ready = other.state is State.RUNNING and name not in self.stopping
-            given_up = other.state in (State.FATAL, State.EXITED) and not required
-            if not (done or ready or given_up):
-                return f"waiting for {name}, which is {other.state.value}"
-        if app.wait_for:
-            # Looked at, not opened: opening a serial port resets many a board.
-            try:
-                os.stat(app.wait_for)
-            except OSError as error:
-                return f"waiting for {app.wait_for}: {error.strerror}"
-            if not os.access(app.wait_for, os.R_OK):
-                return f"waiting for {app.wait_for}: Permission denied"
-        return ""
-
-    def _held_up_stopping(self, name: str) -> bool:
-        """An app that comes after `name` is still on its way down."""
-        return any(
-            name in (*life.app.after, *life.app.requires)
-            and (other in self.stopping or life.state is State.STOPPING)
-            for other, life in self.lives.items()
-            if other != name
-        )
 
 
 def _take_note(number: int, frame: object) -> None:

@@ -11,13 +11,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from kegmaster import lifecycle
+from kegmaster import holdups, lifecycle
 from kegmaster.commands import Desk
 from kegmaster.crew import Crew
 from kegmaster.instance import Instance
 from kegmaster.lifecycle import Event, State
 from kegmaster.register import Register
-from kegmaster.watchdog import Watchdog
 
 from . import model
 from .simulated import Killed
@@ -46,11 +45,11 @@ def test_a_row_that_nothing_leads_through_is_named(monkeypatch: pytest.MonkeyPat
         (Register, "update", "people want"),
         (Crew, "_on_report", "does not come to an end"),
         (Crew, "reap", "is a zombie for ever"),
-        (Watchdog, "_held_up_by", "is started before"),
+        (holdups, "of_start", "is started before"),
     ],
 )
 def test_a_launcher_that_forgets_something_is_found_out(
-    monkeypatch: pytest.MonkeyPatch, owner: type, method: str, found: str
+    monkeypatch: pytest.MonkeyPatch, owner: object, method: str, found: str
 ) -> None:
     monkeypatch.setattr(owner, method, lambda *_: None)
     assert any(found in text for seed in (1, 2, 3) for text in model.explore(20_000, seed=seed)[3])
