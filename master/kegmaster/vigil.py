@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Iterator
 
 from .instance import Instance
 from .journal import Journal
-from .launches import Emit
 from .lean import TYPE_CHECKING, Final
 from .life import Life
 from .lifecycle import Event, State
@@ -25,7 +24,7 @@ from .programs import Search
 from .spec import Check
 
 if TYPE_CHECKING:
-    from .crew import Emit
+    from .launches import Emit
 
 MOST_PROBES: Final = 16
 """Questions under way at once; further ones wait their turn."""
