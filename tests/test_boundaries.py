@@ -34,6 +34,7 @@ DECIDING = {
         "lateness",
         "absolute",
         "needs",
+        "whereabouts",
     ),
     APPS: (
         "bridge/homeassistant",

@@ -12,10 +12,11 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 
 from . import ini, order
-from .keys import KEYS, Value, boolean
+from .keys import KEYS, Value, absolute, boolean
 from .lean import Any, Final, dataclass
-from .problems import Problem
+from .problems import Note, Problem
 from .spec import App, Config, Context, RestartPolicy, Type
+from .whereabouts import NO_DISK, Disk, Whereabouts
 
 RESERVED: Final = "kegbot_master"
 """The launcher's own pidfile, log and socket bear this name."""
@@ -42,10 +43,15 @@ def sound_name(name: str) -> bool:
     return _NAME.match(name) is not None and name != RESERVED
 
 
-def configure(text: str, file: str, directories: Directories) -> Config:
-    """Read a configuration. Apps with a problem are left out of `apps`; the problems are in the file's order."""
+def configure(text: str, file: str, directories: Directories, disk: Disk = NO_DISK) -> Config:
+    """Read a configuration. Apps with a problem are left out of `apps`; the problems are in the file's order.
+
+    `disk` is asked what is beside `file`, and for homes.
+    """
     document = ini.read(text, file)
-    sections = [_SectionReader(document, section, directories) for section in document.sections.values()]
+    sections = [
+        _SectionReader(document, section, directories, disk) for section in document.sections.values()
+    ]
     problems = [*document.problems, *_default_problems(document)]
     for section in sections:
         section.read()
@@ -70,7 +76,8 @@ def configure(text: str, file: str, directories: Directories) -> Config:
         problems.append(
             Problem(file=file, wrong="there is no section", cure="write one, such as [kegbot_core]")
         )
-    return Config(file=file, apps=sound, unsound=unsound, problems=tuple(problems))
+    notes = sorted((note for section in sections for note in section.notes), key=lambda note: note.line)
+    return Config(file=file, apps=sound, unsound=unsound, problems=tuple(problems), notes=tuple(notes))
 
 
 def _default_problems(document: ini.Document) -> Iterable[Problem]:
@@ -82,8 +89,13 @@ def _default_problems(document: ini.Document) -> Iterable[Problem]:
 class _SectionReader:
     """Reads one section; `app` stays None when its name or command line is beyond use."""
 
-    def __init__(self, document: ini.Document, section: ini.Section, directories: Directories) -> None:
+    def __init__(
+        self, document: ini.Document, section: ini.Section, directories: Directories, disk: Disk
+    ) -> None:
         self.file = document.file
+        self.disk = disk
+        self.where = Whereabouts(disk, posixpath.dirname(document.file), "")
+        self.notes: list[Note] = []
         self.section = section
         self.inherited = document.default.entries
         self.directories = directories
@@ -113,7 +125,7 @@ class _SectionReader:
         values = self._own_values()
         flags = self._flags()
         app_type = self._type(values, flags)
-        argv = self._argv(values, flags, app_type)
+        argv = self._resolved(self._argv(values, flags, app_type), values)
         if app_type == "oneshot":
             for key in ("_ready", "_health"):
                 if values[key]:
@@ -149,7 +161,8 @@ class _SectionReader:
     def _own_values(self) -> dict[str, Value]:
         """Every `_key`, parsed; the default in place of one with a problem."""
         values: dict[str, Value] = {}
-        for key in KEYS.values():
+        # The user comes first: the others' paths may begin with that user's home.
+        for key in sorted(KEYS.values(), key=lambda key: key.name != "_user"):
             values[key.name] = _default(key.name)
             entry = self.entries.get(key.name)
             if entry is None:
@@ -160,10 +173,14 @@ class _SectionReader:
             text = self._text(entry, raw=key.raw)
             if text is None or (text == "" and key.default == "" and key.name != "_enabled"):
                 continue
+            if key.parse is absolute:
+                text = self.where.path(text)
             try:
                 values[key.name] = key.parse(text)
             except ValueError as error:
                 self._wrong(entry, f"{'its value' if key.secret else _shown(text)} is no good", str(error))
+            if key.name == "_user" and values["_user"]:
+                self.where = Whereabouts(self.disk, posixpath.dirname(self.file), str(values["_user"]))
         for entry in self.section.entries.values():
             if entry.key.startswith("_") and entry.key not in KEYS:
                 self.problems.append(_unknown_key(self.file, self.section.name, entry))
@@ -182,6 +199,8 @@ class _SectionReader:
             if value is not None and "\n" in value:
                 self._wrong(entry, "goes on over several lines", "do not indent the line below it")
             elif value is not None:
+                if entry.key in ("pidfile", "logfile"):
+                    value = self.where.path(value)
                 flags[entry.key] = value if entry.value else None
         return flags
 
@@ -221,6 +240,29 @@ class _SectionReader:
             flags.setdefault(key, default)
         words = (f"--{key}" if value is None else f"--{key}={value}" for key, value in sorted(flags.items()))
         return (program, *words, *args)
+
+    def _resolved(self, argv: tuple[str, ...] | None, values: Mapping[str, Value]) -> tuple[str, ...] | None:
+        if argv is None:
+            return None
+        work = str(values["_working_directory"]) if "_working_directory" in self.entries else ""
+        resolved, changes = self.where.words(argv, work)
+        command: Any = values["_command"]
+        for change in changes:
+            flag = change.before[2:].partition("=")[0]
+            if "_command" in self.entries:
+                key = "_command" if change.index < len(command) else "_args"
+            elif change.index == 0:
+                key = "_program_name"
+            else:
+                key = flag if flag in self.entries and change.before.startswith("--") else "_args"
+            text = f"{change.before} goes out as {change.after}"
+            self.notes.append(
+                Note(
+                    file=self.file, line=self.entries[key].line if key in self.entries else self.section.line,
+                    section=self.section.name, key=key, text=text,
+                )
+            )  # fmt: skip
+        return resolved
 
     def _flag_defaults(self, app_type: Type, values: Mapping[str, Value]) -> dict[str, str]:
         """kegbot_master's defaults; in the foreground the launcher keeps log and pidfile, so the app must not."""

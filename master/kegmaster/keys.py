@@ -140,9 +140,9 @@ def variables(text: str) -> tuple[str, ...]:
 
 
 def absolute(text: str) -> str:
-    """An absolute path, or nothing."""
+    """An absolute path, one that begins with ~/, or one beside this file that begins with ./ or exists; or nothing."""
     if text and not text.startswith("/"):
-        raise ValueError("expected an absolute path")
+        raise ValueError("expected an absolute path, or ./ and a path from the configuration's directory")
     return text
 
 

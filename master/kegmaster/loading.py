@@ -16,6 +16,7 @@ from .lean import Final, dataclass, replace
 from .problems import Problem
 from .programs import ProgramError, Search
 from .spec import App, Config
+from .whereabouts import Disk
 
 _MAX_BYTES: Final = 4 << 20
 
@@ -38,7 +39,7 @@ class Source:
 
     def parse(self) -> Config:
         """The configuration by its text alone, whether or not its programs are there. Raises UnreadableError."""
-        return configure(_read(self.file), self.file, self.directories)
+        return configure(_read(self.file), self.file, self.directories, DISK)
 
     def load(self, names: Collection[str] = ()) -> tuple[Config, frozenset[str]]:
         """The configuration, apps with any problem left out, and the apps whose program is not installed.
@@ -76,6 +77,23 @@ class Source:
         for check in _CHECKS:
             for _, error in check(app, self.search):
                 raise error
+
+
+def _home(user: str) -> str:
+    """As the shell has it: HOME for ourselves, the user database for others."""
+    own = os.environ.get("HOME", "")
+    if not user and own.startswith("/"):
+        return own
+    import pwd
+
+    try:
+        return (pwd.getpwnam(user) if user else pwd.getpwuid(os.geteuid())).pw_dir
+    except KeyError:
+        return ""
+
+
+DISK: Final = Disk(exists=os.path.exists, is_file=os.path.isfile, home=_home)
+"""This machine."""
 
 
 def _read(path: str) -> str:

@@ -27,6 +27,23 @@ class Problem:
         return printable(f"{place}{section}{key} {self.wrong}; {self.cure}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What is no mistake but good to know. `line` 0: of the file as a whole."""
+
+    file: str
+    line: int = 0
+    section: str
+    key: str | None = None
+    text: str
+
+    def __str__(self) -> str:
+        """`FILE:LINE: note: [section] key: text`, on one line."""
+        place = f"{self.file}:{self.line}:" if self.line else f"{self.file}:"
+        key = f" {self.key}:" if self.key is not None else ":"
+        return printable(f"{place} note: [{self.section}]{key} {self.text}")
+
+
 def printable(text: str) -> str:
     """`text` on one line, with all that could play tricks on a terminal written as escapes."""
     return "".join(

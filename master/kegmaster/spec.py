@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from .lean import Literal, dataclass, field
-from .problems import Problem
+from .problems import Note, Problem
 
 Type = Literal["forking", "simple", "notify", "oneshot"]
 Restart = Literal["always", "on-failure", "no"]
@@ -141,6 +141,8 @@ class Config:
     apps: tuple[App, ...] = ()
     unsound: tuple[App, ...] = ()
     problems: tuple[Problem, ...] = ()
+    notes: tuple[Note, ...] = ()
+    """The words of command lines that do not go out as they are written."""
 
     def find(self, name: str) -> App | None:
         """The sound app of that name."""
