@@ -2,29 +2,96 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
+from . import checked, cron, lsb, rclocal, systemd
 from .plan import BootError, Plan, Service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What tells which init system is there: the paths that exist, pid 1's name, the programs on PATH, the caller."""
+    """What tells which init system is there: the paths that exist, pid 1's name, the programs on PATH, the caller.
+
+    platform    sys.platform's word: linux, darwin, win32
+    paths       those of PATHS that exist
+    programs    those of PROGRAMS that can be found
+    scanned     names of running processes that supervise a directory of services, though they need not be pid 1
+    """
 
     booted_systemd: bool = False
     pid1: str = ""
     paths: frozenset[str] = frozenset()
     programs: frozenset[str] = frozenset()
     root: bool = True
+    platform: str = "linux"
+    scanned: frozenset[str] = frozenset()
+
+
+PATHS = (
+    "/run/openrc/softlevel",
+    "/etc/init.d",
+    "/etc/rc.local",
+    "/etc/service",
+    "/etc/runit/runsvdir/default",
+)
+PROGRAMS = ("rc-update", "update-rc.d", "chkconfig", "insserv", "crontab")
+SCANNERS = ("runsvdir", "s6-svscan")
+
+_PLANS: Mapping[str, Callable[[Service], Plan]] = MappingProxyType({
+    "systemd": systemd.system,
+    "systemd-user": systemd.user,
+    "sysv": lsb.plan,
+    "cron": cron.plan,
+    "rc.local": rclocal.plan,
+})  # fmt: skip
+_FOREIGN_PATHS = ("windows-task", "windows-startup", "nssm", "sc")
+_PER_USER = ("systemd-user", "cron", "launchd", "windows-task", "windows-startup")
 
 
 def choose(machine: Machine, *, system: bool) -> str:
-    """The kind that `auto` means on this machine. Raises BootError if there is none."""
-    del machine, system
-    raise BootError("not built yet")
+    """The kind that `auto` means on this machine. Raises BootError if there is none.
+
+    `system`: for the machine, as root; else for the caller alone.
+    """
+    if machine.platform == "darwin":
+        return "launchd"
+    if machine.platform.startswith(("win", "cygwin")):
+        return "windows-task"
+    rules = (
+        ("systemd", machine.booted_systemd),
+        ("openrc", "/run/openrc/softlevel" in machine.paths and "rc-update" in machine.programs),
+        ("runit", machine.pid1 in ("runit", "runsvdir") or "runsvdir" in machine.scanned),
+        ("s6", machine.pid1 == "s6-svscan" or "s6-svscan" in machine.scanned),
+        ("sysv", "/etc/init.d" in machine.paths and machine.pid1 == "init"
+            and bool({"update-rc.d", "chkconfig", "insserv"} & machine.programs)),
+        ("cron", "crontab" in machine.programs),
+        ("rc.local", "/etc/rc.local" in machine.paths),
+    ) if system else (
+        ("systemd-user", machine.booted_systemd),
+        ("cron", "crontab" in machine.programs),
+    )  # fmt: skip
+    for kind, there in rules:
+        if there:
+            return kind
+    raise BootError(
+        "no init system of those known is here"
+        + (f" (process 1 is {machine.pid1})" if machine.pid1 else "")
+        + "; in a container let it run `master.py run`, elsewhere choose one with --boot"
+    )
 
 
 def plan(kind: str, service: Service) -> Plan:
     """What `kind` needs to start this service at boot. Raises BootError."""
-    del kind, service
-    raise BootError("not built yet")
+    make = _PLANS.get(kind)
+    if make is None:
+        raise BootError(f"--boot={kind}: not known; one of {', '.join(_PLANS)}")
+    if not service.system and kind not in _PER_USER:
+        raise BootError(
+            f"--boot={kind} is the machine's, for root to install; as a user take {_PER_USER[0]} or cron"
+        )
+    if kind == "systemd-user":
+        service = replace(service, system=False)
+    checked.check(service, windows=kind in _FOREIGN_PATHS)
+    return make(service)
