@@ -45,6 +45,7 @@ DECIDING = {
         "boot/rclocal",
         "boot/shell",
         "boot/systemd",
+        "relatives",
     ),
     APPS: (
         "bridge/homeassistant",

@@ -275,7 +275,7 @@ def read_environment_file(path: str) -> dict[str, str]:
         if not text or text.startswith("#"):
             continue
         name, equals, value = text.partition("=")
-        if not equals or not name.isidentifier():
+        if not equals or not (name.isascii() and name.isidentifier()):
             # The line itself may be a secret: only its number is said.
             raise ProgramError(f"{path}:{number} is no NAME=value line", "write NAME=value")
         quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""

@@ -85,7 +85,7 @@ def master(command: Command, config: Config, *, revive: bool = True) -> socket.s
 
 
 def foreground(command: Command) -> int:
-    """Be the master in the foreground."""
+    """Be the master in the foreground; what apps say that were named is printed, too."""
     from . import birth
 
     config, missing = command.source.load(command.options.names)
@@ -93,6 +93,11 @@ def foreground(command: Command) -> int:
         command.terminal.error(str(problem), bare=True)
     if (code := startable(command, config, missing, say=False)) is not None:
         return code
+    if command.options.names and not pidfiles.locked(command.run_directory.pidfile):
+        # Whoever names apps tries them out, and would look for their output here.
+        from . import logs
+
+        logs.accompany({app.name: app.logfile for app in command.chosen(config)})
     try:
         return birth.foreground(
             command.source,
