@@ -85,6 +85,10 @@ class Desk:
             self._stop(names, talk)
         elif verb == "reexec":
             self.succession.begin(talk)
+        elif verb == "reload" and names:
+            from . import reread
+
+            reread.ask(self.watchdog, names, talk)
         elif verb == "reload":
             self._reload(talk, dry_run=request.get("dry_run") is True)
         else:

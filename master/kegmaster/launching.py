@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from . import proc
+from . import pidfiles, proc
 from .environment import credentials, environment
 from .journal import Journal
 from .lean import TYPE_CHECKING
@@ -32,8 +32,14 @@ def prepare(
         app.program, dict(app.context.environment).get("PATH", ""), may_lack_py=app.may_lack_py
     )
     uid, gid, groups = credentials(app.context)
+    if app.detaches:
+        pidfiles.clear_away(app.pidfile)
     for file in (app.pidfile, app.logfile):
-        os.makedirs(os.path.dirname(file), mode=0o755, exist_ok=True)
+        directory = os.path.dirname(file)
+        if not os.path.isdir(directory):
+            os.makedirs(directory, mode=0o755, exist_ok=True)
+            if file is app.pidfile and app.detaches and uid is not None:
+                os.chown(directory, uid, -1)  # such as /run/redis, which no reboot survives
     return Launch(
         path=path, argv=app.argv, environment=given, output=output.open(app, uid, gid),
         umask=app.context.umask, nice=app.context.nice, limit_nofile=app.context.limit_nofile, tag=proc.tag(cookie),

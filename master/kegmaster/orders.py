@@ -44,14 +44,19 @@ def try_restart(command: Command) -> int:
 
 
 def reload(command: Command) -> int:
-    """Have the master read the configuration again."""
-    if command.options.names:
-        return command.terminal.fail("reload takes no names: it looks at the whole file", Verb.USAGE)
+    """Have the master read the configuration again; with names: have these apps read theirs."""
+    names = command.options.names
+    if names and command.options.dry_run:
+        return command.terminal.fail(
+            "--dry_run is for the whole file: reload of an app sends it a signal", Verb.USAGE
+        )
     sock = client.connect(command.run_directory.socket)
     if sock is None:
         return command.terminal.fail(
             "no master runs, so there is nothing to reload; start reads the file", Verb.NOT_RUNNING
         )
+    if names:
+        return command.dispatch.follow(sock, "reload", names)
     return command.dispatch.reload(sock, dry_run=command.options.dry_run)
 
 

@@ -79,6 +79,14 @@ def write(path: str, pid: int) -> None:
     files.replace(path, b"%d\n" % pid, 0o644)
 
 
+def clear_away(path: str) -> None:
+    """Remove `path` if it claims a process that does not exist: many a program takes that for itself, and refuses."""
+    with contextlib.suppress(PidfileError, OSError):
+        pid = read(path)
+        if pid is not None and not os.path.exists(f"/proc/{pid}"):
+            os.unlink(path)
+
+
 def remove(path: str, pid: int) -> None:
     """Remove `path` if it claims `pid`, and what a write that was cut short left; anything else is left alone."""
     with contextlib.suppress(PidfileError, OSError):
