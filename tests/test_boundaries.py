@@ -46,6 +46,8 @@ DECIDING = {
         "boot/shell",
         "boot/systemd",
         "relatives",
+        "paths",
+        "tenancy",
     ),
     APPS: (
         "bridge/homeassistant",

@@ -29,12 +29,10 @@ def status(command: Command) -> int:
     try:
         answer = command.dispatch.status(command.options.names)
     except client.NoAnswerError:
-        pid = command.dispatch.claimed()
-        return command.terminal.fail(
-            f"the master (process {pid}) does not answer; see {command.logfile}. If it is stopped, kill -CONT {pid}"
-            f" lets it go on; kill -KILL {pid} has it replaced, the apps run on",
-            Status.UNKNOWN,
-        )
+        from . import forcing
+
+        finding = forcing.look(command.run_directory, command.program)
+        return command.terminal.fail(f"{finding.text}; see {command.logfile}", Status.UNKNOWN)
     if answer is None:
         from . import afterlife
 

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 def start(command: Command) -> int:
     """Start or restart, making a master if there is none."""
-    sock = client.connect(command.run_directory.socket)
+    sock = making.reach(command)
     fresh = sock is None
     if fresh:
+        if not command.options.daemon_start:
+            return making.no_master(command)
         config, missing = command.source.load(command.options.names)
         if (code := making.startable(command, config, missing)) is not None:
             return code
