@@ -21,11 +21,7 @@ def check(service: Service, *, windows: bool = False) -> None:
 
     `windows`: it is for another machine, whose paths may have drives and whose users domains.
     """
-    if not _NAME.fullmatch(service.name) or service.name.endswith(_SUFFIXES):
-        raise BootError(
-            f"the name {service.name!r}: letters, digits, _ . - and no ending such as .service;"
-            " choose another --boot_name"
-        )
+    check_name(service.name)
     if not " ".join(service.description.split()):
         raise BootError("the description is empty; give a --description of a few words")
     plain(" ".join(service.description.split()), "the description")
@@ -54,6 +50,14 @@ def check(service: Service, *, windows: bool = False) -> None:
             plain(word, what)
     for path in places.values():
         plain(path, "a path")
+
+
+def check_name(name: str) -> None:
+    """Raises BootError for what cannot be the name of a service everywhere."""
+    if not _NAME.fullmatch(name) or name.endswith(_SUFFIXES):
+        raise BootError(
+            f"the name {name!r}: letters, digits, _ . - and no ending such as .service; choose another --boot_name"
+        )
 
 
 def has_drive(path: str) -> bool:

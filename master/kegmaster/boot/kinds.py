@@ -6,7 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from . import checked, cron, lsb, rclocal, systemd
+from . import (
+    checked,
+    cron,
+    launchd,
+    lsb,
+    openrc,
+    rclocal,
+    supervise,
+    systemd,
+    upstart,
+    windows,
+    windows_services,
+)
 from .plan import BootError, Plan, Service
 
 
@@ -43,8 +55,17 @@ _PLANS: Mapping[str, Callable[[Service], Plan]] = MappingProxyType({
     "systemd": systemd.system,
     "systemd-user": systemd.user,
     "sysv": lsb.plan,
+    "openrc": openrc.plan,
+    "runit": supervise.runit,
+    "s6": supervise.s6,
+    "upstart": upstart.plan,
+    "launchd": launchd.plan,
     "cron": cron.plan,
     "rc.local": rclocal.plan,
+    "windows-task": windows.task,
+    "windows-startup": windows.startup,
+    "nssm": windows_services.nssm,
+    "sc": windows_services.sc,
 })  # fmt: skip
 _FOREIGN_PATHS = ("windows-task", "windows-startup", "nssm", "sc")
 _PER_USER = ("systemd-user", "cron", "launchd", "windows-task", "windows-startup")
@@ -87,7 +108,7 @@ def plan(kind: str, service: Service) -> Plan:
     make = _PLANS.get(kind)
     if make is None:
         raise BootError(f"--boot={kind}: not known; one of {', '.join(_PLANS)}")
-    if not service.system and kind not in _PER_USER:
+    if not service.system and kind not in (*_PER_USER, *_FOREIGN_PATHS):
         raise BootError(
             f"--boot={kind} is the machine's, for root to install; as a user take {_PER_USER[0]} or cron"
         )

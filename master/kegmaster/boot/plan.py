@@ -20,6 +20,7 @@ class Service:
     flags          --master_config=, --pidfile_dir=, --logfile_dir=, --state_dir=, all absolute
     user           runs as this user; empty: as whoever the init system runs as (a per-user one: its user)
     group          empty: the user's own
+    caller         who asks for it, for those kinds that must name somebody; empty: not known
     home           of that user, absolute; empty if it has none
     system         for all users of the machine (root installs it); else for one user
     timeout_stop_s how long the slowest orderly stop of all apps may take before somebody loses patience
@@ -34,6 +35,7 @@ class Service:
     flags: tuple[str, ...]
     user: str = ""
     group: str = ""
+    caller: str = ""
     home: str = ""
     system: bool = True
     config: str
