@@ -40,15 +40,14 @@ def _command(service: Service) -> str:
     wanted = known if service.user else [name for name in known if name not in ("HOME", "USER", "LOGNAME")]
     settings = [f"{name}={sh_words([known[name]])}" for name in wanted]
     start = sh_words(service.command("start"))
-    log = sh_words([f"{service.logfile_dir}/boot.log"])
     if not service.user:
-        made = f"mkdir -p {sh_words([service.logfile_dir])}"
-        return f"{made} && {' '.join(settings)} {start} </dev/null >>{log} 2>&1"
+        # A variable, because cron takes no long lines. The master itself goes to / in the end.
+        made = f'log={sh_words([service.logfile_dir])}; mkdir -p "$log" && cd "$log"'
+        return f"{made} && {' '.join(settings)} {start} </dev/null >>boot.log 2>&1"
     owner = sh_words([service.user, *(["-g", service.group] if service.group else [])])
-    directories = dict.fromkeys((service.pidfile_dir, service.logfile_dir, service.state_dir))
-    made = " && ".join(
-        f"{{ [ -d {word} ] || install -d -o {owner} {word}; }}" for word in map(sh_words, zip(directories))
-    )
+    directories = sh_words(dict.fromkeys((service.pidfile_dir, service.logfile_dir, service.state_dir)))
+    made = f'for d in {directories}; do [ -d "$d" ] || install -d -o {owner} "$d" || exit 1; done'
     # The user's own shell opens the log, with no more rights than he has.
+    log = sh_words([f"{service.logfile_dir}/boot.log"])
     logged = f'sh -c \'exec "$@" >>"$0" 2>&1\' {log} {start}'
-    return f"{made} && {' '.join(settings)} runuser -u {owner} -- {logged} </dev/null"
+    return f"{made}; cd / && {' '.join(settings)} runuser -u {owner} -- {logged} </dev/null"

@@ -27,6 +27,7 @@ class Unit:
     argv: tuple[str, ...]
     directory: str
     log: str
+    srvany: str
     stop_ms: int
 
 
@@ -37,7 +38,8 @@ def units(service: Service) -> tuple[Unit, ...]:
     if not service.each:
         return (
             Unit(name=service.name, description=described, argv=service.command("run"), stop_ms=stop_ms,
-                 directory=directory(service), log=_log(service, service.name)),
+                 directory=directory(service), log=_log(service, service.name),
+                 srvany=beside(service, "srvany.exe")),
         )  # fmt: skip
     if not service.apps:
         raise BootError("no app is enabled that could be a service; write _enabled = True into a section")
@@ -47,7 +49,8 @@ def units(service: Service) -> tuple[Unit, ...]:
             plain(word, f"[{name}]")
     return tuple(
         Unit(name=name, description=f"{name} of {described}", argv=argv, stop_ms=stop_ms,
-             directory=where or directory(service), log=_log(service, name))
+             directory=where or directory(service), log=_log(service, name),
+             srvany=beside(service, "srvany.exe"))
         for name, argv, where in service.apps
     )  # fmt: skip
 
@@ -67,7 +70,7 @@ def nssm(service: Service) -> Plan:
 def sc(service: Service) -> Plan:
     """Services behind srvany.exe of the Windows Server 2003 Resource Kit."""
     return _plan(service, "sc", _sc, (
-        "srvany.exe must be beside the batch file, in a place where it can stay",
+        "srvany.exe must be beside the configuration: the service begins with it each time",
         "srvany restarts nothing and stops no children: nssm does better",
     ), "sc stop {0}", "sc delete {0}")  # fmt: skip
 
@@ -130,7 +133,8 @@ def _sc(unit: Unit) -> Iterator[str]:
     name = windows_word(unit.name)
     # The blank after each = and none before it: sc wants it so. The inner quotes stay: an unquoted path with a blank
     # would run whatever bears the name of its first part.
-    yield rf'sc create {name} binPath= "\"%~dp0srvany.exe\"" start= auto DisplayName= {name}'
+    image = windows_word(f'"{unit.srvany}"')
+    yield batch_line(f"sc create {name} binPath= {image} start= auto DisplayName= {name}")
     yield batch_line(f"sc description {name} {windows_word(unit.description)}")
     key = windows_word(rf"HKLM\SYSTEM\CurrentControlSet\Services\{unit.name}\Parameters")
     for value, text in (

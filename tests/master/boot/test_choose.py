@@ -1,0 +1,85 @@
+"""Which init system `auto` means: from facts, and the facts from a tree that has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kegmaster import flags
+from kegmaster.boot import detect, kinds
+from kegmaster.boot.kinds import Machine
+from kegmaster.boot.plan import BootError
+
+from .samples import service
+
+CRON = frozenset({"crontab"})
+INIT_D = frozenset({"/etc/init.d"})
+
+
+@pytest.mark.parametrize(
+    ("machine", "system", "expected"),
+    [
+        (Machine(booted_systemd=True, pid1="systemd", programs=CRON), True, "systemd"),
+        (Machine(booted_systemd=True, pid1="systemd", programs=CRON), False, "systemd-user"),
+        (Machine(pid1="init", paths=INIT_D, programs=frozenset({"update-rc.d", "crontab"})), True, "sysv"),
+        (Machine(pid1="init", paths=INIT_D, programs=frozenset({"chkconfig"})), True, "sysv"),
+        (Machine(pid1="init", paths=INIT_D | {"/run/openrc/softlevel"}, programs=frozenset({"rc-update"})), True, "openrc"),
+        (Machine(pid1="init", paths=INIT_D, programs=frozenset({"rc-update", "crontab"})), True, "cron"),
+        (Machine(pid1="runit", programs=CRON), True, "runit"),
+        (Machine(pid1="docker-init", scanned=frozenset({"runsvdir"})), True, "runit"),
+        (Machine(pid1="s6-svscan", programs=CRON), True, "s6"),
+        (Machine(pid1="bash", paths=INIT_D, programs=frozenset({"update-rc.d", "crontab"})), True, "cron"),
+        (Machine(pid1="init", paths=INIT_D, programs=CRON | {"update-rc.d"}), False, "cron"),
+        (Machine(pid1="busybox", paths=frozenset({"/etc/rc.local"})), True, "rc.local"),
+        (Machine(platform="darwin"), True, "launchd"),
+        (Machine(platform="win32"), False, "windows-task"),
+    ],
+)  # fmt: skip
+def test_what_the_machine_has_is_chosen(machine: Machine, system: bool, expected: str) -> None:
+    assert kinds.choose(machine, system=system) == expected
+
+
+def test_a_container_without_any_is_told_what_to_do() -> None:
+    with pytest.raises(BootError, match=r"process 1 is sleep.*master.py run"):
+        kinds.choose(Machine(pid1="sleep"), system=True)
+
+
+def test_the_machine_is_read_from_its_tree(tmp_path: Path) -> None:
+    for directory in (
+        "run/systemd/system",
+        "run/openrc",
+        "etc/init.d",
+        "proc/1",
+        "proc/77",
+        "proc/sys",
+        "bin",
+    ):
+        (tmp_path / directory).mkdir(parents=True)
+    (tmp_path / "run/openrc/softlevel").touch()
+    (tmp_path / "proc/1/comm").write_text("systemd\n")
+    (tmp_path / "proc/77/comm").write_text("runsvdir\n")
+    (tmp_path / "bin/rc-update").touch(mode=0o755)
+    found = detect.machine(f"{tmp_path}/", {"PATH": str(tmp_path / "bin")})
+    assert found.booted_systemd
+    assert found.pid1 == "systemd"
+    assert found.paths == {"/run/openrc/softlevel", "/etc/init.d"}
+    assert "rc-update" in found.programs
+    assert found.scanned == ({"runsvdir"} if tmp_path.stat().st_uid == 0 else set())
+    assert detect.machine(f"{tmp_path}/nothing/").pid1 == ""
+
+
+def test_every_kind_that_can_be_asked_for_has_a_plan() -> None:
+    for kind in flags.BOOTS:
+        if kind != "auto":
+            assert kinds.plan(kind, service(user="lab", home="/home/lab")).kind == kind
+    with pytest.raises(BootError, match="not known"):
+        kinds.plan("auto", service())
+
+
+def test_a_user_cannot_install_what_is_the_machine_s() -> None:
+    for kind in ("systemd", "sysv", "openrc", "runit", "s6", "rc.local"):
+        with pytest.raises(BootError, match="for root to install"):
+            kinds.plan(kind, service(system=False, home="/home/lab"))
+    for kind in ("systemd-user", "cron", "launchd"):
+        assert kinds.plan(kind, service(system=False, home="/home/lab")).artefacts
