@@ -145,9 +145,7 @@ def _shown(key: str, value: Any) -> str:
         return ""
     if key == "_umask":
         return f"{value:03o}"
-    if key in ("_kill_signal", "_reload_signal"):
-        if not value:
-            return ""
+    if key == "_kill_signal":
         return next((name for name, number in SIGNALS.items() if number == value), str(value))
     if isinstance(value, float):
         return f"{value:g}"

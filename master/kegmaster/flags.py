@@ -18,8 +18,7 @@ VERBS: Final = {
     "stop": "stop the apps named, or all of them and the master",
     "restart": "stop and start again, as the configuration now says",
     "try-restart": "restart, if a master runs; else do nothing",
-    "reload": "read the configuration again, and start, stop or restart just the apps that it changes; with names: "
-    "have these apps read their own again (_reload_signal)",
+    "reload": "read the configuration again, and start, stop or restart just the apps that it changes",
     "force-reload": "the same as reload",
     "reexec": "replace the master by the version that is installed now, while the apps run",
     "status": "show what runs, what does not, and why",
@@ -48,6 +47,7 @@ BOOTS: Final = (
     "windows-task", "windows-startup", "nssm", "sc",
 )  # fmt: skip
 FORMATS: Final = ("systemd", "supervisord", "procfile", "compose", "kubernetes")
+SOURCES: Final = ("supervisord", "procfile", "circus", "systemd", "kegbot_master")
 DEFAULT_TIMEOUT_S: Final = 90.0
 DEFAULT_LINES: Final = 20
 DEFAULT_DEATHS: Final = 1
@@ -91,6 +91,8 @@ class Options:
     deep: bool = False
     crash: bool = False
     format: str = ""
+    source: str = ""
+    output: str = ""
     show: str = ""
     program: list[str] = field(default_factory=list)
     """What stands behind `--`, word by word as it was typed: `install NAME -- PROGRAM WORDS`."""
@@ -186,6 +188,10 @@ FLAGS: Final = (
     Flag(words=("--crash",), sets="crash", verbs=("logs",), help="logs: what was printed before each death"),
     Flag(words=("--format",), sets="format", metavar="FORMAT", choices=FORMATS, verbs=("export",),
          help="export: for which launcher"),
+    Flag(words=("--output",), sets="output", metavar="DIR", verbs=("export",),
+         help="export: write files into DIR, not to stdout"),
+    Flag(words=("--from",), sets="source", metavar="LAUNCHER", choices=SOURCES, verbs=("import",),
+         help="import: whose file it is, if that cannot be seen"),
     Flag(words=("--help", "-h", "-?"), sets="show", value="help", help="everything: verbs, flags, keys, statuses"),
     Flag(words=("--helpshort",), sets="show", value="helpshort", help="verbs and flags"),
     Flag(words=("--version",), sets="show", value="version", help="the version"),

@@ -10,4 +10,6 @@ from ..command import Command
 
 def perform(command: Command) -> int:
     """Carry out import or export; returns the exit status."""
-    return command.terminal.fail(f"{command.options.verb} is not built yet", 3)
+    from . import carry_out
+
+    return carry_out.import_files(command) if command.options.verb == "import" else carry_out.export(command)
