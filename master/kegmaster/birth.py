@@ -265,17 +265,29 @@ def _read_again(source: Source, config: Config, journal: Journal) -> Config:
 
 
 def _make_directories(*paths: str) -> None:
-    for path in paths:
-        try:
-            os.makedirs(path, mode=0o755 if os.geteuid() == 0 else 0o700, exist_ok=True)
-            seen = os.stat(path)
-        except OSError as error:
-            raise BirthError(f"{path}: cannot be made: {error.strerror}; name another directory") from None
-        if os.geteuid() == 0 and (seen.st_uid != 0 or seen.st_mode & 0o022):
-            # Whoever can write there could have root signal processes and write files of his choice.
-            raise BirthError(
-                f"{path}: can be written by others than root; chown root {path} and chmod go-w {path}"
-            )
+    root = os.geteuid() == 0
+    # Directories above the last one, such as ~/.local, are made too, and no more open than that.
+    before = os.umask(0o022 if root else 0o077)
+    try:
+        for path in paths:
+            _make_directory(path, root=root)
+    finally:
+        os.umask(before)
+
+
+def _make_directory(path: str, *, root: bool) -> None:
+    try:
+        os.makedirs(path, mode=0o755 if root else 0o700, exist_ok=True)
+        seen = os.stat(path)
+    except OSError as error:
+        raise BirthError(
+            f"{error.filename or path}: cannot be made: {error.strerror}; name another directory"
+        ) from None
+    if root and (seen.st_uid != 0 or seen.st_mode & 0o022):
+        # Whoever can write there could have root signal processes and write files of his choice.
+        raise BirthError(
+            f"{path}: can be written by others than root; chown root {path} and chmod go-w {path}"
+        )
 
 
 def _leave_terminal() -> None:

@@ -145,7 +145,9 @@ def _shown(key: str, value: Any) -> str:
         return ""
     if key == "_umask":
         return f"{value:03o}"
-    if key == "_kill_signal":
+    if key in ("_kill_signal", "_reload_signal"):
+        if not value:
+            return ""
         return next((name for name, number in SIGNALS.items() if number == value), str(value))
     if isinstance(value, float):
         return f"{value:g}"

@@ -11,11 +11,10 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from . import client, flags, paths
+from . import client, flags, paths, pidfiles
 from .config import Directories
 from .dispatch import Dispatch, Terminal
 from .exit_codes import Verb
-from .lean import Any
 from .loading import Source, UnreadableError
 from .paths import NoHomeError, RunDirectory
 from .programs import Search
@@ -33,24 +32,10 @@ class Command:
         self.options = options
         self.program = os.path.basename(program)
         self.script = os.path.abspath(program)
-        given: tuple[Any, ...] = (options.master_config, options.pidfile_dir, options.logfile_dir)
-        if None in given:
-            fallback = paths.defaults(dict(os.environ), os.geteuid())
-            given = tuple(
-                chosen if chosen is not None else default
-                for chosen, default in zip(
-                    given, (fallback.config, fallback.pidfile_dir, fallback.logfile_dir), strict=True
-                )
-            )
-        self.config_file, pidfile_dir, logfile_dir = (
-            os.path.abspath(os.path.expanduser(path)) for path in given
+        self.config_file, pidfile_dir, logfile_dir, state_dir = (
+            os.path.abspath(os.path.expanduser(path)) for path in _places(options)
         )
-        state_dir = options.state_dir or (
-            pidfile_dir if options.pidfile_dir is not None else fallback.state_dir
-        )
-        self.run_directory = RunDirectory(
-            path=pidfile_dir, state=os.path.abspath(os.path.expanduser(state_dir))
-        )
+        self.run_directory = RunDirectory(path=pidfile_dir, state=state_dir)
         self.logfile = f"{logfile_dir}/{paths.NAME}.log"
         self.terminal = Terminal(self.program, options.verb, json=options.json)
         self.dispatch = Dispatch(self.terminal, self.run_directory, self.logfile, options.timeout)
@@ -91,6 +76,36 @@ class Command:
     def unknown(self, config: Config) -> list[str]:
         """The names given that are no section."""
         return config.unknown(self.options.names)
+
+
+def _places(options: flags.Options) -> tuple[str, str, str, str]:
+    """Configuration, run directory, log directory and state directory: as given, else where they are by default.
+
+    Raises NoHomeError.
+    """
+    config, run, log, state = (
+        options.master_config, options.pidfile_dir, options.logfile_dir, options.state_dir or options.pidfile_dir,
+    )  # fmt: skip
+    if config is not None and run is not None and log is not None and state is not None:
+        return config, run, log, state
+    default = paths.defaults(os.environ, os.geteuid())
+    if config is None:
+        own_or_system = (default.config, default.system_config)
+        config = next(filter(os.path.exists, own_or_system), default.config)
+    if run is None:
+        run = next(filter(_inhabited, default.other_run_dirs), default.pidfile_dir)
+    return (
+        config,
+        run,
+        default.logfile_dir if log is None else log,
+        default.state_dir if state is None else state,
+    )
+
+
+def _inhabited(run: str) -> bool:
+    """A master lives there, or one that fell has left its apps."""
+    files = RunDirectory(path=run)
+    return os.path.isdir(run) and (pidfiles.locked(files.pidfile) or os.path.isdir(files.records))
 
 
 def _open_standard_files() -> None:

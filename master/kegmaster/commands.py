@@ -24,7 +24,7 @@ from .watchdog import Watchdog
 START_GRACE_S: Final = 0.2
 """A program that cannot tell when it is ready counts as started once it has lived so long."""
 _MAX_NAMES: Final = 4096
-_VERBS: Final = ("start", "stop", "restart", "reload", "reexec", "status", "events")
+_VERBS: Final = ("start", "stop", "restart", "reload", "reexec", "status", "events", "ping")
 
 
 class _Startup:
@@ -75,6 +75,8 @@ class Desk:
         )
         if verb not in _VERBS or not sound:
             talk.finish(error=f"expected a verb of {', '.join(_VERBS)}, and a list of names")
+        elif verb == "ping":
+            talk.finish(pid=self.watchdog.setup.lock.holder)
         elif verb == "events":
             log = self.watchdog.history.log
             log.serve(talk, request.get("after"), follow=request.get("follow") is True)
@@ -85,6 +87,10 @@ class Desk:
             self._stop(names, talk)
         elif verb == "reexec":
             self.succession.begin(talk)
+        elif verb == "reload" and names:
+            from . import reread
+
+            reread.ask(self.watchdog, names, talk)
         elif verb == "reload":
             self._reload(talk, dry_run=request.get("dry_run") is True)
         else:

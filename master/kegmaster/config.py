@@ -26,7 +26,7 @@ _FLAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 _CONTEXT = ("user", "group", "umask", "nice", "limit_nofile", "working_directory",
             "environment", "environment_file", "pass_environment")  # fmt: skip
 _POLICY = ("restart", "restart_sec", "restart_max_delay_sec", "start_limit_burst", "success_exit_status")
-_PLAIN = ("after", "requires", "wait_for", "timeout_start_sec", "timeout_stop_sec", "kill_signal",
+_PLAIN = ("after", "requires", "wait_for", "timeout_start_sec", "timeout_stop_sec", "stop_command", "kill_signal",
           "log_max_bytes", "log_backups", "on_failure", "on_change", "watchdog_sec", "memory_max")  # fmt: skip
 
 
@@ -125,6 +125,7 @@ class _SectionReader:
         values = self._own_values()
         flags = self._flags()
         app_type = self._type(values, flags)
+        self._take_own_pidfile(values, flags, app_type)
         argv = self._resolved(self._argv(values, flags, app_type), values)
         if app_type == "oneshot":
             for key in ("_ready", "_health"):
@@ -155,6 +156,7 @@ class _SectionReader:
             context=Context(**_pick(values, _CONTEXT)),
             ready=checks["ready"] or None,
             health=checks["health"] or None,
+            reload_signal=int(str(values["_reload_signal"] or 0)),
             **_pick(values, _PLAIN),
         )
 
@@ -215,6 +217,20 @@ class _SectionReader:
         except ValueError as error:
             self._wrong(self.entries["daemon"], f"{_shown(flags['daemon'] or '')} is no good", str(error))
             return "forking"
+
+    def _take_own_pidfile(
+        self, values: Mapping[str, Value], flags: dict[str, str | None], app_type: Type
+    ) -> None:
+        """Where a program writes its own pidfile, its flag --pidfile leads too, if it has such flags."""
+        entry = self.section.entries.get("_pidfile")
+        if app_type != "forking":
+            if entry:
+                wrong = f"is for programs that make daemons of themselves, and this is {app_type}"
+                self._wrong(entry, wrong, "take it out, its pidfile is kept for it, or write _type = forking")
+        elif "pidfile" not in self.section.entries:
+            flags |= {"pidfile": str(values["_pidfile"])} if values["_pidfile"] else {}
+        elif entry:
+            self._wrong(entry, "stands beside pidfile", "keep one of the two")
 
     def _argv(
         self, values: Mapping[str, Value], flags: dict[str, str | None], app_type: Type

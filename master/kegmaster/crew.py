@@ -148,6 +148,8 @@ class Crew:
         instance = self.instances.get(life.app.name)
         self.attendance.forget(life)  # whatever is to be done with it, it does not run any more
         if action in (Action.TERMINATE, Action.ABORT):
+            if action is Action.TERMINATE and instance is not None and self._ask(life, instance):
+                return
             number = life.app.kill_signal if action is Action.TERMINATE else signal.SIGABRT
             if instance is None or not instance.terminate(number):
                 self._emit(life, Event.ENDED)
@@ -227,9 +229,47 @@ class Crew:
                 self._probe(life, instance)
             elif instance.main is None:
                 self._main_ended(life, instance, ended)
+        elif process is instance.stopper:
+            self._asked(life, instance, ended)
         elif process is instance.main:
             instance.main = None
-            self._main_ended(life, instance, ended or self.deaths.of(process.pid))
+            ended = ended or self.deaths.of(process.pid)
+            lived_s = time.monotonic() - life.started_s
+            replaces = instance.app.detaches and life.state is State.RUNNING
+            if replaces and instance.find_successor(ended, lived_s):
+                self._succeeded(life, instance, process.pid)
+            else:
+                self._main_ended(life, instance, ended)
+
+    def _succeeded(self, life: Life, instance: Instance, before: int) -> None:
+        """The app has replaced its main process by itself."""
+        self.journal.info(f"{life.app.name}: process {before} left its work to process {instance.main_pid}")
+        self._watch_all(life, instance)
+        self.register.write(life, instance)
+        self.attendance.attend(life, instance)
+
+    def _ask(self, life: Life, instance: Instance) -> bool:
+        """Run its _stop_command, if it has one and runs; False: nothing is under way."""
+        if not life.app.stop_command or instance.main is None or instance.report is not None:
+            return False
+        from . import asking
+
+        if not asking.begin(life.app, instance, self._search, self.output, self.run, self.journal):
+            return False
+        instance.probe_s = time.monotonic() + life.app.timeout_stop_sec / 2
+        self._watch_all(life, instance)
+        return True
+
+    def _asked(self, life: Life, instance: Instance, ended: Exit | None) -> None:
+        """Its _stop_command is done: what is left is to end all the same."""
+        from . import asking
+
+        if wrong := asking.conclude(instance, ended):
+            self.journal.warning(f"{life.app.name}: _stop_command: {wrong}")
+        if not instance.alive:
+            self._clear(life, instance)
+        elif not instance.kill:
+            instance.terminate(life.app.kill_signal)
 
     def _ready(self, life: Life, instance: Instance) -> None:
         self._emit(life, Event.READY)
@@ -263,6 +303,8 @@ class Crew:
     def _probe(self, life: Life, instance: Instance) -> None:
         """Its starter is done: look for the process it left behind."""
         instance.probe_s = None
+        if life.state is State.STOPPING and instance.stopper and not instance.kill:
+            instance.terminate(life.app.kill_signal)
         if life.state is not State.STARTING:
             return
         if instance.find_main():
@@ -283,7 +325,7 @@ class Crew:
         if life.state is not State.STOPPING:
             return
         if instance is not None:
-            if not (instance.made or instance.main):
+            if not (instance.made or instance.main or instance.stopper):
                 instance.look_for_rest(self.parents, self.pids())
                 self._watch_all(life, instance)
             if instance.alive:

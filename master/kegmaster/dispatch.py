@@ -38,6 +38,11 @@ class Terminal:
         """Say what is wrong; `bare`: without the program's name, for lines that begin with a file."""
         print(text if bare else f"{self.program}: {text}", file=sys.stderr, flush=True)
 
+    def tell(self, text: str) -> None:
+        """Say what is done, to people."""
+        if not self.json:
+            print(text, flush=True)
+
     def fail(self, text: str, code: int) -> int:
         """Say why it failed; returns `code`."""
         if self.json and self.verb != "status":
@@ -145,6 +150,19 @@ class Dispatch:
                 return answer
             sock = self.reconnect()
         return {}
+
+    def answers(self) -> bool:
+        """A master answers, within 10 s; one that has just lost its watchdog answers by the next."""
+        try:
+            sock = client.connect(self._run.socket) or self.reconnect()
+            if sock is None:
+                return False
+            # Whoever is of an earlier version does not know the word, and says so: an answer, too.
+            for _ in client.ask(sock, min(self._timeout_s, _STATUS_S), verb="ping", names=[]):
+                return True
+            return True
+        except client.NoAnswerError:
+            return False
 
     def _conclude(
         self, verb: str, rows: list[dict[str, Any]], answer: dict[str, Any], *, everything: bool

@@ -9,11 +9,14 @@ import os
 from collections.abc import Mapping
 
 from .loading import read_environment_file
+from .paths import HOME_VARIABLE
 from .programs import Search
 from .spec import App, Context
 
 _KEPT = ("HOME", "USER", "LOGNAME", "TZ")
 """Handed on where set: they say who we are and what time it is. XDG_ directories move with HOME."""
+_OURS = ("XDG_", HOME_VARIABLE)
+"""So do variables that begin like this, but only to apps that run as our own user: they say where its files are."""
 
 
 def environment(app: App, search: Search, own: Mapping[str, str]) -> dict[str, str]:
@@ -21,12 +24,12 @@ def environment(app: App, search: Search, own: Mapping[str, str]) -> dict[str, s
 
     Raises ProgramError for an unreadable _environment_file, KeyError for an unknown user.
     """
-    kept = {name: value for name, value in own.items() if name in _KEPT or name.startswith("XDG_")}
+    kept = {name: value for name, value in own.items() if name in _KEPT or name.startswith(_OURS)}
     if app.context.user:
         import pwd
 
         user = pwd.getpwnam(app.context.user)
-        kept = {name: value for name, value in kept.items() if not name.startswith("XDG_")}
+        kept = {name: value for name, value in kept.items() if not name.startswith(_OURS)}
         kept |= {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
     found = {"PATH": search.path, "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1", **kept}
     found |= {name: own[name] for name in app.context.pass_environment if name in own}

@@ -39,5 +39,5 @@ exit status:
   4  no rights                        status: cannot be told
   5  a program is not installed
   6  configuration missing or wrong
-  7  reload, reexec: no master runs   status: something wanted does not run
+  7  reload, reexec: does not run     status: something wanted does not run
 """

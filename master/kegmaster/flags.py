@@ -18,7 +18,8 @@ VERBS: Final = {
     "stop": "stop the apps named, or all of them and the master",
     "restart": "stop and start again, as the configuration now says",
     "try-restart": "restart, if a master runs; else do nothing",
-    "reload": "read the configuration again, and start, stop or restart just the apps that it changes",
+    "reload": "read the configuration again, and start, stop or restart just the apps that it changes; with names: "
+    "have these apps read their own again (_reload_signal)",
     "force-reload": "the same as reload",
     "reexec": "replace the master by the version that is installed now, while the apps run",
     "status": "show what runs, what does not, and why",

@@ -5,6 +5,7 @@ Knows pidfds, pidfiles and /proc. Must not decide: what to do next comes from th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Collection
@@ -24,13 +25,16 @@ if TYPE_CHECKING:
 
 _TAIL_BYTES = 4096
 _MOST_LOOKS = 8
+_FORKING_S = 2.0
+"""So soon after its start, a process that ends well may be one on the way to the daemon."""
 
 
 class Instance:
     """One launch of an app.
 
     `made` is the process we made; `main` is the one that does the work: the same, or the daemon that `made`
-    left behind, known once its pidfile names it and it is proven to stem from this launch.
+    left behind, known once its pidfile names it and it is proven to stem from this launch. `stopper` is the
+    _stop_command, as long as that runs.
     """
 
     def __init__(self, app: App, cookie: str) -> None:
@@ -40,6 +44,9 @@ class Instance:
         """Its settings when it was started."""
         self.made: Process | None = None
         self.main: Process | None = None
+        self.stopper: Process | None = None
+        self.stop_report = -1
+        """Brings why the _stop_command could not exec."""
         self.main_pid = 0
         self.session = 0
         self.report: int | None = None
@@ -48,8 +55,10 @@ class Instance:
         self.doubt = ""
         """What is wrong with the pidfile, as last seen."""
         self.probe_s: float | None = None
-        """When to look at the pidfile again (monotonic)."""
+        """When to look again (monotonic): for its pidfile while it starts, at its _stop_command while it stops."""
         self.probes = 0
+        self._suspect = 0
+        """The one process that its starter left, as last seen."""
         self.leaf: Leaf | None = None
         self.left: dict[int, Process] = {}
         """Other processes of the launch, asked to end and waited for, by pid."""
@@ -80,7 +89,7 @@ class Instance:
     @property
     def alive(self) -> bool:
         """A process of it that we hold lives."""
-        return self.made is not None or self.main is not None or bool(self.left)
+        return any(process is not None for process in (self.made, self.main, self.stopper)) or bool(self.left)
 
     @property
     def start_ticks(self) -> int:
@@ -89,7 +98,8 @@ class Instance:
 
     def processes(self) -> list[Process]:
         """Those whose end is awaited."""
-        return [process for process in (self.made, self.main, *self.left.values()) if process is not None]
+        own = (self.made, self.main, self.stopper)
+        return [process for process in (*own, *self.left.values()) if process is not None]
 
     def record(self, life: Life, started_unix: float) -> Record:
         """What the next watchdog must know."""
@@ -127,28 +137,79 @@ class Instance:
         return True
 
     def find_main(self) -> bool:
-        """Look whether the pidfile names a process that is proven to stem from this launch; keep it as `main`."""
+        """Look whether the pidfile names a process that is proven to stem from this launch; keep it as `main`.
+
+        Without a pidfile, its daemon is the one process that its starter left.
+        """
+        process = self._claimed() or (self._only_one() if self.app.names_no_pidfile else None)
+        if process is not None:
+            self.main, self.main_pid = process, process.pid
+        return process is not None
+
+    def find_successor(self, ended: Exit | None, lived_s: float) -> bool:
+        """Its main process has ended: look whether that left another in its place; keep it as `main`.
+
+        A program that replaces itself writes the new number into its pidfile. One without a pidfile may have been
+        looked at in the middle of its second fork.
+        """
+        process = self._claimed()
+        if (
+            process is None
+            and self.app.names_no_pidfile
+            and ended
+            and ended.status == 0
+            and lived_s < _FORKING_S
+        ):
+            process = self._only_one() or self._only_one()
+        if process is not None:
+            self.main, self.main_pid = process, process.pid
+        return process is not None
+
+    def _only_one(self) -> Process | None:
+        """The only process of the launch whose parent is none of it, if it was that at the last look too."""
+        if self.parent:
+            found = [seen for pid in proc.children(self.parent) if (seen := self._kin(pid))]
+        else:
+            found = proc.kin(self.cookie)
+        pids = {seen.pid for seen in found}
+        roots = [seen for seen in found if seen.parent not in pids]
+        before, self._suspect = self._suspect, 0
+        if len(roots) > 1:
+            listed = ", ".join(str(seen.pid) for seen in roots)
+            self.doubt = f"left processes {listed}: which is the main one? Name its own pidfile with _pidfile"
+        # As long as its starter lives, which only an adopted one's may, it has left nothing.
+        if len(roots) != 1 or self.session in pids:
+            return None
+        self._suspect = roots[0].pid
+        with contextlib.suppress(OSError):
+            return Process(roots[0].pid, roots[0].start_ticks) if self._suspect == before else None
+        return None
+
+    def _kin(self, pid: int) -> proc.Stat | None:
+        seen = proc.stat(pid)
+        return seen if seen and not seen.zombie and proc.stems_from(pid, self.cookie) else None
+
+    def _claimed(self) -> Process | None:
         try:
             pid = pidfiles.read(self.app.pidfile)
         except pidfiles.PidfileError as error:
             self.doubt = str(error)
-            return False
+            return None
         if pid is None:
             self.doubt = ""
-            return False
+            return None
         try:
             process = Process(pid)
         except (ProcessLookupError, OSError):
             self.doubt = f"pidfile {self.app.pidfile} names process {pid}, which does not exist; remove it"
-            return False
-        if not proc.stems_from(pid, self.cookie):
+            return None
+        if not self._kin(pid):
             process.close()
             self.doubt = (
                 f"pidfile {self.app.pidfile} names process {pid}, which is not of this app; remove it"
             )
-            return False
-        self.main, self.main_pid = process, pid
-        return True
+            return None
+        return process
 
     def terminate(self, number: int) -> bool:
         """Ask the main process (or, before it is known, its starter) to end; False if there is none to ask."""
@@ -164,8 +225,9 @@ class Instance:
         self.kill = True
         for process in self.processes():
             process.signal(signal.SIGKILL)
+        held = {self.main_pid, *(process.pid for process in self.processes())}
         for seen in proc.kin(self.cookie):
-            if seen.pid not in self.left and seen.pid != self.main_pid:
+            if seen.pid not in held:
                 self._hold(seen)
         self._look_into_leaf()
 

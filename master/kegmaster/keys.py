@@ -114,6 +114,14 @@ def signal_number(text: str) -> int:
     raise ValueError(f"expected a signal: {', '.join(SIGNALS)}")
 
 
+def catchable_signal(text: str) -> int:
+    """A signal by name (HUP, SIGHUP) or number, but KILL."""
+    number = signal_number(text)
+    if number == SIGNALS["KILL"]:
+        raise ValueError("no program can take that as a wish, it ends it; expected such as HUP or USR1")
+    return number
+
+
 def _ordinal(number: int) -> str:
     return {1: "1st", 2: "2nd", 3: "3rd"}.get(number, f"{number}th")
 
@@ -209,6 +217,8 @@ KEYS: Final[Mapping[str, Key]] = _table(
         "(default with _command or daemon = False); notify: like simple, and tells when it is ready; "
         "oneshot: does its work and ends"),
     Key("_pidfile_dir", absolute, "", "where its pidfile is; default: --pidfile_dir"),
+    Key("_pidfile", absolute, "", "the pidfile that a program of _type = forking writes by itself; with _command and "
+        "without this key, its daemon is the one process that its starter leaves"),
     Key("_logfile_dir", absolute, "", "where its log is; default: --logfile_dir"),
     Key("_after", names, "", "start only when these apps are ready, stop before them"),
     Key("_requires", names, "", "like _after, and start these apps too"),
@@ -219,8 +229,13 @@ KEYS: Final[Mapping[str, Key]] = _table(
     Key("_success_exit_status", statuses, "0", "exit statuses (and signals) that are no failure"),
     Key("_start_limit_burst", count, "0", "give up after so many failures in a row; 0: never"),
     Key("_timeout_start_sec", seconds, "10", "ready within this time, or it failed to start"),
-    Key("_timeout_stop_sec", seconds, "10", "time between _kill_signal and SIGKILL"),
+    Key("_timeout_stop_sec", seconds, "10", "it ends within this time, or SIGKILL ends all of it"),
+    Key("_stop_command", words, "", "a command that asks the app to end, with its process number as MAINPID in the "
+        "environment; what is left when the command is done, or half of _timeout_stop_sec over, gets _kill_signal",
+        raw=True),
     Key("_kill_signal", signal_number, "TERM", "asks the app to end"),
+    Key("_reload_signal", catchable_signal, "", "has the app read its own configuration again: master.py reload APP "
+        "sends it; none: it cannot"),
     Key("_user", text, "", "run as this user (needs root)"),
     Key("_group", text, "", "run with this group (needs root); default: the user's own"),
     Key("_umask", umask, "022", "file mode creation mask, octal"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from . import proc
+from . import pidfiles, proc
 from .environment import credentials, environment
 from .journal import Journal
 from .lean import TYPE_CHECKING
@@ -27,23 +27,40 @@ def prepare(
 
     Raises ProgramError, OSError (log, directories), KeyError (user or group).
     """
-    variables = environment(app, search, os.environ)
-    variables |= {proc.COOKIE: cookie, proc.APP: app.name, proc.RUN: run, "NOTIFY_SOCKET": notify_socket}
-    if app.watchdog_sec:
-        # No WATCHDOG_PID: a program that makes a daemon of itself has another number in the end.
-        variables["WATCHDOG_USEC"] = str(round(app.watchdog_sec * 1e6))
+    given = variables(app, search, cookie=cookie, run=run, notify_socket=notify_socket)
     path = search.find(
         app.program, dict(app.context.environment).get("PATH", ""), may_lack_py=app.may_lack_py
     )
     uid, gid, groups = credentials(app.context)
+    if app.detaches:
+        pidfiles.clear_away(app.pidfile)
     for file in (app.pidfile, app.logfile):
-        os.makedirs(os.path.dirname(file), mode=0o755, exist_ok=True)
+        directory = os.path.dirname(file)
+        if not os.path.isdir(directory):
+            os.makedirs(directory, mode=0o755, exist_ok=True)
+            if file is app.pidfile and app.detaches and uid is not None:
+                os.chown(directory, uid, -1)  # such as /run/redis, which no reboot survives
     return Launch(
-        path=path, argv=app.argv, environment=variables, output=output.open(app, uid, gid),
+        path=path, argv=app.argv, environment=given, output=output.open(app, uid, gid),
         umask=app.context.umask, nice=app.context.nice, limit_nofile=app.context.limit_nofile, tag=proc.tag(cookie),
         working_directory=app.context.working_directory, uid=uid, gid=gid, groups=groups,
         leaf=leaf,
     )  # fmt: skip
+
+
+def variables(
+    app: App, search: Search, *, cookie: str = "", run: str = "", notify_socket: str = ""
+) -> dict[str, str]:
+    """The whole environment of the app, with what only the launcher knows of a launch.
+
+    Raises ProgramError for an unreadable _environment_file, KeyError for an unknown user.
+    """
+    found = environment(app, search, os.environ)
+    found |= {proc.COOKIE: cookie, proc.APP: app.name, proc.RUN: run, "NOTIFY_SOCKET": notify_socket}
+    if app.watchdog_sec:
+        # No WATCHDOG_PID: a program that makes a daemon of itself has another number in the end.
+        found["WATCHDOG_USEC"] = str(round(app.watchdog_sec * 1e6))
+    return found
 
 
 def find_leaves(run: str, journal: Journal) -> Leaves | None:

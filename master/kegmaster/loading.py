@@ -63,7 +63,7 @@ class Source:
                         )
                     )  # fmt: skip
                     if check is _hooks:
-                        continue  # nobody is served if an app stands still because its alarm is missing
+                        continue  # nobody is served if an app stands still for want of its alarm, or of a gentler end
                     broken.add(app.name)
                     if error.missing:
                         missing.add(app.name)
@@ -142,22 +142,24 @@ def _directories(app: App, search: Search) -> Iterator[tuple[str, ProgramError]]
     del search
     for key, path in (("pidfile", app.pidfile), ("logfile", app.logfile)):
         directory = os.path.dirname(path)
+        # The pidfile that a program writes by itself lies where its own user may write; its number is proven anyway.
+        own = key == "pidfile" and app.detaches and "_pidfile" in app.key_lines
+        shown = "_pidfile" if own else key if key in app.key_lines else f"_{key}_dir"
         if reason := _unwritable(directory):
-            shown = key if key in app.key_lines else f"_{key}_dir"
             yield (
                 shown,
                 ProgramError(f"its {key} directory {directory} {reason}", "mend that or name another"),
             )
-        elif owners := _strangers(directory, app.context.user, group=key == "pidfile"):
+        elif not own and (owners := _strangers(directory, app.context.user, group=key == "pidfile")):
             yield (
-                key if key in app.key_lines else f"_{key}_dir",
+                shown,
                 ProgramError(
                     f"its {key} directory {directory} can be written by others than {owners}",
                     f"chown root {directory} and chmod go-w {directory}, or name another",
                 ),
             )
         elif wrong := _no_plain_file(path):
-            yield key, ProgramError(f"its {key} {path} {wrong}", "name a plain file")
+            yield shown if own else key, ProgramError(f"its {key} {path} {wrong}", "name a plain file")
     work = app.context.working_directory
     if not os.path.isdir(work):
         yield "_working_directory", ProgramError(f"there is no directory {work}", "make it or name another")
@@ -275,7 +277,7 @@ def read_environment_file(path: str) -> dict[str, str]:
         if not text or text.startswith("#"):
             continue
         name, equals, value = text.partition("=")
-        if not equals or not name.isidentifier():
+        if not equals or not (name.isascii() and name.isidentifier()):
             # The line itself may be a secret: only its number is said.
             raise ProgramError(f"{path}:{number} is no NAME=value line", "write NAME=value")
         quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
@@ -285,7 +287,10 @@ def read_environment_file(path: str) -> dict[str, str]:
 
 def _hooks(app: App, search: Search) -> Iterator[tuple[str, ProgramError]]:
     own_path = dict(app.context.environment).get("PATH", "")
-    for key, argv in (("_on_failure", app.on_failure), ("_on_change", app.on_change)):
+    commands = (
+        ("_on_failure", app.on_failure), ("_on_change", app.on_change), ("_stop_command", app.stop_command),
+    )  # fmt: skip
+    for key, argv in commands:
         try:
             if argv:
                 search.find(argv[0], own_path)

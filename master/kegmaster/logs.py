@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from .exit_codes import Verb
 from .files import open_plain
@@ -33,15 +35,47 @@ def show(files: Mapping[str, str], *, lines: int, follow: bool) -> int:
         found = True
         out.write((b"==> %s <==\n" % name.encode() if many else b"") + text)
     out.flush()
-    last = next(reversed(list(files)), "")
-    while follow:
+    if follow:
+        _print_added(followed, next(reversed(list(files)), ""), lambda: False)
+    return Verb.DONE if found or not files else Verb.FAILED
+
+
+def accompany(files: Mapping[str, str]) -> None:
+    """From now on, have a process of its own print what is added to these files, until its parent, we, has ended.
+
+    On SIGINT it goes on: what the apps say when they end is worth seeing too.
+    """
+    followed = {name: _Followed(path) for name, path in files.items()}
+    for file in followed.values():
+        with contextlib.suppress(OSError):  # not there yet
+            file.begin(0)
+    parent = os.getpid()
+    sys.stdout.flush()
+    if os.fork():
+        for file in followed.values():
+            file.close()
+        return
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        _print_added(followed, "", lambda: os.getppid() != parent)
+    finally:
+        # Nothing of the parent may run here on the way out.
+        os._exit(0)
+
+
+def _print_added(followed: Mapping[str, _Followed], last: str, over: Callable[[], bool]) -> None:
+    out = sys.stdout.buffer
+    ends = False
+    while not ends:
         time.sleep(_LOOK_EVERY_S)
+        ends = over()  # asked first: what came before is printed in any case
         for name, file in followed.items():
             for text in file.added():
-                out.write((b"==> %s <==\n" % name.encode() if many and name != last else b"") + text)
+                headed = len(followed) > 1 and name != last
+                out.write((b"==> %s <==\n" % name.encode() if headed else b"") + text)
                 last = name
         out.flush()
-    return Verb.DONE if found or not files else Verb.FAILED
 
 
 class _Followed:
@@ -57,6 +91,12 @@ class _Followed:
         self._fd = open_plain(self.path, follow=True)
         self._offset = os.fstat(self._fd).st_size
         return _tail(self._fd, self._offset, lines)
+
+    def close(self) -> None:
+        """Follow it no more."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
     def added(self) -> Iterator[bytes]:
         """What was added since."""

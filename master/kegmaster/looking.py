@@ -17,29 +17,9 @@ if TYPE_CHECKING:
 
 def configtest(command: Command) -> int:
     """Print the commands that `start` would run, and every problem."""
-    import shlex
+    from .configtest import configtest
 
-    config, _ = command.source.load(command.options.names)
-    # What a program missing from this machine would be given is worth seeing too.
-    apps = command.chosen(command.source.parse() if config.unsound else config)
-    unknown = command.unknown(config)
-    if command.options.json:
-        fields = ("name", "type", "pidfile", "logfile")
-        rows = [{field: getattr(app, field) for field in fields} | {"argv": list(app.argv)} for app in apps]
-        print(
-            json.dumps(
-                {"config": config.file, "apps": rows, "problems": [str(p) for p in config.problems]},
-                indent=2,
-            )
-        )
-    else:
-        for app in apps:
-            print(shlex.join(app.argv))
-        for problem in config.problems:
-            command.terminal.error(str(problem), bare=True)
-    if unknown:
-        return command.terminal.fail(f"{config.file}: there is no section [{unknown[0]}]", Verb.USAGE)
-    return Verb.NOT_CONFIGURED if config.problems else Verb.DONE
+    return configtest(command)
 
 
 def status(command: Command) -> int:
@@ -49,12 +29,10 @@ def status(command: Command) -> int:
     try:
         answer = command.dispatch.status(command.options.names)
     except client.NoAnswerError:
-        pid = command.dispatch.claimed()
-        return command.terminal.fail(
-            f"the master (process {pid}) does not answer; see {command.logfile}. If it is stopped, kill -CONT {pid}"
-            f" lets it go on; kill -KILL {pid} has it replaced, the apps run on",
-            Status.UNKNOWN,
-        )
+        from . import forcing
+
+        finding = forcing.look(command.run_directory, command.program)
+        return command.terminal.fail(f"{finding.text}; see {command.logfile}", Status.UNKNOWN)
     if answer is None:
         from . import afterlife
 

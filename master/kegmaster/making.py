@@ -12,6 +12,7 @@ import socket
 from . import client, pidfiles
 from .exit_codes import Verb
 from .lean import TYPE_CHECKING, Final
+from .paths import HOME_VARIABLE
 from .reexec import Program, this_program
 from .spec import Config
 
@@ -22,8 +23,53 @@ _BIRTHS: Final = 3
 """How often a master is made, if others get in the way and are gone before they answer."""
 
 
+def reach(command: Command) -> socket.socket | None:
+    """A connection to the master if one runs and answers; None if none does.
+
+    One that does not answer is refused, with --force it is ended, if it can be proven to be one. Raises NoAnswerError,
+    RightsError.
+    """
+    run, script = command.run_directory, command.program
+    if not command.options.force and not pidfiles.locked(run.pidfile):
+        return None
+    from . import forcing
+
+    if command.dispatch.answers():
+        if command.options.force:
+            command.terminal.tell(
+                f"master: runs and answers, process {command.dispatch.claimed()}; nothing to force"
+            )
+            for line in forcing.end_halted_keeper(run, script):
+                command.terminal.tell(line)
+        return client.connect(run.socket) or command.dispatch.reconnect()
+    finding = forcing.look(run, script)
+    if finding.kind in ("dead", "nobody"):
+        if command.options.force:
+            command.terminal.tell(f"master: {finding.text}; nothing to end")
+        return None
+    if not command.options.force:
+        raise client.NoAnswerError(f"{finding.text}; see {command.logfile}")
+    try:
+        for line in forcing.end(run, script):
+            command.terminal.tell(line)
+    except forcing.ForceError as error:
+        raise (client.RightsError if error.rights else client.NoAnswerError)(str(error)) from None
+    return None
+
+
+def no_master(command: Command) -> int:
+    """Say that none runs, and that none was to be made; the exit status."""
+    from . import forcing
+
+    finding = forcing.look(command.run_directory, command.program)
+    return command.terminal.fail(f"{finding.text}; without --no_daemon_start it is made", Verb.NOT_RUNNING)
+
+
 def startable(command: Command, config: Config, missing: frozenset[str], *, say: bool = True) -> int | None:
     """The exit status if there is nothing that could be started; None if there is."""
+    for path in (command.run_directory.path, os.path.dirname(command.logfile)):
+        if why := unwritable(path):
+            return command.terminal.fail(why, Verb.NO_RIGHTS)
     problems = [
         problem
         for problem in config.problems
@@ -61,6 +107,20 @@ def _tell_crash_logs(command: Command, config: Config) -> None:
     crashes.flush()
 
 
+def unwritable(path: str) -> str:
+    """Why nothing can be written to directory `path`, which may have to be made first; empty if that can be done."""
+    there = path
+    while not os.path.lexists(there):
+        there = os.path.dirname(there)
+    if os.access(there, os.W_OK | os.X_OK):
+        return ""
+    owner = f"belongs to user {os.stat(there).st_uid}, and we may not write there"
+    return (
+        f"{path}: {owner}; chown it, or name another directory" if there == path
+        else f"{path}: cannot be made, {there} {owner}; see to HOME, set {HOME_VARIABLE}, or name another directory"
+    )  # fmt: skip
+
+
 def master(command: Command, config: Config, *, revive: bool = True) -> socket.socket | None:
     """Make a master and connect to it; None if it is gone already, having carried a stop on to its end."""
     from . import birth
@@ -78,14 +138,14 @@ def master(command: Command, config: Config, *, revive: bool = True) -> socket.s
                 break
         except birth.BirthError as error:
             raise client.NoAnswerError(str(error)) from None
-    raise client.NoAnswerError(
-        f"a master holds {command.run_directory.pidfile} but does not answer;"
-        f" see {command.logfile}, kill -TERM {command.dispatch.claimed()} ends it and its apps"
-    )
+    from . import forcing
+
+    finding = forcing.look(command.run_directory, command.program)
+    raise client.NoAnswerError(f"{finding.text}; see {command.logfile}")
 
 
 def foreground(command: Command) -> int:
-    """Be the master in the foreground."""
+    """Be the master in the foreground; what apps say that were named is printed, too."""
     from . import birth
 
     config, missing = command.source.load(command.options.names)
@@ -93,20 +153,30 @@ def foreground(command: Command) -> int:
         command.terminal.error(str(problem), bare=True)
     if (code := startable(command, config, missing, say=False)) is not None:
         return code
+    if (sock := reach(command)) is not None:
+        sock.close()
+        return command.terminal.fail(_alive(command), Verb.FAILED)
+    if command.options.names and not pidfiles.locked(command.run_directory.pidfile):
+        # Whoever names apps tries them out, and would look for their output here.
+        from . import logs
+
+        logs.accompany({app.name: app.logfile for app in command.chosen(config)})
     try:
         return birth.foreground(
-            command.source,
-            command.run_directory,
-            config,
-            command.logfile,
-            command.options.names,
-            verbose=command.options.verbose,
-            program=program(command),
-        )
+            command.source, command.run_directory, config, command.logfile, command.options.names,
+            verbose=command.options.verbose, program=program(command),
+        )  # fmt: skip
     except birth.LockedError:
-        return command.terminal.fail(f"a master runs already in {command.run_directory.path}", Verb.FAILED)
+        return command.terminal.fail(_alive(command), Verb.FAILED)
     except birth.BirthError as error:
         return command.terminal.fail(str(error), Verb.FAILED)
+
+
+def _alive(command: Command) -> str:
+    from . import forcing
+
+    who = forcing.named(command.run_directory)
+    return f"a master runs already in {command.run_directory.path}{f', and answers: {who}' if who else ''}"
 
 
 def program(command: Command) -> Program:

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 def start(command: Command) -> int:
     """Start or restart, making a master if there is none."""
-    sock = client.connect(command.run_directory.socket)
+    sock = making.reach(command)
     fresh = sock is None
     if fresh:
+        if not command.options.daemon_start:
+            return making.no_master(command)
         config, missing = command.source.load(command.options.names)
         if (code := making.startable(command, config, missing)) is not None:
             return code
@@ -44,14 +46,19 @@ def try_restart(command: Command) -> int:
 
 
 def reload(command: Command) -> int:
-    """Have the master read the configuration again."""
-    if command.options.names:
-        return command.terminal.fail("reload takes no names: it looks at the whole file", Verb.USAGE)
+    """Have the master read the configuration again; with names: have these apps read theirs."""
+    names = command.options.names
+    if names and command.options.dry_run:
+        return command.terminal.fail(
+            "--dry_run is for the whole file: reload of an app sends it a signal", Verb.USAGE
+        )
     sock = client.connect(command.run_directory.socket)
     if sock is None:
         return command.terminal.fail(
             "no master runs, so there is nothing to reload; start reads the file", Verb.NOT_RUNNING
         )
+    if names:
+        return command.dispatch.follow(sock, "reload", names)
     return command.dispatch.reload(sock, dry_run=command.options.dry_run)
 
 

@@ -62,6 +62,16 @@ class Output:
         self._ask(channel, time.monotonic())
         return channel.spool.open()
 
+    def also(self, app: App) -> int:
+        """The same for a command that serves an app which runs; the caller closes it. Raises OSError, KeyError."""
+        channel = self._channels.get(app.name)
+        if channel is not None:
+            return channel.spool.open()
+        uid, gid, _ = credentials(app.context)
+        fd = open_log(app.logfile, uid, gid)
+        os.set_blocking(fd, True)
+        return fd
+
     def adopt(self, app: App, pid: int, proven: Callable[[int], bool]) -> None:
         """Go on with what the app prints where an earlier watchdog left off.
 

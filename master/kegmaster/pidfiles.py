@@ -13,7 +13,7 @@ import os
 import stat
 import time
 
-from . import files
+from . import files, holder
 from .lean import Final
 
 _MAX_BYTES: Final = 64
@@ -79,6 +79,14 @@ def write(path: str, pid: int) -> None:
     files.replace(path, b"%d\n" % pid, 0o644)
 
 
+def clear_away(path: str) -> None:
+    """Remove `path` if it claims a process that does not exist: many a program takes that for itself, and refuses."""
+    with contextlib.suppress(PidfileError, OSError):
+        pid = read(path)
+        if pid is not None and not os.path.exists(f"/proc/{pid}"):
+            os.unlink(path)
+
+
 def remove(path: str, pid: int) -> None:
     """Remove `path` if it claims `pid`, and what a write that was cut short left; anything else is left alone."""
     with contextlib.suppress(PidfileError, OSError):
@@ -102,6 +110,8 @@ class Lock:
         self.fd = -1
         self.holder = 0
         """The pid that was claimed last."""
+        self.words = f"{path.removesuffix('.pid')}.lock"
+        """The file that says who the holder is in more words than a number; for people, and for --force."""
         self._file: tuple[int, int] | None = None
         """Device and inode of the pidfile that we wrote."""
 
@@ -198,11 +208,15 @@ class Lock:
                 os.ftruncate(fd, len(text))
             finally:
                 os.close(fd)
+            files.replace(self.words, holder.own_words(pid), _MODE)
 
     def release(self) -> None:
         """Remove the pidfile and let go of the lock."""
         if self.held:
             os.unlink(self.path)
+            for left in (self.words, f"{self.words}.new"):
+                with contextlib.suppress(OSError):
+                    os.unlink(left)
         self._let_go_of_descriptor()
 
     def _let_go_of_descriptor(self) -> None:

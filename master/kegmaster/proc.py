@@ -147,6 +147,16 @@ def stems_from(pid: int, cookie: str) -> bool:
     return found == cookie if found else bool(cookie) and tag_of(pid) == tag(cookie)
 
 
+def heeds(pid: int, number: int) -> bool:
+    """`pid` does something about that signal: it has a handler, or waits for it (blocked signals may be read)."""
+    try:
+        lines = _read(f"/proc/{pid}/status", 65536).splitlines()
+    except OSError:
+        return False
+    masks = [int(line.split()[1], 16) for line in lines if line.startswith((b"SigCgt:", b"SigBlk:"))]
+    return any(mask >> (number - 1) & 1 for mask in masks)
+
+
 def children(pid: int) -> list[int]:
     """The children of `pid`, zombies included."""
     try:

@@ -31,7 +31,7 @@ class Register:
         """The app has these processes now."""
         try:
             self._records.write(instance.record(life, time.time()))
-            if not instance.app.detaches and instance.main:
+            if instance.main and (not instance.app.detaches or instance.app.names_no_pidfile):
                 pidfiles.write(instance.app.pidfile, instance.main_pid)
         except OSError as error:
             self._complain(life.app.name, error)

@@ -16,6 +16,7 @@ ARGV: Final = "argv"
 OWN: Final = frozenset({
     "_enabled", "_after", "_requires", "_wait_for", "_restart", "_restart_sec", "_restart_max_delay_sec",
     "_start_limit_burst", "_success_exit_status", "_timeout_start_sec", "_timeout_stop_sec", "_kill_signal",
+    "_stop_command", "_reload_signal",
     "_log_max_bytes", "_log_backups", "_on_failure", "_on_change",
     "_ready", "_health", "_memory_max",
 })  # fmt: skip

@@ -89,7 +89,9 @@ class App:
     policy: RestartPolicy = field(default_factory=RestartPolicy)
     timeout_start_sec: float = 10.0
     timeout_stop_sec: float = 10.0
+    stop_command: tuple[str, ...] = ()
     kill_signal: int = 15
+    reload_signal: int = 0
     logfile_dir: str = field(default="", compare=False)
     log_max_bytes: int = 1 << 20
     log_backups: int = 5
@@ -125,6 +127,11 @@ class App:
     def detaches(self) -> bool:
         """It makes a daemon of itself, and its pidfile tells which process that is."""
         return self.type == "forking"
+
+    @property
+    def names_no_pidfile(self) -> bool:
+        """It makes a daemon of itself, and nobody said where that writes its number, if it does."""
+        return self.detaches and not self.may_lack_py and not {"_pidfile", "pidfile"} & self.key_lines.keys()
 
     @property
     def keeps_log(self) -> bool:

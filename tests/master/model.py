@@ -141,7 +141,8 @@ class World:
             after=tuple(name for name in earlier if self.chance.random() < 0.15),
             requires=tuple(name for name in earlier if self.chance.random() < 0.15),
             wait_for=pick(["", "", "", "/dev/tap"]), policy=policy, timeout_start_sec=pick([2.0, 10.0]),
-            timeout_stop_sec=pick([2.0, 10.0]),
+            timeout_stop_sec=pick([2.0, 10.0]), stop_command=pick([(), (), ("/bin/stop",)]),
+            key_lines=pick([{}, {}, {"_command": 1}]),
         )  # fmt: skip
 
     # The master's lives
@@ -421,8 +422,15 @@ class World:
             elif kind == "forking":
                 daemon = kernel.fork(process)
                 daemon.session = daemon.pid
-                kernel.pidfiles[self.apps[process.app].pidfile] = daemon.pid
+                if not self.apps[process.app].names_no_pidfile:
+                    kernel.pidfiles[self.apps[process.app].pidfile] = daemon.pid
                 kernel.end(process, 0)
+        elif process.stopper:
+            self.counts["asked to end"] += 1
+            for other in kernel.of(process.app, launch=process.launch):
+                if other is not process:
+                    kernel.signal(other, signal.SIGTERM)
+            kernel.end(process, self.chance.choice([0, 0, 1 << 8]))
         else:
             return False
         return True

@@ -32,6 +32,7 @@ from kegmaster.records import Record
 INIT = 1
 LOWEST_PID, PIDS = 100, 300  # few numbers, so that they are used again soon
 MODULES = (
+    "asking",
     "adoption",
     "commands",
     "control",
@@ -71,6 +72,8 @@ class Process:
     session: int = 0
     made: bool = False
     """It is the one that the watchdog made."""
+    stopper: bool = False
+    """It is the _stop_command of a launch."""
     stage: str = "running"
     """held (on the pipe), released (not yet exec'ed), running."""
     doomed: bool = False
@@ -115,6 +118,7 @@ class Launch:
     app: str
     cookie: str
     output: int
+    stopper: bool = False
 
 
 class Batch:
@@ -326,12 +330,13 @@ class Kernel:
             if self.fails() and self.fails():
                 held.append(OSError(11, "cannot fork"))
                 continue
-            if wrong := self.may_start(launch.app):
+            if not launch.stopper and (wrong := self.may_start(launch.app)):
                 self.violations.append(wrong)
             report = Pipe()
             # The tag is set before it is forked, so a process of a launch bears it from its birth.
             process = self.make(self.watchdog, app=launch.app, launch=launch.cookie, tag=tag(launch.cookie))
-            process.session, process.made, process.stage, process.report = process.pid, True, "held", report
+            process.session, process.stage, process.report = process.pid, "held", report
+            process.made, process.stopper = not launch.stopper, launch.stopper
             held.append(Held(process.pid, self.open(report)))
         self.call()
         return Batch(self, held)
@@ -637,6 +642,11 @@ def inside(
             raise ProgramError("no such file", "install it")
         return Launch(app.name, cookie, kernel.open(Flag()))
 
+    def prepare_stop(app: Any, instance: Any, *_: object) -> Launch:
+        if kernel.fails():
+            raise ProgramError("no such file", "install it")
+        return Launch(app.name, instance.cookie, kernel.open(Flag()), stopper=True)
+
     def step(state: lifecycle.State, event: lifecycle.Event) -> Any:
         if (state, event) in lifecycle.TRANSITIONS:
             rows[state, event] += 1
@@ -674,6 +684,7 @@ def inside(
         "crew": {"Records": lambda _: Records(kernel),
                  "Output": lambda *_: Quiet(drain=(), due_s=None), "find_leaves": lambda *_: None},
         "launches": {"prepare": prepare},
+        "asking": {"_prepare": prepare_stop},
         "mailbox": {"NotifySocket": lambda *_: keep("notify")},
         "watchdog": {
             "Inotify": lambda: keep("inotify"), "ControlServer": lambda *given, **_: control(*given), "existing": os.path.dirname,

@@ -13,6 +13,8 @@ MASTER = Path(__file__).resolve().parent.parent.parent / "master" / "kegmaster"
 # Where the time of day is read, or made readable, for people; nowhere else.
 FOR_PEOPLE = {
     "eventlog.py": {"time.time"},
+    "forcing.py": {"time.localtime", "time.strftime"},
+    "holder.py": {"time.time"},
     "events.py": {"time.gmtime", "time.localtime", "time.strftime"},
     "logs.py": {"time.time_ns"},  # held against the times of files, in the client
     "journal.py": {"time.time", "time.localtime", "time.strftime"},

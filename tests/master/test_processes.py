@@ -94,10 +94,11 @@ def test_a_program_that_does_not_detach_is_named_and_ended(box: Box) -> None:
 
 def test_what_is_started_but_left_no_pidfile_is_ended(box: Box) -> None:
     box.write(
-        "[app]\n_enabled = True\n_timeout_start_sec = 0.3\n_type = forking\n_command = sh -c 'sleep 999 &'\n"
+        "[app]\n_enabled = True\n_timeout_start_sec = 0.3\n_type = forking\n_pidfile = /nowhere/app.pid\n"
+        "_command = sh -c 'sleep 999 &'\n".replace("/nowhere", str(box.directory))
     )
     done = box.master("start", expect=1)
-    assert f"no pidfile {box.run}/app.pid within 0.3 s" in done.stderr
+    assert f"no pidfile {box.directory}/app.pid within 0.3 s" in done.stderr
     box.master("stop")
     assert box.processes() == []
 

@@ -260,7 +260,7 @@ def test_the_other_verbs_of_an_init_script(box: Box) -> None:
     assert reloaded != before
     box.master("try-restart")
     assert pids(box) != reloaded
-    assert "names" in box.master("reload", "one", expect=2).stderr
+    assert "one: has no _reload_signal" in box.master("reload", "one", expect=6).stderr
 
 
 def test_systemd_is_told_of_a_reload(box: Box, tmp_path: Path) -> None:

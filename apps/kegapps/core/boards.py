@@ -62,10 +62,6 @@ class Boards:
         """The boards of these names have taps: there is always room for them."""
         self._with_taps = frozenset(with_taps)
 
-    def was_online(self, name: str) -> bool:
-        """A board of this name was online in this run."""
-        return name in self._were_online
-
     def tell(self, status: BoardStatus, peer: str, now: Now) -> bool:
         """Take what the connection `peer` says of a board; False if there is no room to remember it."""
         name, heard = status.board_name, HeardBoard(status=status, heard_mono_s=now.mono_s)

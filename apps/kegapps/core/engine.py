@@ -153,9 +153,6 @@ class Engine:
                     age_s = now.unix_s - earlier(now, event.age_s).unix_s
                     yield from self._sensors.read(event.sensor_name, event.sensor_value, age_s=age_s, now=now)
             case BoardStatus():
-                if event.state == "online" and not self._boards.was_online(event.board_name):
-                    version = "" if event.firmware_version is None else f": firmware {event.firmware_version}"
-                    yield Say(level=logging.INFO, text=f"Board {event.board_name} is online{version}")
                 if not self._boards.tell(event, peer, now) and not self._said_too_many_boards:
                     self._said_too_many_boards = True
                     text = f"Board {event.board_name} is not remembered: apps tell of too many boards"

@@ -11,10 +11,14 @@ from kegapps.daemon.errors import StartError
 
 
 def state_path(name: str, *, flag: str) -> str:
-    """The path of the file `name`: in /var/lib/kegbot for root, else in kegbot/ of the user's state directory.
+    """The path of the file `name`: in $KEGBOT_HOME, /var/lib/kegbot for root, or kegbot/ of the user's state directory.
 
-    Raises StartError, which names `flag`, if there is no home directory.
+    Raises StartError, which names `flag`, if KEGBOT_HOME is relative or there is no home directory.
     """
+    if home := os.environ.get("KEGBOT_HOME", ""):
+        if not os.path.isabs(home):
+            raise StartError(f"KEGBOT_HOME is {home!r}; it must be an absolute path")
+        return os.path.join(home, name)
     if os.geteuid() == 0:
         return os.path.join("/var/lib/kegbot", name)
     state = os.environ.get("XDG_STATE_HOME", "")

@@ -65,21 +65,25 @@ def _pidfile_folders(stack: Sequence[Process]) -> list[str]:
 
 def default_places(uid: int) -> dict[str, str]:
     """What a user's master.py has for its flags, where they are not given; see its --help."""
+    environment = os.environ if uid == os.geteuid() else {}
+    if home := environment.get("KEGBOT_HOME", "").rstrip("/"):
+        return {
+            "master_config": f"{home}/kegbot_master.cfg", "pidfile_dir": f"{home}/run",
+            "logfile_dir": f"{home}/log", "state_dir": home,
+        }  # fmt: skip
     if uid == 0:
         return {
             "master_config": "/etc/kegbot/kegbot_master.cfg", "pidfile_dir": "/run/kegbot",
             "logfile_dir": "/var/log/kegbot", "state_dir": "/var/lib/kegbot",
         }  # fmt: skip
-    environment = os.environ if uid == os.geteuid() else {}
     try:
         home = environment.get("HOME") or pwd.getpwuid(uid).pw_dir
     except KeyError:
         home = "/nonexistent"
     state = environment.get("XDG_STATE_HOME") or f"{home}/.local/state"
-    runtime = environment.get("XDG_RUNTIME_DIR")
     return {
         "master_config": f"{environment.get('XDG_CONFIG_HOME') or f'{home}/.config'}/kegbot/kegbot_master.cfg",
-        "pidfile_dir": f"{runtime}/kegbot" if runtime else f"{state}/kegbot/run",
+        "pidfile_dir": f"{state}/kegbot/run",
         "logfile_dir": f"{state}/kegbot/log",
         "state_dir": f"{state}/kegbot",
     }
