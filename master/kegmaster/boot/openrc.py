@@ -1,7 +1,8 @@
 """OpenRC: a service script with functions of its own.
 
 Knows openrc-run(8). Its ready-made start and stop look for an executable or a pidfile and get both wrong for a script
-that an interpreter runs; the master itself knows better.
+that an interpreter runs; the master itself knows better. PATH is the master's only: by its own, openrc-run finds ebegin
+and eend. Nothing is needed that not every OpenRC has: Debian's has no localmount.
 """
 
 from __future__ import annotations
@@ -19,10 +20,8 @@ description={description}
 extra_started_commands="reload"
 RUNAS={user}
 
-{environment}
 depend() {{
-    need localmount
-    use net dns logger
+    use localmount net dns logger
     after bootmisc
 }}
 
@@ -30,8 +29,10 @@ depend() {{
 {make_directories}
 # The verb, for the master.
 master() {{
-    cd / || return 1
-    as_user {argv} "$1"{flags}
+    (
+{environment}
+    cd / && as_user {argv} "$1"{flags}
+    )
 }}
 
 start_pre() {{

@@ -23,6 +23,13 @@ make_directories || exit 1
 cd / && exec {as_user}{argv} run{flags}
 """
 
+_FINISH = """\
+#!/bin/sh
+# $1 is how the master ended. 0: it was asked to, by `master.py stop`, and to start it again would undo that.
+[ "$1" = 0 ] || exit 0
+{stay_down}
+"""
+
 
 def runit(service: Service) -> Plan:
     """A service directory, and the link by which runsvdir finds it."""
@@ -31,6 +38,7 @@ def runit(service: Service) -> Plan:
         kind="runit",
         artefacts=(
             Artefact(path=f"{directory}/run", text=_run(service, "chpst -u"), mode=0o755),
+            Artefact(path=f"{directory}/finish", text=_FINISH.format(stay_down="exec sv down ."), mode=0o755),
             Artefact(path=link, link=directory),
         ),
         start=(("sv", "start", directory),),
@@ -52,6 +60,7 @@ def s6(service: Service) -> Plan:
         kind="s6",
         artefacts=(
             Artefact(path=f"{directory}/run", text=_run(service, "s6-setuidgid"), mode=0o755),
+            Artefact(path=f"{directory}/finish", text=_FINISH.format(stay_down="exit 125"), mode=0o755),
             Artefact(path=f"{directory}/timeout-kill", text=f"{service.timeout_stop_s * 1000}\n"),
             Artefact(path=f"{scanned}/{service.name}", link=directory),
         ),

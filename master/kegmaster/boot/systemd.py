@@ -97,7 +97,8 @@ def _unit(service: Service) -> str:
         f"TimeoutStopSec={service.timeout_stop_s}",
         # Readiness comes with the last app; that may wait for a device, and is watched by the master itself.
         "TimeoutStartSec=infinity",
-        "Restart=always",
+        # An exit that was asked for, by `master.py stop`, is none to undo.
+        "Restart=on-failure",
         "RestartSec=1",
         f"RestartPreventExitStatus={' '.join(_FORGIVEN)}",
         # One app that the kernel kills for its memory is no reason to stop all others.
