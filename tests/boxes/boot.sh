@@ -24,6 +24,7 @@ mknod -m 0666 dev/full c 1 7
 mknod -m 0666 dev/random c 1 8
 mknod -m 0666 dev/urandom c 1 9
 mknod -m 0666 dev/tty c 5 0
+mknod -m 0600 dev/console c 1 3
 ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
 ln -s /proc/self/fd/0 dev/stdin
@@ -42,5 +43,6 @@ touch run/host/notify
 mount --bind /mnt/notify run/host/notify
 pivot_root . .
 umount -l .
+cd /
 exec env -i container=kegmaster-box NOTIFY_SOCKET=/run/host/notify PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     setpriv --bounding-set -sys_module,-sys_rawio,-sys_time,-mknod,-syslog "$@"

@@ -1,10 +1,10 @@
 """A machine of one's own for a test: boots, is entered, reboots, loses its power, and is thrown away.
 
-    with Box() as box:
+    with Box(SYSTEMD) as box:
         box.run("systemctl", "status")
         box.reboot()
 
-Knows namespaces and init systems. Must not know what is installed in it (product.py does).
+Knows namespaces. Must not know the init systems one by one (inits.py does), nor what is installed (product.py).
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from . import warden
 
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PYTHON: Final = "/usr/bin/python3"
+READY_SOCKET: Final = "/run/host/notify"
 BOOT_WITHIN_S: Final = 60.0
 # Units that would look for hardware, set the clock or keep what only a real machine has.
 MASKED: Final = (
@@ -42,17 +43,13 @@ MASKED: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Init:
-    """A pid 1: its words, and those that switch the machine off."""
+    """A pid 1: its words, and those that switch the machine off.
+
+    Once all is started, somebody sends READY=1 to $NOTIFY_SOCKET of pid 1, which is `READY_SOCKET`.
+    """
 
     words: tuple[str, ...]
     off: tuple[str, ...]
-
-
-SYSTEMD: Final = Init(words=("/lib/systemd/systemd",), off=("systemctl", "poweroff", "--no-wall"))
-PLAIN: Final = Init(
-    words=(PYTHON, "-IS", "-c", (Path(__file__).parent / "plain_init.py").read_text(encoding="utf-8")),
-    off=("kill", "-TERM", "1"),
-)
 
 
 class BoxError(Exception):
@@ -85,7 +82,7 @@ def why_not() -> str:
 class Box:
     """One machine. Made, but not booted before `boot` or `with`."""
 
-    def __init__(self, init: Init = SYSTEMD) -> None:
+    def __init__(self, init: Init) -> None:
         self.init = init
         self.pid_1 = 0
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
@@ -118,7 +115,10 @@ class Box:
         self.close()
 
     def _furnish(self) -> None:
-        """Take from the tree what this machine would start at boot: a box starts what its test puts there."""
+        """Take from the tree what this machine would start at boot: a box starts what its test puts there.
+
+        Links to targets stay: a folder of links that is empty would be removed by the next `systemctl disable`.
+        """
         etc = self.root / "etc"
         for folder in (
             *etc.glob("systemd/system/*.wants"),
@@ -126,7 +126,8 @@ class Box:
             *etc.glob("rc?.d"),
         ):
             for link in folder.iterdir():
-                link.unlink()
+                if link.suffix != ".target":
+                    link.unlink()
         for unit in MASKED:
             link = etc / "systemd/system" / unit
             link.unlink(missing_ok=True)
@@ -204,7 +205,7 @@ class Box:
         text: str | None = None, within_s: float = 60.0,
     ) -> subprocess.CompletedProcess[str]:  # fmt: skip
         """Run a program in the booted box to its end, as root or `user`, without a terminal or a login."""
-        enter = ["nsenter", f"--target={self.pid_1}", "--all", "--root", "--wd=/", "--"]
+        enter = ["nsenter", f"--target={self.pid_1}", "--all", "--root", "--wd", "--"]
         drop = ["setpriv", "--bounding-set=-sys_module,-sys_rawio,-sys_time,-mknod,-syslog"]
         if user:
             drop += [f"--reuid={user}", f"--regid={user}", "--init-groups"]
@@ -249,13 +250,15 @@ class Box:
         return Path(f"/proc/{self.pid_1}/root") / inside.lstrip("/")
 
     def changed(self) -> dict[str, str]:
-        """What was written to its disk since it was made: path -> kind, mode, owner and content, to be compared."""
+        """How its disk differs from this machine's: path -> kind, mode, owner and content, to be compared."""
         upper = self._held / "upper"
-        return {
-            f"/{path.relative_to(upper)}": _describe(path)
+        found = {
+            path: (_describe(upper / path), _describe(Path("/", path)))
             for folder, names, files in os.walk(upper)
-            for path in (Path(folder) / name for name in (*names, *files))
+            for path in (os.path.relpath(f"{folder}/{name}", upper) for name in (*names, *files))
         }
+        # The overlay also has the folders above of all that was written, just as they were.
+        return {f"/{path}": here for path, (here, there) in found.items() if here != there}
 
     # What went wrong.
 
@@ -273,7 +276,10 @@ class Box:
 
 
 def _describe(path: Path) -> str:
-    found = path.lstat()
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return ""
     head = f"{stat.filemode(found.st_mode)} {found.st_uid}:{found.st_gid}"
     if stat.S_ISLNK(found.st_mode):
         return f"{head} -> {path.readlink()}"

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tests.master.conftest import eventually
+
 from .box import PYTHON, Box
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
@@ -134,3 +136,33 @@ def witnesses(box: Box) -> list[str]:
             if len(words) > 3 and words[2] == b"/srv/witness":
                 found.append(words[3].decode())
     return sorted(found)
+
+
+def ends(box: Box) -> list[str]:
+    """What the apps said at their ends, in order."""
+    return [f"{entry.app} {entry.what}" for entry in ledger(box) if entry.what != "START"]
+
+
+def kept(box: Box) -> dict[str, str]:
+    """The tree, without logs and what the machine itself writes while it runs; crontabs bear a date."""
+    own = ("/var/log", "/var/tmp", "/var/spool/cron", LEDGER, "/root", "/etc/machine-id", "/var/lib/systemd",
+           "/etc/init.d/.depend.")  # fmt: skip
+    return {path: what for path, what in box.changed().items() if not path.startswith(own)}
+
+
+IN_ORDER: Final = ["two TERM", "two EXIT", "one TERM", "one EXIT"]
+"""The ends of `APPS`, as they are stopped: the one that comes after another before that."""
+
+
+def kill_master(box: Box) -> None:
+    """Keeper and watchdog, both at once, as seen from this machine: neither can bring the other back."""
+    watchdog = status(box)["master"]["pid"]
+    stat = box.path(f"/proc/{watchdog}/stat").read_text()
+    keeper = stat.rpartition(")")[2].split()[1]
+    pair = [
+        str(watchdog),
+        *([keeper] if b"master.py" in box.path(f"/proc/{keeper}/cmdline").read_bytes() else []),
+    ]
+    box.run("kill", "-STOP", *pair)
+    box.run("kill", "-KILL", *pair)
+    eventually(lambda: status(box)["master"]["state"] == "dead")

@@ -12,7 +12,8 @@ import pytest
 
 from tests.boxes import box as boxes
 from tests.boxes import warden
-from tests.boxes.box import PLAIN, SYSTEMD, Box, Init
+from tests.boxes.box import Box, Init
+from tests.boxes.inits import PLAIN, SYSTEMD
 from tests.master.conftest import eventually
 
 pytestmark = pytest.mark.skipif(bool(boxes.why_not()), reason=boxes.why_not() or "can")
@@ -51,6 +52,7 @@ def test_kernel_settings_and_cgroups_of_this_machine_are_out_of_reach(init: Init
         assert "Read-only" in box.run("sh", "-c", "echo 1 > /proc/sys/vm/swappiness", expect=None).stderr
         assert "Read-only" in box.run("mkdir", "/sys/kernel/made", expect=None).stderr
         box.run("mknod", "/tmp/disk", "b", "254", "0", expect=1)
+        assert box.run("stat", "--format=%d %i", ".").stdout == box.run("stat", "--format=%d %i", "/").stdout
         box.run("hostname", "changed")
         outside = box.run("sh", "-c", "cat /proc/self/cgroup /sys/fs/cgroup/cgroup.procs").stdout
         assert "0::/by-hand\n" in outside
@@ -61,7 +63,8 @@ def test_kernel_settings_and_cgroups_of_this_machine_are_out_of_reach(init: Init
 HANGS = """
 import sys
 from tests.boxes.box import Box
-with Box() as box:
+from tests.boxes.inits import SYSTEMD
+with Box(SYSTEMD) as box:
     print(box._warden.pid, box.pid_1, flush=True)
     sys.stdin.read()
 """
