@@ -28,8 +28,8 @@ from . import witness
 from .conftest import Box, wait_for_end
 from .tracer import Fall, Tracer
 
-APPS = {"forking": "forking", "notify": "notify", "worker": "worker"}
-EXTRA = {"notify": "_after = forking"}
+APPS = {"forking": "own", "shy": "shy", "notify": "notify", "worker": "worker"}
+EXTRA = {"notify": "_after = forking", "worker": "_stop_command = sh -c 'kill $MAINPID'"}
 CANARY = ["sleep", "100000"]
 WITHIN_S = 60.0
 
@@ -87,24 +87,24 @@ SCENARIOS: dict[str, tuple[Scenario, ...]] = {
             )
             for depth, who in enumerate(("the command", "its child", "the keeper", "the watchdog"))
         ),
-        Scenario(name="start of one", words=("start", "notify"), before=_stopped_one, kept=("forking", "worker")),
+        Scenario(name="start of one", words=("start", "notify"), before=_stopped_one, kept=("forking", "shy", "worker")),
     ),
     "stop": (
         Scenario(name="stop", words=("stop",), gone=EVERYTHING),
-        Scenario(name="stop of one", words=("stop", "notify"), gone=("notify",), kept=("forking", "worker")),
+        Scenario(name="stop of one", words=("stop", "notify"), gone=("notify",), kept=("forking", "shy", "worker")),
     ),
     "restart": (
         Scenario(name="restart", words=("restart",), renewed=EVERYTHING),
-        Scenario(name="restart of one", words=("restart", "notify"), renewed=("notify",), kept=("forking", "worker")),
+        Scenario(name="restart of one", words=("restart", "notify"), renewed=("notify",), kept=("forking", "shy", "worker")),
     ),
     "reload": (
         Scenario(
             name="reload, one app less", words=("reload",), recover=RELOAD, before=_about_to_lose_one,
-            gone=("worker",), renewed=("notify",), kept=("forking",),
+            gone=("worker",), renewed=("notify",), kept=("forking", "shy"),
         ),
         Scenario(
             name="reload, one app more", words=("reload",), recover=RELOAD, before=_about_to_get_one,
-            renewed=("notify", "worker"), kept=("forking",),
+            renewed=("notify", "worker"), kept=("forking", "shy"),
         ),
     ),
     "reexec": (

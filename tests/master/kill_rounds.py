@@ -30,7 +30,7 @@ from kegmaster import client
 from . import witness
 from .conftest import Box, living, wait_for_end
 
-APPS: Final = {"forking": "forking", "simple": "simple", "notify": "notify"}
+APPS: Final = {"forking": "own", "shy": "shy", "simple": "simple", "notify": "notify"}
 VICTIMS: Final = ("watchdog", "keeper", "both")
 CANARY: Final = ["sleep", "100000"]
 WITHIN_S: Final = 30.0

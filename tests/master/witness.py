@@ -16,8 +16,15 @@ from pathlib import Path
 
 from .conftest import MASTER, Box, living, proc_stat
 
-TYPES = {"forking": "forking", "clean": "forking", "notify": "notify", "oneshot": "oneshot"}
-"""The `_type` of a kind of app; all others are simple."""
+TYPES = {
+    "forking": "forking",
+    "clean": "forking",
+    "own": "forking",
+    "shy": "forking",
+    "notify": "notify",
+    "oneshot": "oneshot",
+}
+"""The `_type` of a kind of app; all others are simple. `own` writes a pidfile of its own, `shy` writes none."""
 PROCESSES = {"worker": (1, 2), "oneshot": (0, 1)}
 """How many processes a sound app of a kind has, if not one. A worker's child may itself have been killed."""
 
@@ -44,7 +51,7 @@ def wait():
     while True:
         signal.pause()
 
-if kind in ("forking", "clean"):
+if kind in ("forking", "clean", "own", "shy"):
     ready_r, ready_w = os.pipe()
     if os.fork():
         os.close(ready_w)
@@ -57,9 +64,10 @@ if kind in ("forking", "clean"):
     if kind == "clean":
         os.execve(sys.executable, [sys.executable, "-IS", __file__, name, "cleaned", *sys.argv[3:]], {{}})
 settle()
-if kind in ("forking", "cleaned"):
-    with open(f"{{directory}}/run/{{name}}.pid", "w") as pidfile:
-        pidfile.write(f"{{os.getpid()}}\\n")
+if kind in ("forking", "cleaned", "own", "shy"):
+    if kind != "shy":
+        with open(f"{{directory}}/{{'' if kind == 'own' else 'run/'}}{{name}}.pid", "w") as pidfile:
+            pidfile.write(f"{{os.getpid()}}\\n")
     os.write(int(sys.argv[-1]), b".")
     os.close(int(sys.argv[-1]))
 elif kind == "notify":
@@ -172,6 +180,7 @@ def sections(directory: Path, apps: Mapping[str, str], extra: Mapping[str, str],
     for name, kind in apps.items():
         command = f"{directory}/app {name} {kind} {directory} {generation}"
         lines += [f"[{name}]", f"_type = {TYPES.get(kind, 'simple')}", f"_command = {command}"]
+        lines += [f"_pidfile = {directory}/{name}.pid"] if kind == "own" else []
         lines += [extra[name]] if name in extra else []
     return "\n".join(lines) + "\n"
 
