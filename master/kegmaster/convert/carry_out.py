@@ -91,7 +91,8 @@ def export(command: Command) -> int:
     apps = [
         app for app in in_order(config) if app.name in options.names or (app.enabled and not options.names)
     ]
-    leavers = [_leaver(app, command.source.search, config.file, notes) for app in apps]
+    search = None if options.format in ("compose", "kubernetes") else command.source.search
+    leavers = [_leaver(app, search, config.file, notes) for app in apps]
     writers = {
         "supervisord": to_supervisord.write,
         "procfile": to_procfile.write,
@@ -184,16 +185,17 @@ def in_order(config: Config) -> list[App]:
     return list(placed.values())
 
 
-def _leaver(app: App, search: Search, file: str, notes: Notes) -> Leaver:
+def _leaver(app: App, search: Search | None, file: str, notes: Notes) -> Leaver:
+    """`search` None: the program is to be found elsewhere, in an image."""
     import grp
     import pwd
 
     words, forking = foreground(app)
     path = app.program
     try:
-        path = search.find(
-            app.program, dict(app.context.environment).get("PATH", ""), may_lack_py=app.may_lack_py
-        )
+        if search is not None:
+            own_path = dict(app.context.environment).get("PATH", "")
+            path = search.find(app.program, own_path, may_lack_py=app.may_lack_py)
     except ProgramError as error:
         notes.add(file, app.line, app.name, None, printable(str(error)), error.cure)
     home, uid, gid = "", None, None

@@ -81,7 +81,7 @@ class CommandLines:
                 f"{', '.join(sorted(unknown))} is known only when it runs, and the launcher fills in nothing",
                 "it is sh -c '...' now, which does",
             )
-            return ["sh", "-c", "exec " + " ".join(_for_shell(word) for word in words)]
+            return ["sh", "-c", "exec " + " ".join(for_shell(word) for word in words)]
         filled: list[str] = []
         for word in words:
             whole = re.match(r"\$([A-Za-z_][A-Za-z0-9_]*)\Z", word)
@@ -105,7 +105,7 @@ def _value(match: re.Match[str], known: Mapping[str, str]) -> str:
     return known.get(name, match[0]) if name else "$"
 
 
-def _for_shell(word: str) -> str:
+def for_shell(word: str) -> str:
     """A word of ExecStart for sh: `$A` alone may become several words, `${A}` is part of one."""
     if re.match(r"\$[A-Za-z_][A-Za-z0-9_]*\Z", word):
         return word

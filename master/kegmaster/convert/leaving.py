@@ -129,11 +129,6 @@ def signal_name(number: int) -> str:
     return SIGNAL_NAMES.get(number, str(number))
 
 
-def optional(app: App, name: str) -> object:
-    """A field that not every version of the table of keys has; None without it."""
-    return getattr(app, name, None) or None
-
-
 def unique(names: Sequence[str], shape: Callable[[str], str]) -> dict[str, str]:
     """Each name in another launcher's shape, no two the same."""
     taken: dict[str, str] = {}

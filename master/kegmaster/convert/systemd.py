@@ -15,7 +15,7 @@ from typing import Final
 from ..keys import SIGNALS, size
 from . import unitfile
 from .draft import Draft, Names, Notes, World, say_secrets
-from .execstart import CommandLines, kill_of_main
+from .execstart import CommandLines, for_shell, kill_of_main
 from .unitfile import Unit
 
 _SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)\s*")
@@ -248,9 +248,8 @@ class _Service:
                 self.say(
                     "Type",
                     "makes a daemon of itself, and no PIDFile says which process that is",
-                    "name it in _pidfile, or keep the program in the foreground; then _enabled = True",
+                    "if it leaves more than one, name its pidfile by _pidfile",
                 )
-                self.draft.enabled = False
 
     def _life(self, kind: str) -> None:
         keys = self.draft.keys
@@ -313,8 +312,13 @@ class _Service:
                         "a reload is a signal here",
                         "name it in _reload_signal, or run the command yourself",
                     )
-                elif any("$MAINPID" in word or "${MAINPID}" in word for word in words):
-                    self.say(key, "a command is not told the process", "name a signal in _kill_signal")
+                elif any("MAINPID" in word for word in words) and words[:2] != ["sh", "-c"]:
+                    # The launcher hands it on as a variable, which only a shell puts into words.
+                    self.draft.words[ours] = [
+                        "sh",
+                        "-c",
+                        "exec " + " ".join(for_shell(word) for word in words),
+                    ]
                 elif words:
                     self.draft.words[ours] = words
 

@@ -16,7 +16,8 @@ from .leaving import Leaver, say_lost, signal_name, unique
 
 _KNOWN: Final = ("_after", "_requires", "_restart", "_restart_sec", "_restart_max_delay_sec", "_success_exit_status",
                  "_start_limit_burst", "_timeout_stop_sec", "_kill_signal", "_user", "_umask", "_log_max_bytes",
-                 "_log_backups", "_pass_environment")  # fmt: skip
+                 "_log_backups", "_pass_environment",
+                 "_pidfile")  # fmt: skip
 _FOR_EVER: Final = 999_999_999
 _HEAD: Final = """\
 ; Made by master.py export --format=supervisord. Try it: supervisord -n -c FILE
@@ -59,8 +60,9 @@ def _program(leaver: Leaver, name: str, priority: int, file: str, notes: Notes) 
     if behind:
         # supervisord's list of variables has no way to write these; a command line has.
         words = ["/usr/bin/env", *(f"{key}={value}" for key, value in behind.items()), *words]
+    pidfile = not app.names_no_pidfile
     if leaver.forking:
-        words = ["pidproxy", app.pidfile, *words]
+        words = ["pidproxy", app.pidfile, *words] if pidfile else words
         notes.add(
             file,
             app.line,
@@ -74,7 +76,8 @@ def _program(leaver: Leaver, name: str, priority: int, file: str, notes: Notes) 
         "command": _command(words),
         "directory": _plain(app.context.working_directory),
         "priority": str(priority),
-        "autostart": str(app.enabled).lower(),
+        # Without a pidfile it would be started again and again, each time beside the one before.
+        "autostart": str(app.enabled and (pidfile or not leaver.forking)).lower(),
         "autorestart": _restart(leaver),
         # A oneshot that ends at once has done its work, for all others it is a failure.
         "startsecs": "0" if app.type == "oneshot" else "1",

@@ -11,7 +11,7 @@ from typing import Final
 
 from ..programs import STANDARD_PATH
 from .draft import Notes
-from .leaving import Leaver, optional, say_lost, signal_name, unique
+from .leaving import Leaver, say_lost, signal_name, unique
 
 _KNOWN: Final = ("_after", "_requires", "_restart", "_restart_sec", "_restart_max_delay_sec", "_success_exit_status",
                  "_start_limit_burst", "_timeout_start_sec", "_timeout_stop_sec", "_kill_signal", "_user", "_group",
@@ -66,17 +66,15 @@ def _unit(leaver: Leaver, units: Mapping[str, str], file: str, notes: Notes, of_
 def _service(leaver: Leaver, file: str, notes: Notes, of_a_user: bool) -> list[str]:
     app, context = leaver.app, leaver.app.context
     lines = ["Type=" + ("forking" if leaver.forking else {"forking": "simple"}.get(app.type, app.type))]
-    if leaver.forking:
+    if leaver.forking and not app.names_no_pidfile:  # else systemd guesses, as the launcher does
         lines.append(f"PIDFile={app.pidfile.replace('%', '%%')}")
     if app.type == "oneshot":
         lines.append("RemainAfterExit=yes")
     lines.append(f"ExecStart={_command(leaver.argv)}")
-    stop = optional(app, "stop_command")
-    if isinstance(stop, tuple):
-        lines.append(f"ExecStop={_command(stop)}")
-    reload = optional(app, "reload_signal")
-    if isinstance(reload, int):
-        lines.append(f"ExecReload=/bin/kill -{signal_name(reload)} $MAINPID")
+    if app.stop_command:
+        lines.append(f"ExecStop={_command(app.stop_command)}")
+    if app.reload_signal:
+        lines.append(f"ExecReload=/bin/kill -{signal_name(app.reload_signal)} $MAINPID")
     if (context.user or context.group) and of_a_user:
         notes.add(
             file,

@@ -169,6 +169,42 @@ def test_a_width_that_would_fill_the_memory_is_not_obeyed() -> None:
     assert said(notes, "lone %")
 
 
+@pytest.mark.parametrize(
+    "name", ["awkward", "comments", "groups", "numprocs", "quoted-words", "whole-program"]
+)
+def test_an_app_has_the_words_variables_and_manners_that_supervisord_itself_reads(
+    name: str, box: Box
+) -> None:
+    path = SAMPLES / f"{name}.conf"
+    judge = json.loads(
+        subprocess.run(
+            [sys.executable, "-c", JUDGE, path], capture_output=True, text=True, check=True, cwd=box.directory
+        ).stdout
+    )
+    apps, _ = imported(path.read_text(), "supervisord", str(path))
+    assert set(apps) == set(judge)
+    for each, app in apps.items():
+        proxied = judge[each]["argv"][:1] == ["/usr/bin/pidproxy"]
+        enved = judge[each]["argv"][:1] == ["/usr/bin/env"]
+        assert list(app.argv) == judge[each]["argv"][2 if proxied or enved else 0 :]
+        assert judge[each]["environment"].items() <= dict(app.context.environment).items()
+        assert app.kill_signal == judge[each]["stopsignal"]
+        assert app.timeout_stop_sec == judge[each]["stopwaitsecs"]
+        assert app.enabled == judge[each]["autostart"]
+        assert app.context.working_directory == (judge[each]["directory"] or app.context.working_directory)
+
+
+JUDGE = """
+import json, shlex, sys
+from supervisor.options import ServerOptions
+options = ServerOptions()
+options.realize(args=["-c", sys.argv[1]])
+print(json.dumps({config.name: {"argv": shlex.split(config.command), "environment": config.environment, "stopsignal": config.stopsignal,
+    "stopwaitsecs": config.stopwaitsecs, "autostart": config.autostart, "directory": config.directory}
+    for group in options.process_group_configs for config in group.process_configs}))
+"""
+
+
 # Reading as configparser does
 
 INI_TEXT = st.lists(
@@ -300,6 +336,21 @@ def test_units_are_apps_with_their_drop_ins_and_relations(box: Box) -> None:
     assert "template" in box.master("import", str(units / "shell@.service"), expect=6).stderr
 
 
+def test_how_a_unit_stops_reloads_and_makes_a_daemon_of_itself_is_kept() -> None:
+    text = "[Service]\nType=forking\nPIDFile=x.pid\nExecStart=/bin/x\nExecStop=/bin/x --stop ${MAINPID} 'a b'\nExecReload=/bin/kill -s USR2 $MAINPID\n"
+    apps, _ = imported(text, "systemd", "/srv/x.service")
+    app = apps["x"]
+    assert (app.type, app.pidfile, app.reload_signal) == ("forking", "/run/x.pid", 12)
+    assert app.stop_command == ("sh", "-c", "exec /bin/x --stop \"${MAINPID}\" 'a b'")
+    apps, notes = imported(
+        "[Service]\nType=forking\nExecStart=/bin/x\nExecStop=/bin/kill -INT $MAINPID\n",
+        "systemd",
+        "/srv/x.service",
+    )
+    assert apps["x"].kill_signal == 2
+    assert said(notes, "/srv/x.service:2", "_pidfile")
+
+
 @given(st.lists(st.text(st.characters(codec="utf-8", min_codepoint=1), max_size=12), min_size=1, max_size=4))
 def test_words_quoted_for_systemd_come_back(argv: list[str]) -> None:
     from kegmaster.convert.to_systemd import quote
@@ -341,6 +392,42 @@ def test_what_is_nobodys_file_is_a_mistake_that_names_the_flag(box: Box) -> None
     file.write_bytes(b"[program:a]\n\xff")
     assert "UTF-8, line 2" in box.master("import", str(file), expect=6).stderr
     assert "no plain file" in box.master("import", str(box.directory), expect=6).stderr
+
+
+# The page
+
+
+PAGE = Path(__file__).parents[3] / "docs" / "coming-from-supervisor.rst"
+
+
+def test_the_steps_of_the_page_lead_from_supervisord_to_apps_that_run(box: Box) -> None:
+    probe = box.program("probe")
+    log = box.directory / "web.log"
+    (box.directory / "supervisord.conf").write_text(
+        f"[supervisord]\n[inet_http_server]\nport=*:9001\n[program:db]\ncommand={probe}\npriority=1\n"
+        f'[program:web]\ncommand={probe} --x ; y\nstdout_logfile={log}\nenvironment=A="b c"\n'
+    )
+    text = PAGE.read_text()
+    steps = text[text.index(".. begin of the steps") : text.index(".. end of the steps")]
+    commands = re.findall(r"^    \$ (.*)$", steps, re.MULTILINE)
+    assert len(commands) > 5
+    # The page relies on the usual places, which are the machine's.
+    config = box.directory / "kegbot_master.cfg"
+    flags = f"--master_config={config} --pidfile_dir={box.run} --logfile_dir={box.log}"
+    folder = box.directory / "bin"
+    folder.mkdir()
+    (folder / "master.py").write_text(f'#!/bin/sh\nexec {box.script} "$@" {flags}\n')
+    (folder / "master.py").chmod(0o755)
+    done = subprocess.run(
+        ["sh", "-eux", "-c", "\n".join(commands)],
+        cwd=box.directory, env={"HOME": str(box.home), "PATH": f"{folder}:{BIN}:/usr/bin:/bin"}, capture_output=True, text=True,
+        timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search("^db +running", done.stdout, re.MULTILINE)
+    assert re.search("^web +running", done.stdout, re.MULTILINE)
+    assert "DANGEROUS" in done.stderr
+    assert box.processes() == []
 
 
 # What others may have written
