@@ -94,7 +94,7 @@ def statuses(text: str) -> frozenset[int]:
     """Exit statuses 0 to 255 and signal names, separated by blanks or commas; a signal counts as 128 + its number."""
     found = set()
     for word in names(text):
-        if word.isascii() and word.isdigit() and int(word) <= 255:
+        if word.isascii() and word.isdigit() and len(word) <= 9 and int(word) <= 255:
             found.add(int(word))
         else:
             try:
@@ -107,9 +107,9 @@ def statuses(text: str) -> frozenset[int]:
 def signal_number(text: str) -> int:
     """A signal by name (TERM, SIGTERM) or number."""
     name = text.upper().removeprefix("SIG")
-    if name in SIGNALS:
+    if text.isascii() and name in SIGNALS:  # upper() makes plain letters of some that are not
         return SIGNALS[name]
-    if text.isascii() and text.isdigit() and int(text) in SIGNALS.values():
+    if text.isascii() and text.isdigit() and len(text) <= 9 and int(text) in SIGNALS.values():
         return int(text)
     raise ValueError(f"expected a signal: {', '.join(SIGNALS)}")
 

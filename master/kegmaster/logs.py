@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import sys
 import time
@@ -40,25 +41,35 @@ def show(files: Mapping[str, str], *, lines: int, follow: bool) -> int:
     return Verb.DONE if found or not files else Verb.FAILED
 
 
-def accompany(files: Mapping[str, str]) -> None:
-    """From now on, have a process of its own print what is added to these files, until its parent, we, has ended.
+def accompany(files: Mapping[str, str]) -> Callable[[], None]:
+    """From now on, have a process of its own print what is added to these files, until we end or call the result.
 
-    On SIGINT it goes on: what the apps say when they end is worth seeing too.
+    That waits until all is printed. Ctrl-C does not end it: what apps say when they end is worth seeing too.
     """
     followed = {name: _Followed(path) for name, path in files.items()}
     for file in followed.values():
         with contextlib.suppress(OSError):  # not there yet
             file.begin(0)
-    parent = os.getpid()
+    end_r, end_w = os.pipe()
     sys.stdout.flush()
-    if os.fork():
+    if pid := os.fork():
+        os.close(end_r)
         for file in followed.values():
             file.close()
-        return
+
+        def finish() -> None:
+            os.close(end_w)
+            with contextlib.suppress(
+                ChildProcessError
+            ):  # it could print no more, and was reaped like any orphan
+                os.waitpid(pid, 0)
+
+        return finish
     try:
+        os.close(end_w)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-        _print_added(followed, "", lambda: os.getppid() != parent)
+        _print_added(followed, "", lambda: bool(select.select([end_r], [], [], 0)[0]))
     finally:
         # Nothing of the parent may run here on the way out.
         os._exit(0)

@@ -160,7 +160,9 @@ def foreground(command: Command) -> int:
         # Whoever names apps tries them out, and would look for their output here.
         from . import logs
 
-        logs.accompany({app.name: app.logfile for app in command.chosen(config)})
+        finish = logs.accompany({app.name: app.logfile for app in command.chosen(config)})
+    else:
+        finish = None
     try:
         return birth.foreground(
             command.source, command.run_directory, config, command.logfile, command.options.names,
@@ -170,6 +172,9 @@ def foreground(command: Command) -> int:
         return command.terminal.fail(_alive(command), Verb.FAILED)
     except birth.BirthError as error:
         return command.terminal.fail(str(error), Verb.FAILED)
+    finally:
+        if finish is not None:
+            finish()
 
 
 def _alive(command: Command) -> str:

@@ -137,6 +137,7 @@ def test_pidfile_and_log_may_be_named_directly_or_by_directory() -> None:
     [
         ("[a]\n_enabeld = 1", "f.cfg:2: [a] _enabeld: no such key; did you mean _enabled?"),
         ("[a]\n_enabled = Ture", "f.cfg:2: [a] _enabled: 'Ture' is no good; expected True or False"),
+        ("[a]\n_enabled = maybe", "f.cfg:2: [a] _enabled: 'maybe' is no good; expected True or False"),
         ("[a]\n_enabled =", "f.cfg:2: [a] _enabled: '' is no good; expected True or False"),
         ("[a]\n_timeout_stop_sec = soon", "f.cfg:2: [a] _timeout_stop_sec: 'soon' is no good; expected seconds, such as 5, 0.5 or 2min"),
         ("[a]\nx = %(y)s", "f.cfg:2: [a] x: %(y)s names no key of this section or [DEFAULT]; define it, or write %% for a plain %"),
@@ -167,6 +168,31 @@ def test_pidfile_and_log_may_be_named_directly_or_by_directory() -> None:
 )  # fmt: skip
 def test_a_mistake_is_told_with_place_and_cure(text: str, line: str) -> None:
     assert line in problems(text)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("_timeout_stop_sec", "５"), ("_restart_sec", "1_0"), ("_restart_sec", "1e3"), ("_restart_sec", "inf"), ("_log_max_bytes", "５M"),
+        ("_memory_max", "٣"), ("_nice", "-５"), ("_umask", "０２２"), ("_start_limit_burst", "²"), ("_log_backups", "1_0"),
+        ("_success_exit_status", "³"), ("_success_exit_status", "9" * 5000), ("_kill_signal", "１５"), ("_kill_signal", "ſIGTERM"),
+        ("_kill_signal", "9" * 5000), ("_ready", "tcp://localhost:８０"), ("_health", "file:/x max_age=５"), ("_enabled", "１"),
+        ("_environment", "é=1"), ("_pass_environment", "é"),
+    ],
+)  # fmt: skip
+def test_digits_and_letters_of_other_scripts_are_no_numbers_signals_or_names(key: str, value: str) -> None:
+    (problem,) = read(f"[a]\n_command = x\n{key} = {value}").problems
+    assert problem.key == key
+    assert problem.wrong.endswith("is no good")
+    assert problem.cure.startswith(("expected", "'", "max_age= wants"))
+
+
+def test_substitution_works_in_every_key() -> None:
+    app = one("_command = %(__name__)s -x%(n)s\nn = 5\n_args = %(__name__)s\n_environment = N=%(n)s\n_nice = %(n)s\n"
+              "_working_directory = /%(__name__)s\n_on_failure = %(__name__)s-alarm\n")  # fmt: skip
+    assert app.argv == ("app", "-x5", "app")
+    assert (app.context.environment, app.context.nice) == ((("N", "5"),), 5)
+    assert (app.context.working_directory, app.on_failure) == ("/app", ("app-alarm",))
 
 
 def test_all_mistakes_are_told_at_once_in_the_files_order() -> None:

@@ -221,6 +221,29 @@ def test_it_names_the_file_it_read_on_a_terminal_and_when_asked(box: Box) -> Non
     assert done.stdout.decode() == f"{box.directory}/probe\n"
 
 
+def test_an_app_that_is_not_enabled_is_shown_and_started_only_by_its_name(box: Box) -> None:
+    box.program("probe")
+    box.write("[listed]\n_command = ./probe\n[wanted]\n_enabled = True\n_command = ./probe\n")
+    assert box.master("configtest").stdout == f"{box.directory}/probe\n"
+    assert row(box, "listed")["enabled"] is False
+    box.master("start")
+    assert [(app["name"], app["state"]) for app in box.status()["apps"]] == [("wanted", "running")]
+    box.master("start", "listed")
+    assert box.app("listed")["state"] == "running"
+
+
+def test_a_program_that_is_missing_or_cannot_be_run_is_named_before_anything_starts(box: Box) -> None:
+    dull = box.directory / "dull"
+    dull.touch()
+    orphan = box.program("orphan", "#!/nowhere/python\n")
+    wrong = {"./none": f"there is no program {box.directory}/none", "./dull": f"program {dull} is not executable",
+             "./orphan": f"program {orphan} wants the interpreter /nowhere/python, which is not there"}  # fmt: skip
+    for command, text in wrong.items():
+        box.write(f"[app]\n_enabled = True\n_command = {command}\n")
+        assert f"{box.config}:3: [app] _command: {text}; " in box.master("configtest", expect=6).stderr
+    assert not box.run.exists()
+
+
 def test_a_module_s_function_runs_as_an_app(box: Box) -> None:
     library = box.directory / "lib"
     library.mkdir()
