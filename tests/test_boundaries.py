@@ -49,6 +49,7 @@ DECIDING = {
         "boot/supervise",
         "boot/systemd",
         "relatives",
+        "relations",
         "paths",
         "tenancy",
         "boot/upstart",

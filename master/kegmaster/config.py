@@ -6,15 +6,16 @@ Knows the table of `_keys` and the defaults of kegbot_master. Must not look at t
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
-from . import ini, order
+from . import ini, order, relations
 from .keys import KEYS, Value, absolute, boolean
 from .lean import Any, Final, dataclass
-from .problems import Note, Problem
+from .problems import Note, Problem, nearest
 from .spec import App, Config, Context, RestartPolicy, Type
 from .whereabouts import NO_DISK, Disk, Whereabouts
 
@@ -58,14 +59,18 @@ def configure(text: str, file: str, directories: Directories, disk: Disk = NO_DI
         problems += section.problems
     apps = {section.app.name: section.app for section in sections if section.app}
     known = {name: section.line for name, section in document.sections.items()}
-    problems += [*_clashes(apps, directories, file), *_dependencies(apps, known, file)]
+    own = posixpath.join(posixpath.normpath(directories.pidfile_dir), RESERVED + ".")
+    problems += [*relations.clashes(apps, own, file), *relations.dependencies(apps, known, file)]
     circles = order.cycles({app.name: (*app.after, *app.requires) for app in apps.values()})
-    problems += [_circle(apps, path, file) for path in circles]
+    problems += [relations.circle(apps, path, file) for path in circles]
     # One line tells of a circle, but none of its members can start. A section or key that stands twice
     # leaves open which one is meant, so it is left out like any other with a problem.
     broken = {name for path in circles for name in path} | {problem.section for problem in problems}
     while found := [
-        problem for app in apps.values() if app.name not in broken for problem in _orphaned(app, broken, file)
+        problem
+        for app in apps.values()
+        if app.name not in broken
+        for problem in relations.orphaned(app, broken, file)
     ]:
         problems += found
         broken |= {problem.section for problem in found}
@@ -122,11 +127,15 @@ class _SectionReader:
                     "use letters, digits and _ . @ : + -, at most 64",
                 )
             return
-        values = self._own_values()
+        if user := self.entries.get("_user"):
+            with contextlib.suppress(ini.SubstitutionError):  # told of when the key itself is read
+                name_of_user = ini.unquote(ini.substitute(user.value, self.names, set(), ("_user",)))
+                self.where = Whereabouts(self.disk, posixpath.dirname(self.file), name_of_user)
         flags = self._flags()
+        values = self._own_values()
         app_type = self._type(values, flags)
         self._take_own_pidfile(values, flags, app_type)
-        argv = self._resolved(self._argv(values, flags, app_type), values)
+        argv = self._argv(values, flags, app_type)
         if app_type == "oneshot":
             for key in ("_ready", "_health"):
                 if values[key]:
@@ -134,6 +143,10 @@ class _SectionReader:
                     self._wrong(self.entries[key], wrong, "take it out")
         if argv is None:
             return
+        argv = self._resolved(argv, values, self._key_of(values))
+        for key in ("_stop_command", "_on_failure", "_on_change"):
+            command: Any = values[key]
+            values[key] = self._resolved(command, values, lambda *_, key=key: key)
         if any("\0" in word for word in argv):
             self._wrong(None, "a word of its command line holds a NUL character", "take it out")
             return
@@ -163,8 +176,8 @@ class _SectionReader:
     def _own_values(self) -> dict[str, Value]:
         """Every `_key`, parsed; the default in place of one with a problem."""
         values: dict[str, Value] = {}
-        # The user comes first: the others' paths may begin with that user's home.
-        for key in sorted(KEYS.values(), key=lambda key: key.name != "_user"):
+        # Paths come first: the words of others may contain them.
+        for key in sorted(KEYS.values(), key=lambda key: key.parse is not absolute):
             values[key.name] = _default(key.name)
             entry = self.entries.get(key.name)
             if entry is None:
@@ -176,17 +189,22 @@ class _SectionReader:
             if text is None or (text == "" and key.default == "" and key.name != "_enabled"):
                 continue
             if key.parse is absolute:
-                text = self.where.path(text)
+                text = self._meant(entry, text)
             try:
                 values[key.name] = key.parse(text)
             except ValueError as error:
                 self._wrong(entry, f"{'its value' if key.secret else _shown(text)} is no good", str(error))
-            if key.name == "_user" and values["_user"]:
-                self.where = Whereabouts(self.disk, posixpath.dirname(self.file), str(values["_user"]))
         for entry in self.section.entries.values():
             if entry.key.startswith("_") and entry.key not in KEYS:
                 self.problems.append(_unknown_key(self.file, self.section.name, entry))
         return values
+
+    def _meant(self, entry: ini.Entry, text: str) -> str:
+        """Where a path leads; `%(key)s` in other values is that, too."""
+        path = self.where.path(text)
+        if path != text:
+            self.names[entry.key] = path.replace("%", "%%")
+        return path
 
     def _flags(self) -> dict[str, str | None]:
         """The keys that are flags of the app: name to value, None where nothing stands behind the `=`."""
@@ -202,7 +220,7 @@ class _SectionReader:
                 self._wrong(entry, "goes on over several lines", "do not indent the line below it")
             elif value is not None:
                 if entry.key in ("pidfile", "logfile"):
-                    value = self.where.path(value)
+                    value = self._meant(entry, value)
                 flags[entry.key] = value if entry.value else None
         return flags
 
@@ -257,27 +275,31 @@ class _SectionReader:
         words = (f"--{key}" if value is None else f"--{key}={value}" for key, value in sorted(flags.items()))
         return (program, *words, *args)
 
-    def _resolved(self, argv: tuple[str, ...] | None, values: Mapping[str, Value]) -> tuple[str, ...] | None:
-        if argv is None:
-            return None
-        work = str(values["_working_directory"]) if "_working_directory" in self.entries else ""
-        resolved, changes = self.where.words(argv, work)
+    def _key_of(self, values: Mapping[str, Value]) -> Callable[[int, str], str]:
+        """Which key a word of the command line comes from, by its number and what it is."""
         command: Any = values["_command"]
+        if "_command" in self.entries:
+            return lambda index, _: "_command" if index < len(command) else "_args"
+
+        def key(index: int, word: str) -> str:
+            flag = word[2:].partition("=")[0]
+            if index == 0:
+                return "_program_name"
+            return flag if flag in self.entries and word.startswith("--") else "_args"
+
+        return key
+
+    def _resolved(
+        self, words: tuple[str, ...], values: Mapping[str, Value], key_of: Callable[[int, str], str]
+    ) -> tuple[str, ...]:
+        """A command line with its paths made absolute, and a note for each that was not."""
+        work = str(values["_working_directory"]) if "_working_directory" in self.entries else ""
+        resolved, changes = self.where.words(words, work)
         for change in changes:
-            flag = change.before[2:].partition("=")[0]
-            if "_command" in self.entries:
-                key = "_command" if change.index < len(command) else "_args"
-            elif change.index == 0:
-                key = "_program_name"
-            else:
-                key = flag if flag in self.entries and change.before.startswith("--") else "_args"
+            key = key_of(change.index, change.before)
+            line = self.entries[key].line if key in self.entries else self.section.line
             text = f"{change.before} goes out as {change.after}"
-            self.notes.append(
-                Note(
-                    file=self.file, line=self.entries[key].line if key in self.entries else self.section.line,
-                    section=self.section.name, key=key, text=text,
-                )
-            )  # fmt: skip
+            self.notes.append(Note(file=self.file, line=line, section=self.section.name, key=key, text=text))
         return resolved
 
     def _flag_defaults(self, app_type: Type, values: Mapping[str, Value]) -> dict[str, str]:
@@ -342,59 +364,3 @@ def _unknown_key(file: str, section: str, entry: ini.Entry) -> Problem:
     near = nearest(entry.key, KEYS)
     cure = f"did you mean {near}?" if near else "keys of the launcher begin with _, flags of the app do not"
     return Problem(file=file, line=entry.line, section=section, key=entry.key, wrong="no such key", cure=cure)
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word most like `word`, if one is near enough to be meant."""
-    import difflib  # 8 ms that only a mistake should cost
-
-    return next(iter(difflib.get_close_matches(word, list(known), 1, 0.6)), None)
-
-
-def _clashes(apps: Mapping[str, App], directories: Directories, file: str) -> Iterable[Problem]:
-    """Two apps must not write one pidfile, nor one log."""
-    own = posixpath.join(posixpath.normpath(directories.pidfile_dir), RESERVED + ".")
-    for kind in ("pidfile", "logfile"):
-        seen: dict[str, str] = {}
-        for app in apps.values():
-            if not app.enabled:
-                continue
-            path = posixpath.normpath(getattr(app, kind)).replace("//", "/")
-            if path == "/dev/null":
-                continue  # nothing is lost there that was not to be
-            if path.startswith(own):
-                yield _at(app, kind, f"{path} is the launcher's own file", "name another", file)
-            first = seen.setdefault(path, app.name)
-            if first != app.name:
-                wrong = f"its {kind} {getattr(app, kind)} is that of [{first}] too"
-                cure = f"give each its own, such as %(__name__)s in {kind}"
-                yield Problem(file=file, line=app.line, section=app.name, wrong=wrong, cure=cure)
-
-
-def _dependencies(apps: Mapping[str, App], known: Mapping[str, int], file: str) -> Iterable[Problem]:
-    for app in apps.values():
-        for key in ("after", "requires"):
-            for other in getattr(app, key):
-                if other not in known:
-                    near = nearest(other, known)
-                    cure = f"did you mean {near}?" if near else "name the section of an app"
-                    yield _at(app, f"_{key}", f"there is no section [{other}]", cure, file)
-
-
-def _circle(apps: Mapping[str, App], path: tuple[str, ...], file: str) -> Problem:
-    key = "_requires" if path[1] in apps[path[0]].requires else "_after"
-    return _at(apps[path[0]], key, f"{' -> '.join(path)} goes in a circle", "take one of them out", file)
-
-
-def _orphaned(app: App, broken: Collection[str | None], file: str) -> Iterable[Problem]:
-    for other in app.requires:
-        if other in broken:
-            yield _at(
-                app, "_requires", f"[{other}] is left out because of its own problem", "mend that", file
-            )
-            return
-
-
-def _at(app: App, key: str, wrong: str, cure: str, file: str) -> Problem:
-    line = app.key_lines.get(key, app.line)
-    return Problem(file=file, line=line, section=app.name, key=key, wrong=wrong, cure=cure)

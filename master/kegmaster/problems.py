@@ -5,6 +5,8 @@ Knows places and sentences. Must not know INI, files or terminals.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from .lean import dataclass
 
 
@@ -42,6 +44,13 @@ class Note:
         place = f"{self.file}:{self.line}:" if self.line else f"{self.file}:"
         key = f" {self.key}:" if self.key is not None else ":"
         return printable(f"{place} note: [{self.section}]{key} {self.text}")
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word most like `word`, if one is near enough to be meant."""
+    import difflib  # 8 ms that only a mistake should cost
+
+    return next(iter(difflib.get_close_matches(word, list(known), 1, 0.6)), None)
 
 
 def printable(text: str) -> str:

@@ -107,6 +107,28 @@ def test_what_exists_in_the_apps_own_directory_is_meant_there() -> None:
     assert app.context.working_directory == "/etc/k/work"
 
 
+def test_a_path_that_another_key_contains_is_there_what_it_is_here() -> None:
+    app = one("_type = forking\n_pidfile = ~/%(x)s/pid\nx = 50%%\nlogfile = ./log\n_user = %(y)s\ny = keg\n"
+              "_command = prog --pidfile %(_pidfile)s -l%(logfile)s --x=%(_pidfile)s %(x)s")  # fmt: skip
+    assert app.pidfile == "/srv/keg/50%/pid"
+    assert app.argv == (
+        "prog",
+        "--pidfile",
+        "/srv/keg/50%/pid",
+        "-l/etc/k/log",
+        "--x=/srv/keg/50%/pid",
+        "50%",
+    )
+
+
+def test_the_other_command_lines_of_an_app_are_read_alike() -> None:
+    app = one(
+        "_command = x\n_stop_command = sub/x app.ini ~/y\n_on_failure = ~other/alarm\n_on_change = ./sub/x"
+    )
+    assert app.stop_command == ("/etc/k/sub/x", "/etc/k/app.ini", "/root/y")
+    assert (app.on_failure, app.on_change) == (("/home/other/alarm",), ("/etc/k/sub/x",))
+
+
 def test_without_a_machine_every_path_stays_as_written() -> None:
     directories = Directories(pidfile_dir="/run/k", logfile_dir="/log/k")
     config = configure("[app]\n_command = ./sub/x app.ini ~/y\n", "k.cfg", directories)

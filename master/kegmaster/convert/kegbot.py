@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ..config import nearest
 from ..keys import KEYS
+from ..problems import nearest
 from . import inifile
 from .draft import Draft, Names, Notes, World
 
