@@ -69,7 +69,7 @@ def texts(words: Sequence[str], read: Callable[[str], str | None]) -> Iterator[t
     chosen = [path for path in paths if path.lower().endswith(SUFFIXES) and not path.startswith("-")]
     for path in chosen[:MAX_FILES]:
         text = read(path)
-        if text is not None:
+        if text is not None and "\0" not in text:  # with a NUL in it, it is no text
             yield path, text
 
 

@@ -51,13 +51,18 @@ class Remarks:
             named = path.lower().endswith((*needs.SUFFIXES, ".py"))
             filed = "/" in path and absolute.looks_relative(os.path.basename(path), names="files")
             if here or dotted(path) or named or filed:
-                only = "is there in the current directory, but" if here else "looks like a path, and"
-                text = f"{path} {only} is not beside {self._file}, nor in {work}, where the app runs"
-                yield self._note(app, _key(app, word), f"{text}: write the whole path")
+                yield self._note(app, _key(app, word), self._lost(path, work, here=here))
+
+    def _lost(self, path: str, work: str, *, here: bool) -> str:
+        if os.path.exists(absolute.beside(path, self._search.base)):
+            why = f"is beside {self._file}, but no plain file, and so left as it is"
+            return f"{path} {why}: if it is meant, write ./{path}"
+        only = "is there in the current directory, but" if here else "looks like a path, and"
+        return f"{path} {only} is not beside {self._file}, nor in {work}, where the app runs: write the whole path"
 
     def _unset(self, app: App) -> Iterator[Note]:
         for need in unset_variables(app, self._search):
-            key = _key(app, "") if need.where == needs.COMMAND_LINE else "_environment_file"
+            key = "_environment_file" if app.context.environment_file else _key(app, "")
             text = f"{need.where} names the variable {need.name}, which nobody sets"
             yield self._note(app, key, f"{text}: if it is meant as one, set it in _environment_file")
 

@@ -50,6 +50,7 @@ def test_the_first_place_of_each_is_told_and_what_is_set_is_not() -> None:
 
 def test_the_program_and_files_that_cannot_be_read_are_not_looked_into() -> None:
     assert needs(["/x/a.ini", "/x/none.ini", "-.ini"], {"/x/a.ini": "$A"}) == []
+    assert needs(["p", "/x/a.ini"], {"/x/a.ini": "$A \0"}) == []
 
 
 def test_a_very_long_line_takes_no_time() -> None:

@@ -45,6 +45,15 @@ def test_words_that_look_like_paths_and_lead_nowhere_are_told(box: Box) -> None:
     ]  # fmt: skip
 
 
+def test_a_directory_that_bears_a_file_s_name_is_left_and_told(box: Box) -> None:
+    (box.directory / "conf.ini").mkdir()
+    box.write(f"[app]\n_enabled = True\n_command = {box.program('probe')} conf.ini\n")
+    assert notes(box) == [
+        f"3: note: [app] _command: conf.ini is beside {box.config}, but no plain file, and so left as it is: if it is meant,"
+        " write ./conf.ini"
+    ]
+
+
 def test_what_is_only_in_the_current_directory_is_told(box: Box, tmp_path: Path) -> None:
     here = tmp_path / "elsewhere"
     here.mkdir()
@@ -77,7 +86,7 @@ def test_variables_that_nobody_sets_are_told_by_name_with_their_place(box: Box) 
     told = notes(box)
     assert told == [
         f"3: note: [app] _command: app.ini goes out as {box.directory}/app.ini",
-        "3: note: [app] _command: its command line names the variable TOKEN, which nobody sets: if it is meant as one,"
+        "5: note: [app] _environment_file: its command line names the variable TOKEN, which nobody sets: if it is meant as one,"
         " set it in _environment_file",
         f"5: note: [app] _environment_file: {box.directory}/app.ini:2 names the variable KAFKA_USER, which nobody sets:"
         " if it is meant as one, set it in _environment_file",
