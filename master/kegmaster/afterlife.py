@@ -28,7 +28,14 @@ def status(run: RunDirectory, config_file: str) -> tuple[dict[str, Any], int]:
         state, code, pid = "dead", Status.DEAD, None
     else:
         state, code, pid = "stopped", Status.NOT_RUNNING, None
-    master = {"pid": pid, "state": state, "version": None, "config": config_file, "started_s": None}
+    master = {
+        "pid": pid,
+        "state": state,
+        "version": None,
+        "config": config_file,
+        "started_s": None,
+        "config_changed": False,
+    }
     # Of an app whose record is lost, the process that was made first stands for all.
     first = {app: pid for pid, app in sorted(lost.items(), reverse=True)}
     records += [_as_found(app, pid) for app, pid in sorted(first.items())]

@@ -9,7 +9,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterable
 
-from . import __version__, changes, reloading
+from . import __version__, changes, loading, reloading
 from .control import Conversation, Request
 from .exit_codes import Status, Verb
 from .lean import Any, Final, dataclass, field
@@ -288,6 +288,7 @@ def status(watchdog: Watchdog, names: Iterable[str]) -> tuple[dict[str, Any], in
     master = {
         "pid": watchdog.setup.lock.holder, "state": "stopping" if watchdog.leaving else "running",
         "version": __version__, "config": watchdog.config.file, "started_s": watchdog.started_unix,
+        "config_changed": loading.stamp(watchdog.config.file) != watchdog.config.stamp,
     }  # fmt: skip
     code = Status.RUNNING if fine else Status.SOME_NOT_RUNNING
     if unknown:

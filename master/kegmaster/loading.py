@@ -39,7 +39,8 @@ class Source:
 
     def parse(self) -> Config:
         """The configuration by its text alone, whether or not its programs are there. Raises UnreadableError."""
-        return configure(_read(self.file), self.file, self.directories, DISK)
+        before = stamp(self.file)
+        return replace(configure(_read(self.file), self.file, self.directories, DISK), stamp=before)
 
     def load(self, names: Collection[str] = ()) -> tuple[Config, frozenset[str]]:
         """The configuration, apps with any problem left out, and the apps whose program is not installed.
@@ -94,6 +95,15 @@ def _home(user: str) -> str:
 
 DISK: Final = Disk(exists=os.path.exists, is_file=os.path.isfile, home=_home)
 """This machine."""
+
+
+def stamp(path: str) -> tuple[int, ...]:
+    """What changes whenever the file does: time of change, size, inode; empty if there is none."""
+    try:
+        seen = os.stat(path)
+    except OSError:
+        return ()
+    return seen.st_mtime_ns, seen.st_size, seen.st_ino
 
 
 def _read(path: str) -> str:

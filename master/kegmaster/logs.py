@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from .exit_codes import Verb
 from .files import open_plain
@@ -18,13 +19,54 @@ _CHUNK_BYTES: Final = 65536
 _LOOK_EVERY_S: Final = 0.2
 
 
-def show(files: Mapping[str, str], *, lines: int, follow: bool) -> int:
+class _Plain:
+    """Prints what is in logs as it is, under a headline where it is another's than before."""
+
+    def __init__(self, files: Collection[str]) -> None:
+        self._many = len(files) > 1
+        self._last = ""
+
+    def put(self, name: str, text: bytes) -> None:
+        """Some of the log of app `name`."""
+        headed = self._many and name != self._last
+        sys.stdout.buffer.write((b"==> %s <==\n" % name.encode() if headed else b"") + text)
+        self._last = name
+
+    def end(self) -> None:
+        """Nothing more comes."""
+
+
+class _JsonLines:
+    """Prints an object a line: {"app": NAME, "line": TEXT}. Bytes that are no UTF-8 are shown in hexadecimal."""
+
+    def __init__(self) -> None:
+        self._begun: dict[str, bytes] = {}
+
+    def put(self, name: str, text: bytes) -> None:
+        """Some of the log of app `name`: a line that is not at its end yet is kept until it is."""
+        *lines, self._begun[name] = (self._begun.get(name, b"") + text).split(b"\n")
+        for line in lines:
+            self._print(name, line)
+
+    def end(self) -> None:
+        """Nothing more comes: lines without an end are printed, too."""
+        for name, line in self._begun.items():
+            if line:
+                self._print(name, line)
+        self._begun = {}
+
+    def _print(self, name: str, line: bytes) -> None:
+        told = json.dumps({"app": name, "line": line.decode("utf-8", "backslashreplace")})
+        sys.stdout.buffer.write(told.encode() + b"\n")
+
+
+def show(files: Mapping[str, str], *, lines: int, follow: bool, as_json: bool = False) -> int:
     """Print the last `lines` lines of each file, then with `follow` what is added until interrupted.
 
     A file that is rotated or truncated is followed to its new beginning, through all that came in between.
+    `as_json`: each line as an object, which names its app.
     """
-    out = sys.stdout.buffer
-    many = len(files) > 1
+    printer = _JsonLines() if as_json else _Plain(files)
     found = False
     followed = {name: _Followed(path) for name, path in files.items()}
     for name, file in followed.items():
@@ -34,10 +76,12 @@ def show(files: Mapping[str, str], *, lines: int, follow: bool) -> int:
             print(f"{name}: {file.path}: {error.strerror}", file=sys.stderr)
             continue
         found = True
-        out.write((b"==> %s <==\n" % name.encode() if many else b"") + text)
-    out.flush()
+        printer.put(name, text)
+    if not follow:
+        printer.end()
+    sys.stdout.buffer.flush()
     if follow:
-        _print_added(followed, next(reversed(list(files)), ""), lambda: False)
+        _print_added(followed, printer, lambda: False)
     return Verb.DONE if found or not files else Verb.FAILED
 
 
@@ -69,24 +113,23 @@ def accompany(files: Mapping[str, str]) -> Callable[[], None]:
         os.close(end_w)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-        _print_added(followed, "", lambda: bool(select.select([end_r], [], [], 0)[0]))
+        _print_added(followed, _Plain(files), lambda: bool(select.select([end_r], [], [], 0)[0]))
     finally:
         # Nothing of the parent may run here on the way out.
         os._exit(0)
 
 
-def _print_added(followed: Mapping[str, _Followed], last: str, over: Callable[[], bool]) -> None:
-    out = sys.stdout.buffer
+def _print_added(
+    followed: Mapping[str, _Followed], printer: _Plain | _JsonLines, over: Callable[[], bool]
+) -> None:
     ends = False
     while not ends:
         time.sleep(_LOOK_EVERY_S)
         ends = over()  # asked first: what came before is printed in any case
         for name, file in followed.items():
             for text in file.added():
-                headed = len(followed) > 1 and name != last
-                out.write((b"==> %s <==\n" % name.encode() if headed else b"") + text)
-                last = name
-        out.flush()
+                printer.put(name, text)
+        sys.stdout.buffer.flush()
 
 
 class _Followed:

@@ -71,7 +71,9 @@ def logs(command: Command) -> int:
         }
         return lastwords.show(paths, most=_lines(command, flags.DEFAULT_DEATHS), json=command.options.json)
     files = {app.name: app.logfile for app in command.chosen(config)}
-    return logs.show(files, lines=_lines(command), follow=command.options.follow)
+    return logs.show(
+        files, lines=_lines(command), follow=command.options.follow, as_json=command.options.json
+    )
 
 
 def events(command: Command) -> int:

@@ -14,6 +14,8 @@ def table(report: Mapping[str, Any], *, usage: Mapping[int, str] | None = None) 
     if master["pid"]:
         head += f", process {master['pid']}"
     head += f", configuration {master['config']}"
+    if master.get("config_changed"):
+        head += ", changed since it was read: master.py reload"
     titles = [
         "APP",
         "STATE",

@@ -150,6 +150,8 @@ class Config:
     problems: tuple[Problem, ...] = ()
     notes: tuple[Note, ...] = ()
     """The words of command lines that do not go out as they are written."""
+    stamp: tuple[int, ...] = ()
+    """What told this content of the file from any other, when it was read; see loading.stamp."""
 
     def find(self, name: str) -> App | None:
         """The sound app of that name."""

@@ -29,7 +29,7 @@ def test_status_shows_every_app_in_the_promised_form(box: Box) -> None:
     box.master("start")
     report = json.loads(box.master("status", "--json").stdout)
     assert list(report) == ["master", "apps"]
-    assert list(report["master"]) == ["pid", "state", "version", "config", "started_s"]
+    assert list(report["master"]) == ["pid", "state", "version", "config", "started_s", "config_changed"]
     assert list(report["apps"][0]) == [
         "name", "state", "pid", "uptime_s", "restarts", "last_exit", "reason", "last_output", "output_lost", "next_try_s", "pidfile", "logfile", "command",
     ]  # fmt: skip
@@ -290,3 +290,26 @@ def test_a_stop_that_a_start_overtakes_is_answered_and_costs_nothing(box: Box) -
     box.master("start", "base")
     assert "started meanwhile by another command" in stopping.communicate(timeout=20)[1]
     assert box.pid("base") == base, "its stop had not begun yet"
+
+
+def test_status_says_when_the_file_was_changed_since_and_reload_ends_that(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    hint = "changed since it was read: master.py reload"
+    assert hint not in box.master("status").stdout
+    box.write(TWO.format(probe=box.program("probe")) + "# more\n")
+    assert hint in box.master("status").stdout
+    assert box.status()["master"]["config_changed"] is True
+    box.master("reload")
+    assert hint not in box.master("status").stdout
+
+
+def test_logs_as_json_are_an_object_a_line(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.log.mkdir()
+    (box.log / "one.log").write_bytes(b"first\nno utf-8: \xff\nno end")
+    (box.log / "two.log").write_bytes(b"")
+    lines = box.master("logs", "--json").stdout.splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {"app": "one", "line": "first"}, {"app": "one", "line": "no utf-8: \\xff"}, {"app": "one", "line": "no end"},
+    ]  # fmt: skip
