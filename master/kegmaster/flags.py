@@ -14,7 +14,7 @@ from .exit_codes import HELP, Verb
 from .lean import Final, NoReturn, dataclass, field
 
 VERBS: Final = {
-    "start": "start the enabled apps, or those named, and the master if none runs",
+    "start": "start the enabled apps, or just those named (disabled ones, too), and the master if none runs",
     "stop": "stop the apps named, or all of them and the master",
     "restart": "stop and start again, as the configuration now says",
     "try-restart": "restart, if a master runs; else do nothing",
@@ -179,7 +179,7 @@ FLAGS: Final = (
     Flag(words=("--remove_env_vars",), sets="remove_env_vars", verbs=_SERVICES, help="remove: its variables, too"),
     Flag(words=("--remove_nssm",), sets="remove_nssm", verbs=_SERVICES, help="remove, on Windows: our nssm.exe, too"),
     Flag(words=("--force",), sets="force", verbs=("start", "run", "restart"),
-         help="start: end a master that does not answer"),
+         help="start: end a master that does not answer, if it is proven to be one, and take its apps over"),
     Flag(words=("--noforce",), sets="force", value=False),
     Flag(words=("--no_daemon_start", "--nodaemon_start"), sets="daemon_start", value=False, verbs=("start", "restart"),
          help="start: only if a master runs"),

@@ -21,6 +21,8 @@ _MODE: Final = 0o644
 MAX_PID: Final = 1 << 22  # the kernel's own limit, PID_MAX_LIMIT
 
 _RENEWALS, _RENEWAL_S = 20, 0.01
+_NO_LOCKS: Final = (errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+"""What flock(2) gives for a directory of NFS, or where there are no locks at all."""
 _ODD = {errno.ELOOP: "is a symlink", errno.EINVAL: "is no plain file"}
 
 
@@ -129,6 +131,12 @@ class Lock:
             except BlockingIOError:
                 os.close(fd)
                 return False
+            except OSError as error:
+                os.close(fd)
+                if error.errno in _NO_LOCKS:
+                    wrong = f"its file system takes no lock ({error.strerror})"
+                    raise PidfileError(f"{self.directory}: {wrong}; name a local --pidfile_dir") from None
+                raise
             except BaseException:
                 os.close(fd)
                 raise

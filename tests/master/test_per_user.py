@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -281,3 +282,31 @@ def test_killed_masters_are_followed_by_one_from_elsewhere(ann: Person) -> None:
     ann.master("start", environment=ann.cron | {"XDG_RUNTIME_DIR": "/run/user/1"})
     assert app in ann.processes()
     assert len(ann.processes()) == 3
+
+
+VERBS = (
+    ("status", 3), ("start --no_daemon_start", 7), ("start", 0), ("start", 0), ("status", 0), ("configtest", 0),
+    ("stop one", 0), ("status one", 3), ("start one", 0), ("restart", 0), ("try-restart", 0), ("reload", 0),
+    ("start nobody", 2), ("status nobody", 4), ("bogus", 2), ("start --force", 0), ("stop", 0), ("stop", 0),
+    ("status", 3), ("reload", 7),
+)  # fmt: skip
+
+
+def test_every_verb_says_and_returns_the_same_whoever_calls(ann: Person) -> None:
+    _own(ann)
+    login = ann.cron | {
+        "XDG_RUNTIME_DIR": "/run/user/1",
+        "TERM": "xterm",
+        "USER": "ann",
+        "LANG": "de_DE.UTF-8",
+    }
+    said: list[list[str]] = []
+    for environment in (ann.cron, login):
+        told = []
+        for verb, code in VERBS:
+            done = ann.master(
+                *verb.split(), environment=environment, expect=code, closed=environment is ann.cron
+            )
+            told.append(re.sub(r"[0-9]+|[0-9]+ s\b", "N", f"{verb}: {done.stdout}{done.stderr}"))
+        said.append(told)
+    assert said[0] == said[1]

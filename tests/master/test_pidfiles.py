@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import subprocess
@@ -286,3 +287,14 @@ def test_the_apps_own_user_may_own_its_directories(box: Box) -> None:
     os.chown(own, NOBODY, -1)
     box.write(f"[app]\n_enabled = True\n_user = nobody\n_pidfile_dir = {own}\n_command = sleep 1000\n")
     assert "can be written" not in box.master("configtest", expect=None).stderr
+
+
+def test_a_file_system_without_locks_is_named_with_the_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(fd: int, operation: int) -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor")  # flock(2): NFS wants a descriptor to write to
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(pidfiles.PidfileError, match=r"takes no lock .*; name a local --pidfile_dir"):
+        pidfiles.Lock(f"{tmp_path}/kegbot_master.pid").acquire()
