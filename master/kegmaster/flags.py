@@ -24,7 +24,7 @@ VERBS: Final = {
     "reexec": "replace the master by the version that is installed now, while the apps run",
     "status": "show what runs, what does not, and why",
     "configtest": "check the configuration, print the commands that start would run, and touch nothing",
-    "run": "be the master in the foreground, for containers and init systems",
+    "run": "be the master in the foreground, for containers and init systems; with names: print what these apps say",
     "logs": "print the end of the apps' logs; -f to follow",
     "events": "print what happened to the apps and the master, last; -f to follow",
     "install": "start the master at boot; with NAME -- PROGRAM WORDS: run that program as the app NAME, from now on",
