@@ -1,0 +1,1 @@
+"""Programs of other people, run under the launcher from the examples in conf/examples."""
