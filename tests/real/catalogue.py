@@ -32,7 +32,8 @@ value.serializer = DataFileChunkSerializer
 """
 MOCK_BROKER = """import signal
 from confluent_kafka import Producer
-brokers = Producer({"test.mock.num.brokers": 1}).list_topics(timeout=20).brokers.values()
+producer = Producer({"test.mock.num.brokers": 1})  # the brokers live as long as it does
+brokers = producer.list_topics(timeout=20).brokers.values()
 print(",".join(f"{broker.host}:{broker.port}" for broker in brokers), flush=True)
 signal.pause()
 """
@@ -86,6 +87,8 @@ class Program:
     beside: str = ""
     """Python run in the virtualenv as long as the program is: prints one line, the brokers' address."""
     root_only: bool = False
+    says: str = ""
+    """What it prints each time it has come up, if its example has no `_ready`."""
     ends: str = ""
     """It ends by itself, and well, for this reason; empty: it stays."""
 
@@ -160,7 +163,7 @@ def _bots(root: Path, ports: Ports, *, watches: bool = True) -> None:
         + "\n[jobqueue]\n"
         + queue.replace("enabled = False", "enabled = True").replace("28082", str(ports[28082]))
         + "\n[dirmonitor]\n"
-        + (f"[dirmonitor1]\npath = {home / 'incoming'}\n" if watches else "")
+        + (f"[dirmonitor1]\npath = {home / 'incoming'}\nroute = orders\n" if watches else "")
         + "\n[directories]\n"
         + tail.replace("botssys = botssys", f"botssys = {home / 'botssys'}")
     )
@@ -201,10 +204,10 @@ PROGRAMS = (
     Program(section="pyrolab", example="pyrolab", virtualenv=_PYROLAB, ports=(9777, 9090), prepare=_pyrolab),
     Program(section="bots-webserver", example="bots", virtualenv=_BOTS, ports=(8080, 28082), prepare=_bots),
     Program(section="bots-jobqueueserver", example="bots", virtualenv=_BOTS, ports=(28082, 8080), prepare=_bots),
-    Program(section="bots-dirmonitor", example="bots", virtualenv=_BOTS, ports=(8080, 28082), prepare=_bots),
+    Program(section="bots-dirmonitor", example="bots", virtualenv=_BOTS, ports=(8080, 28082), prepare=_bots, says="Bots dirmonitor configdir"),
     Program(section="bots-dirmonitor", example="bots", virtualenv=_BOTS, ports=(8080, 28082), prepare=_bots_without_watch,
             ends="nothing to watch"),
     Program(section="upload", example="openmsistream", virtualenv=_OPENMSISTREAM, prepare=_openmsistream,
-            beside=MOCK_BROKER),
+            beside=MOCK_BROKER, says="Listening for files"),
 )  # fmt: skip
 """In the order in which they are run; the light ones first."""

@@ -48,6 +48,7 @@ class Trial:
         self.box = Box(directory)
         self.root = directory / "root"
         self.ports = {port: free_port() for port in program.ports}
+        self._starts = 0
         self.seen: dict[int, str] = {}
         """Every process that it ever had here, and when that began."""
         for folder in ("run", "opt", "var"):
@@ -112,7 +113,7 @@ class Trial:
     def one_instance(self) -> str:
         began_s = time.monotonic()
         self.box.master("start", "--timeout=60")
-        self._up()
+        self._up(anew=True)
         took_s = time.monotonic() - began_s
         before = self._family()
         self.box.master("start")
@@ -188,16 +189,30 @@ class Trial:
         assert not pidfiles, f"pidfiles are left: {pidfiles}"
         return f"no process of {len(self.seen)}, no port, no pidfile"
 
-    def _up(self) -> None:
-        """It is running, by its own `_ready` where it has one."""
+    def _up(self, *, anew: bool = False) -> None:
+        """It is running, by its own `_ready` or, if it was started `anew`, by its own words, where it has such."""
         eventually(
             lambda: self.box.app(self.program.section)["state"] == "running",
             f"{self.program.section} is running; {self._last_words()}",
             READY_S,
         )
 
+        if anew:
+            self._starts += 1
+            if self.program.says:
+                log = self.box.log / f"{self.program.section}.log"
+                eventually(
+                    lambda: log.read_text(errors="replace").count(self.program.says) >= self._starts,
+                    f"{self.program.section} says {self.program.says!r}; {self._last_words()}",
+                    READY_S,
+                )
+
     def _last_words(self) -> str:
-        return f"its log: {self.box.log / self.program.section}.log"
+        try:
+            text = (self.box.log / f"{self.program.section}.log").read_text(errors="replace")
+        except OSError:
+            return "it has no log"
+        return f"its last words: {text[-300:]!r}"
 
     def _back_without(self, former: set[int], began_s: float) -> str:
         def back() -> bool:
@@ -206,6 +221,7 @@ class Trial:
 
         eventually(back, f"{self.program.section} is back; {self._last_words()}", READY_S)
         took_s = time.monotonic() - began_s
+        self._up(anew=True)
         for pid in former:
             wait_for_end(pid)
         self._family()
