@@ -46,6 +46,7 @@ def test_a_row_that_nothing_leads_through_is_named(monkeypatch: pytest.MonkeyPat
         (Crew, "_on_report", "does not come to an end"),
         (Crew, "reap", "is a zombie for ever"),
         (holdups, "of_start", "is started before"),
+        (Instance, "_only_one", "is never answered"),
     ],
 )
 def test_a_launcher_that_forgets_something_is_found_out(
