@@ -21,6 +21,7 @@ from .programs import Search
 from .reexec import CHECK, TAKE_OVER
 from .spec import App, Config
 
+_MANAGING = ("start", "restart", "try-restart", "stop", "reload", "force-reload", "reexec")
 _LOOKING = ("configtest", "status", "logs", "events")
 
 
@@ -66,7 +67,12 @@ class Command:
             "reexec": orders.reexec, CHECK: orders.take_over, TAKE_OVER: orders.take_over,
             "reload": orders.reload, "force-reload": orders.reload, "try-restart": orders.try_restart,
         }  # fmt: skip
-        return verbs[self.options.verb](self)
+        code = verbs[self.options.verb](self)
+        if self.options.verb in _MANAGING and os.path.isdir(f"{self.run_directory.state}/services"):
+            from .services import actions
+
+            actions.note(self.run_directory.state, self.options.verb, self.options.names, code)
+        return code
 
     def chosen(self, config: Config) -> list[App]:
         """The apps that were named; without names, the enabled ones."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from . import __version__, changes, loading, reloading
 from .control import Conversation, Request
@@ -92,7 +92,7 @@ class Desk:
 
             reread.ask(self.watchdog, names, talk)
         elif verb == "reload":
-            self._reload(talk, dry_run=request.get("dry_run") is True)
+            self._reload(talk, dry_run=request.get("dry_run") is True, known=_words(request.get("known")))
         else:
             fresh, sparing = request.get("fresh") is True, request.get("sparing") is True
             self._start(verb, names, talk, fresh=fresh, sparing=sparing)
@@ -176,20 +176,23 @@ class Desk:
             self.watchdog.journal.info(f"{name}: {text}")
             talk.send(app=name, ok=True, state=State.STOPPED.value, pid=None, text=text)
 
-    def _reload(self, listener: Listener, *, dry_run: bool = False) -> None:
+    def _reload(self, listener: Listener, *, dry_run: bool = False, known: Collection[str] = ()) -> None:
+        """`known`: apps that are known from now on, but not started by this; gone, they are forgotten altogether."""
         watchdog = self.watchdog
         talk = listener if dry_run else reloading.Session(watchdog, listener)
         if watchdog.leaving:
             talk.finish(error="the master is stopping everything", exit=Verb.NOT_RUNNING)
             return
         try:
-            plan = reloading.plan(watchdog, watchdog.intent.stopped)
+            plan = reloading.plan(watchdog, watchdog.intent.stopped.union(known))
         except UnreadableError as error:
             talk.finish(error=str(error), exit=Verb.NO_RIGHTS if error.rights else Verb.NOT_CONFIGURED)
             return
         if plan.refusal is not None:
             talk.finish(exit=plan.refusal, problems=[str(problem) for problem in plan.config.problems])
             return
+        if not dry_run:
+            watchdog.intent.discard(plan.config.unknown(known))
         for change in plan.changes:
             talk.send(change=changes.row(change))
         if isinstance(talk, reloading.Session):
@@ -256,6 +259,10 @@ class Desk:
                 return None
             return self._waits(other) if other.state is State.WAITING else (False, life.blocked)
         return True, life.blocked
+
+
+def _words(value: object) -> list[str]:
+    return [word for word in value if isinstance(word, str)] if isinstance(value, list) else []
 
 
 def status(watchdog: Watchdog, names: Iterable[str]) -> tuple[dict[str, Any], int]:

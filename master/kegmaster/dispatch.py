@@ -65,7 +65,7 @@ class Dispatch:
 
     def follow(
         self, sock: socket.socket | None, verb: str, names: Sequence[str], *,
-        make: Callable[[], socket.socket | None] = lambda: None, **how: bool,
+        make: Callable[[], socket.socket | None] = lambda: None, **how: Any,
     ) -> int:  # fmt: skip
         """Show how a command goes; its exit status.
 

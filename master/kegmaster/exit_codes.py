@@ -14,6 +14,8 @@ class Verb(IntEnum):
     DONE = 0
     FAILED = 1
     USAGE = 2
+    NOT_ACTIVE = 3
+    """install: all is written, but the init system it is for does not run here."""
     NO_RIGHTS = 4
     NOT_INSTALLED = 5
     NOT_CONFIGURED = 6
@@ -35,7 +37,7 @@ exit status:
   0  done                             status: everything wanted runs
   1  failed                           status: the master is dead, its records are there
   2  wrong usage
-  3                                   status: not running
+  3  install: that init does not run  status: not running
   4  no rights                        status: cannot be told
   5  a program is not installed
   6  configuration missing or wrong

@@ -44,8 +44,8 @@ CLIENT_VERBS: Final = {
 }  # fmt: skip
 """The verbs that no master carries out, and the package or module that does: its `perform(command)`."""
 BOOTS: Final = (
-    "auto", "systemd", "systemd-user", "sysv", "openrc", "runit", "s6", "upstart", "launchd", "cron", "rc.local",
-    "windows-task", "windows-startup", "nssm", "sc",
+    "auto", "none", "systemd", "systemd-user", "sysv", "openrc", "runit", "s6", "upstart", "launchd", "cron",
+    "rc.local", "windows-task", "windows-startup", "nssm", "sc",
 )  # fmt: skip
 FORMATS: Final = ("systemd", "supervisord", "procfile", "compose", "kubernetes")
 SOURCES: Final = ("supervisord", "procfile", "circus", "systemd", "kegbot_master")
@@ -150,7 +150,7 @@ FLAGS: Final = (
     Flag(words=("-n", "--lines"), sets="lines", metavar="N", read=_lines,
          help="logs, events: so many lines (20); logs --crash: so many deaths (1)"),
     Flag(words=("--boot",), sets="boot", metavar="INIT", choices=BOOTS, verbs=("install", "reinstall", "remove"),
-         help="install: the init system; auto: the one of this machine"),
+         help="install: the init system; auto: the one of this machine; none: leave its boot alone"),
     Flag(words=("--user",), sets="user", metavar="NAME", verbs=("install",),
          help="install: the master runs as this user; with a PROGRAM: the app does"),
     Flag(words=("--now",), sets="now", verbs=("install", "reinstall"), help="install: start it, too"),

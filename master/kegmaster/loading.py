@@ -267,13 +267,10 @@ def _environment_file(app: App, search: Search) -> Iterator[tuple[str, ProgramEr
 
 
 def read_environment_file(path: str) -> dict[str, str]:
-    """The NAME=value lines; blank lines and `#` comments are skipped, one pair of quotes is removed.
-
-    Raises ProgramError.
-    """
+    """The NAME=value lines, as `envfile` reads them. Raises ProgramError."""
     try:
         with open(files.open_plain(path, follow=True), encoding="utf-8") as file:
-            lines = file.read(_MAX_BYTES).splitlines()
+            text = file.read(_MAX_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and error.errno == errno.EINVAL:
             raise ProgramError(f"{path} is no plain file", "name a file of NAME=value lines") from None
@@ -281,18 +278,13 @@ def read_environment_file(path: str) -> dict[str, str]:
         raise ProgramError(
             f"{path} cannot be read ({reason})", "make it readable, 0600 and its owner's"
         ) from None
-    values = {}
-    for number, line in enumerate(lines, 1):
-        text = line.strip()
-        if not text or text.startswith("#"):
-            continue
-        name, equals, value = text.partition("=")
-        if not equals or not (name.isascii() and name.isidentifier()):
-            # The line itself may be a secret: only its number is said.
-            raise ProgramError(f"{path}:{number} is no NAME=value line", "write NAME=value")
-        quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-        values[name] = value[1:-1] if quoted else value
-    return values
+    from . import envfile
+
+    try:
+        return envfile.read(text)
+    except ValueError as error:
+        # The line itself may be a secret: only its number is said.
+        raise ProgramError(f"{path}:{error} is no NAME=value line", "write NAME=value") from None
 
 
 def _hooks(app: App, search: Search) -> Iterator[tuple[str, ProgramError]]:

@@ -12,6 +12,7 @@ MASTER = Path(__file__).resolve().parent.parent.parent / "master" / "kegmaster"
 
 # Where the time of day is read, or made readable, for people; nowhere else.
 FOR_PEOPLE = {
+    "actions.py": {"time.time", "time.localtime", "time.strftime"},
     "eventlog.py": {"time.time"},
     "forcing.py": {"time.localtime", "time.strftime"},
     "holder.py": {"time.time"},

@@ -1,0 +1,81 @@
+"""The configuration file with a section put in: read exactly, checked before it is written, replaced in one step.
+
+Knows the file, and that what is written must be read back as it was meant.
+"""
+
+from __future__ import annotations
+
+import os
+
+from .. import files
+from ..config import configure
+from ..exit_codes import Verb
+from ..loading import DISK
+from . import section
+from .work import RefusedError, Work, shown
+
+MAX_CONFIG_BYTES = 4 << 20
+
+
+def read_config(path: str) -> str | None:
+    """The text, exactly; None if there is no file. Raises RefusedError."""
+    try:
+        data = files.read_plain(path, MAX_CONFIG_BYTES + 1, follow=True)
+        return data.decode()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        code = Verb.NO_RIGHTS if isinstance(error, PermissionError) else Verb.NOT_CONFIGURED
+        raise RefusedError(f"{path}: cannot be read ({error.strerror})", code) from None
+    except UnicodeDecodeError:
+        raise RefusedError(f"{path}: is not UTF-8; save it as UTF-8", Verb.NOT_CONFIGURED) from None
+
+
+def write_config(work: Work, old: str | None, new: str) -> None:
+    """Replace the configuration, its mode and owner kept; where a symlink leads, the link stays. Raises StepError."""
+    path = os.path.realpath(work.command.config_file)
+    work.transaction.directory(os.path.dirname(path), 0o755 if os.geteuid() == 0 else 0o700)
+    if read_config(path) != old:
+        raise RefusedError(f"{path}: somebody else changed it just now; try again")
+    seen = os.stat(path) if old is not None else None
+    owner = (seen.st_uid, seen.st_gid) if seen else None
+    work.transaction.write(path, new.encode(), seen.st_mode & 0o7777 if seen else 0o644, owner)
+
+
+def with_section(
+    work: Work, name: str, written: str, text: str | None, *, words: tuple[str, ...], over: bool
+) -> tuple[str, str]:
+    """The configuration with the section `written` in it, and the glue; `over`: in place of another of that name.
+
+    Raises RefusedError if it would not be read so: `words` is what it must run, if that is known.
+    """
+    command = work.command
+    if text is not None and os.geteuid() == 0:
+        command.source.parse()  # refuses a file that others may write
+    known = work.app(name)
+    place = section.find(text or "", name)
+    if place is None:
+        new, glue = section.append(text or "", written)
+    else:
+        same = (text or "")[place.start : place.end] == written
+        if not same and not over:
+            raise RefusedError(
+                f"{command.config_file}: there is a section [{name}] already;"
+                f" --replace puts this one in its place, another name keeps both",
+                Verb.USAGE,
+            )
+        new, glue = section.replace(text or "", place, written), known.glue if known else ""
+        if not same:
+            work.tell(f"{name}: replaces the section that stood there")
+    config = configure(new, command.config_file, command.source.directories, DISK)
+    for problem in config.problems:
+        if problem.section == name:
+            raise RefusedError(f"{problem}; nothing was changed", Verb.NOT_CONFIGURED)
+    app = config.find(name)
+    if app is None or (words and app.argv != words):
+        raise RefusedError(
+            f"{command.config_file}: [{name}] would run {shown(app.argv) if app else 'nothing'},"
+            f" not {shown(words)}; look at [DEFAULT] and at what lies beside the file",
+            Verb.NOT_CONFIGURED,
+        )
+    return new, glue

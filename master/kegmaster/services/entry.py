@@ -1,0 +1,265 @@
+"""The master's boot entry: which one this machine wants, put in and taken out as one transaction's steps.
+
+Knows where artefacts go (below DESTDIR, if that is set) and who runs commands. Must not know sections.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import pwd
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from ..boot import detect, kinds
+from ..boot.plan import Artefact, BootError, Plan, Service
+from ..command import Command
+from . import marks
+from .answers import Boot
+from .store import Store, StoreError
+from .transaction import Transaction, content_sum, read_crontab, snapshot
+
+FILE = "master.json"
+DISTANT = "a service of another user's systemd is his own to install; run this as him"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A boot entry that is to be there. `idle`: why its commands are not run; empty if they are."""
+
+    plan: Plan
+    name: str
+    user: str
+    description: str
+    idle: str = ""
+
+
+def load(store: Store) -> Boot | None:
+    """The last install of the master; None if there was none, or it is forgotten. Raises StoreError."""
+    from .answers import boot
+
+    row = store.read_json(FILE)
+    if row is None or row.get("forgotten"):
+        return None
+    try:
+        return boot(row)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"{store.path}/{FILE}: {error}; remove it") from None
+
+
+def want(command: Command, user: str) -> Wanted:
+    """What the flags ask for, on this machine. `user`: the master's. Raises BootError."""
+    options = command.options
+    machine = detect.machine()
+    root = os.geteuid() == 0
+    system = root and options.boot != "systemd-user"
+    kind = options.boot if options.boot != "auto" else kinds.choose(machine, system=system)
+    own = pwd.getpwuid(os.geteuid())
+    if kind == "systemd-user" and user not in ("", own.pw_name):
+        raise BootError(DISTANT)
+    if not root and user in ("", own.pw_name):
+        user = ""
+    account = pwd.getpwnam(user) if user else own
+    config = command.source.parse() if os.path.exists(command.config_file) else None
+    apps = [app for app in config.apps if app.enabled] if config else []
+    directories = command.source.directories
+    service = Service(
+        name=options.boot_name, argv=(sys.executable, command.script),
+        **({"description": options.description} if options.description else {}),
+        flags=(
+            f"--master_config={command.config_file}", f"--pidfile_dir={command.run_directory.path}",
+            f"--logfile_dir={directories.logfile_dir}", f"--state_dir={command.run_directory.state}",
+        ),
+        user=own.pw_name if kind == "systemd-user" else user, home=account.pw_dir, system=system or kind in _MACHINES,
+        config=command.config_file, pidfile_dir=command.run_directory.path, logfile_dir=directories.logfile_dir,
+        state_dir=command.run_directory.state, activate=options.activate, each=options.each,
+        timeout_stop_s=max(180, 10 + int(sum(app.timeout_stop_sec for app in apps))),
+        apps=tuple((app.name, app.argv, app.context.working_directory) for app in apps),
+    )  # fmt: skip
+    plan = kinds.plan(kind, service)
+    if destination() and any(part.role == "crontab" for part in plan.artefacts):
+        raise BootError("a crontab is no file of an image; with DESTDIR choose another --boot")
+    return Wanted(
+        plan=plan, name=service.name, user=user, description=options.description, idle=_idle(plan, machine)
+    )
+
+
+_MACHINES = ("systemd", "sysv", "openrc", "runit", "s6", "upstart", "rc.local")
+
+
+def _idle(plan: Plan, machine: kinds.Machine) -> str:
+    if destination():
+        return f"it lies below {destination()}"
+    if plan.kind in ("systemd", "systemd-user") and not machine.booted_systemd:
+        return "systemd does not run here"
+    search = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
+    for words in plan.enable:
+        if shutil.which(words[0], path=search) is None:
+            return f"{words[0]} is not installed here"
+    return ""
+
+
+def destination() -> str:
+    """What is put before the path of each artefact, for those who build an image or a package; mostly nothing."""
+    return os.environ.get("DESTDIR", "").rstrip("/")
+
+
+def place(artefact: Artefact) -> str:
+    """Where the artefact stands; a link of somebody else's is followed, such as RHEL's /etc/rc.local."""
+    path = destination() + artefact.path
+    return os.path.realpath(path) if artefact.role == "block" else path
+
+
+def content(artefact: Artefact, name: str, before: str | None) -> str:
+    """What is to stand there, given what stands there now."""
+    if artefact.role == "file":
+        return artefact.link or artefact.text
+    return marks.put(before, name, artefact.text, artefact.frame)
+
+
+def standing(boot: Boot) -> bool:
+    """All of it stands where install put it, unchanged. Raises StepError."""
+    return boot.installed and [content_sum(_now(part)) for part in boot.plan.artefacts] == [
+        content_sum(shot) for shot in boot.after
+    ]
+
+
+def strangers(wanted: Wanted, before: Boot | None) -> list[str]:
+    """Paths where something stands that install did not put there. Raises StepError."""
+    ours = {}
+    if before is not None and before.installed:
+        ours = dict(zip((place(part) for part in before.plan.artefacts), before.after, strict=True))
+    found = []
+    for part in wanted.plan.artefacts:
+        if part.role != "file":
+            continue
+        now, path = snapshot(place(part)), place(part)
+        same = content_sum(now) == content_sum(_shot(content(part, "", None), part))
+        if now is not None and path not in ours and not same:
+            found.append(path)
+    return found
+
+
+def put(transaction: Transaction, wanted: Wanted, before: Boot | None, config: str) -> tuple[Boot, list[str]]:
+    """Write the artefacts and run the commands; what is to be remembered, and what was written. Raises StepError."""
+    plan = wanted.plan
+    kept = {}
+    if before is not None and before.installed:
+        kept = dict(zip((place(part) for part in before.plan.artefacts), before.before, strict=True))
+    shots, written = [], []
+    for part in plan.artefacts:
+        now = _now(part)
+        shots.append(kept.get(place(part), now))
+        text = content(part, wanted.name, _text(now, part))
+        if part.role == "crontab":
+            if _text(now, part) != text:
+                transaction.crontab("", text)
+                written.append("a line in the crontab")
+            continue
+        path = place(part)
+        if _as_wanted(now, text, part):
+            continue
+        written.append(path)
+        transaction.directory(os.path.dirname(path))
+        if part.link:
+            transaction.link(path, part.link)
+        else:
+            owner = tuple(now["owner"]) if now and part.role == "block" and "owner" in now else None
+            data = text.encode(part.encoding, "surrogateescape" if part.encoding == "utf-8" else "strict")
+            transaction.write(path, data, part.mode, owner)
+    attempted = []
+    if not wanted.idle:
+        # If a later step fails, what was enabled is disabled before its file is taken away.
+        for index, words in enumerate(plan.enable):
+            undo = plan.disable[0] if index == len(plan.enable) - 1 and plan.disable else ()
+            transaction.command(words, undo)
+        for index, attempt in enumerate(plan.attempts):
+            if not (attempt.done_if and os.path.exists(attempt.done_if)) and transaction.command(
+                attempt.command, attempt.undo, may_fail=True
+            ):
+                attempted.append(index)
+    return Boot(
+        plan=plan, name=wanted.name, user=wanted.user, description=wanted.description, config=config,
+        made=tuple(transaction.made), before=tuple(shots), after=tuple(_now(part) for part in plan.artefacts),
+        attempted=tuple(attempted),
+    ), written  # fmt: skip
+
+
+def _as_wanted(now: dict[str, object] | None, text: str, part: Artefact) -> bool:
+    if now is None or content_sum(now) != content_sum(_shot(text, part)):
+        return False
+    return bool(part.link) or now.get("mode") == part.mode
+
+
+def take_out(transaction: Transaction, boot: Boot) -> list[str]:
+    """Undo it; what was changed since, and so could not be made what it was, in words. Raises StepError."""
+    plan, notes = boot.plan, []
+    for words in () if destination() else (*plan.stop, *plan.disable):
+        transaction.command(words, may_fail=True)
+    for part, before, after in zip(plan.artefacts, boot.before, boot.after, strict=True):
+        now = _now(part)
+        if now is None:
+            continue
+        unchanged = content_sum(now) == content_sum(after)
+        if part.role == "file":
+            if not unchanged:
+                notes.append(f"{place(part)} was changed since it was installed; it is removed all the same")
+            _bring_back(transaction, place(part), before)
+        elif unchanged:
+            if part.role == "crontab":
+                transaction.crontab("", _text(before, part))
+            else:
+                _bring_back(transaction, place(part), before)
+        else:
+            text = marks.cut(_text(now, part) or "", boot.name)
+            if part.role == "crontab":
+                transaction.crontab("", text or None)
+            else:
+                transaction.write(
+                    place(part), text.encode("utf-8", "surrogateescape"), now["mode"], now["owner"]
+                )
+    for words in () if destination() else plan.forget:
+        transaction.command(words, may_fail=True)
+    for index in boot.attempted:
+        if plan.attempts[index].undo:
+            transaction.command(plan.attempts[index].undo, may_fail=True)
+    for path in reversed((*boot.made, *plan.made)):
+        transaction.rmdir(path)
+    return notes
+
+
+def _bring_back(transaction: Transaction, path: str, before: dict[str, Any] | None) -> None:
+    if before is None:
+        transaction.unlink(path)
+    else:
+        transaction.bring_back(path, before)
+
+
+def _now(part: Artefact) -> Any:
+    if part.role == "crontab":
+        text = read_crontab()
+        return None if text is None else _shot(text, part)
+    return snapshot(place(part))
+
+
+def _shot(text: str, part: Artefact) -> dict[str, object]:
+    if part.link:
+        return {"link": text}
+    data = text.encode(part.encoding, "surrogateescape" if part.encoding == "utf-8" else "strict")
+    return {"data": base64.b64encode(data).decode(), "mode": part.mode, "owner": [0, 0]}
+
+
+def _text(shot: Any, part: Artefact) -> str | None:
+    if shot is None or "data" not in shot:
+        return None
+    return base64.b64decode(shot["data"]).decode("utf-8", "surrogateescape") if part.role != "file" else None
+
+
+def again(boot: Boot) -> Wanted:
+    """What an earlier install wanted, to be wanted once more."""
+    return Wanted(
+        plan=boot.plan, name=boot.name, user=boot.user, description=boot.description,
+        idle=_idle(boot.plan, detect.machine()),
+    )  # fmt: skip

@@ -1,0 +1,158 @@
+"""remove: what install did is undone, for one app or for the master; logs stay, and what reinstall needs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ..exit_codes import Verb
+from . import answers, entry, rights, running, section
+from .editing import read_config, write_config
+from .transaction import StepError
+from .work import RefusedError, Work, shown
+
+
+def remove(work: Work) -> int:
+    """The verb, for the app that is named or for the master."""
+    options = work.options
+    names = list(dict.fromkeys([*options.names, *([options.service_name] if options.service_name else [])]))
+    if len(names) > 1:
+        raise RefusedError(f"one name at a time, not {' and '.join(names)}", Verb.USAGE)
+    options.names = names
+    work.look()
+    if options.remove_nssm:
+        work.tell("--remove_nssm: no nssm.exe of ours is here, there is nothing to do")
+    return _remove_app(work, names[0]) if names else _remove_master(work)
+
+
+def _remove_app(work: Work, name: str) -> int:
+    command, options = work.command, work.options
+    text = read_config(command.config_file)
+    place = section.find(text, name) if text is not None else None
+    known = work.app(name)
+    if place is None and known is None and not work.forgotten(name):
+        raise RefusedError(f"{command.config_file}: there is no section [{name}]", Verb.USAGE)
+    if options.print:
+        print(
+            f"# taken out of {command.config_file}:\n{(text or '')[place.start : place.end] if place else ''}",
+            end="",
+        )
+        return work.finish(Verb.DONE)
+    targets = [f"{work.store.path}/x", os.path.realpath(command.config_file)]
+    if blocked := rights.unwritable(targets):
+        raise work.no_rights(f"{', '.join(blocked)}: cannot be written")
+    kept = known
+    if place is not None:
+        found = (text or "")[place.start : place.end]
+        kept = replace(known, section=found) if known else answers.App(
+            name=name, config=command.config_file, words=(), section=found
+        )  # fmt: skip
+        if known and known.section != found:
+            work.tell(f"{name}: its section was changed since it was installed; it is kept as it was last")
+    work.begin()
+    running_before = running.runs(command)
+    work.carry_out(lambda: _take_section(work, name, text, place, kept, running_before), name)
+    if place is None:
+        work.tell(f"{name}: is not installed, there is nothing to remove")
+    else:
+        work.tell(f"{name}: removed from {command.config_file}")
+    _tell_kept(work, name, kept)
+    return work.finish(Verb.DONE)
+
+
+def _take_section(
+    work: Work, name: str, text: str | None, place: section.Place | None, kept: answers.App | None, runs: bool
+) -> None:
+    command, options, transaction = work.command, work.options, work.transaction
+    if place is not None and text is not None and kept is not None:
+        new = section.remove(text, place, kept.glue)
+        ours = {path for app in (*_apps(work), kept) for path in app.made}
+        path = os.path.realpath(command.config_file)
+        pidfile = f"{command.run_directory.path}/{name}.pid"
+        if app := command.source.parse().find(name):
+            pidfile = app.pidfile
+        write_config(work, text, new)
+        if runs:
+            done = running.reload(command, name)
+            if done.code and running.state(command, name).get("pid"):
+                # The file has other faults, or its process does not end: then it must end by name.
+                ended = running.order(command, "stop", [name])
+                if ended.code:
+                    raise StepError(f"{name}: not ended: {' '.join(ended.text.split())}")
+        if os.path.lexists(pidfile) and not os.path.islink(pidfile):
+            transaction.unlink(pidfile)
+        if path in ours and not new.strip("\ufeff\r\n\t "):
+            transaction.unlink(path)
+    running.forget_stop(command, name)
+    if options.remove_env_vars and kept and kept.env_file:
+        transaction.unlink(kept.env_file)
+        work.tell(f"{name}: its variables are removed")
+    made = dict.fromkeys(path for app in (*_apps(work), *([kept] if kept else [])) for path in app.made)
+    for path in sorted(made, key=len, reverse=True):
+        transaction.rmdir(path)
+    if options.remove_install_args:
+        work.forget(name)
+    elif kept:
+        work.keep(replace(kept, installed=False))
+
+
+def _apps(work: Work) -> Iterable[answers.App]:
+    for file in work.store.names():
+        if file.startswith("app.") and file.endswith(".json"):
+            found = work.app(file.removeprefix("app.").removesuffix(".json"))
+            if found:
+                yield found
+
+
+def _remove_master(work: Work) -> int:
+    options = work.options
+    boot = entry.load(work.store)
+    if boot is None or not boot.installed:
+        if options.remove_install_args and boot:
+            work.begin()
+            work.carry_out(lambda: work.forget(""), "")
+        work.tell("the master: is not installed, there is nothing to remove")
+        return work.finish(Verb.DONE)
+    places = [entry.place(part) for part in boot.plan.artefacts if part.path]
+    if options.print:
+        for path in places:
+            print(f"# removed: {path}")
+        for words in (*boot.plan.stop, *boot.plan.disable, *boot.plan.forget):
+            print(f"# remove runs: {shown(words)}")
+        return work.finish(Verb.DONE)
+    if boot.plan.needs_root and os.geteuid() != 0:
+        raise work.no_rights(f"--boot={boot.plan.kind} is root's to remove")
+    if blocked := rights.unwritable([f"{work.store.path}/x", *places]):
+        raise work.no_rights(f"{', '.join(blocked)}: cannot be written")
+    if running.runs(work.command) and not entry.destination():
+        ended = running.order(work.command, "stop", [])
+        if ended.code:
+            raise RefusedError(
+                f"the master does not stop: {' '.join(ended.text.split())}; nothing was removed"
+            )
+        work.tell("the master and its apps are stopped")
+
+    def steps() -> None:
+        for note in entry.take_out(work.transaction, boot):
+            work.tell(note)
+        if options.remove_install_args:
+            work.forget("")
+        else:
+            work.keep(replace(boot, installed=False))
+
+    work.carry_out(steps, "")
+    for path in places or ["the line in the crontab"]:
+        work.tell(f"removed: {path}")
+    _tell_kept(work, "", None)
+    return work.finish(Verb.DONE)
+
+
+def _tell_kept(work: Work, name: str, kept: answers.App | None) -> None:
+    logs = work.command.source.directories.logfile_dir
+    if os.path.isdir(logs) and os.listdir(logs):
+        work.tell(f"kept: the logs in {logs}")
+    if kept and kept.env_file and os.path.exists(kept.env_file):
+        work.tell(f"kept: {kept.env_file}; remove {name} --remove_env_vars takes it")
+    if not work.options.remove_install_args:
+        work.tell(f"kept: what reinstall needs, in {work.store.path}; --remove_install_args takes it")

@@ -1,0 +1,138 @@
+"""The directory of what install did: one for each state directory, made safely and held against others.
+
+Root believes what it finds here and acts on it, so all of it must be root's own, whoever owns the directory above:
+the state directory often belongs to the service's user. Must not know what the files mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import stat
+from collections.abc import Iterator
+from typing import Any
+
+NAME = "services"
+MAX_BYTES = 32 << 20
+
+
+class StoreError(Exception):
+    """What is there cannot be used; the text says why, and what to do."""
+
+
+class Store:
+    """`<state_dir>/services`. Nothing is made before `open(make=True)`."""
+
+    def __init__(self, state_dir: str) -> None:
+        self.path = f"{state_dir}/{NAME}"
+        self._fd = -1
+
+    def open(self, *, make: bool) -> bool:
+        """Open it, and hold its lock as long as this process lives; False if there is none.
+
+        Raises StoreError if it is another's, or another install is under way, OSError if it cannot be made.
+        """
+        if self._fd >= 0:
+            return True
+        if make:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(self.path, 0o700)
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if os.path.lexists(self.path):
+                raise StoreError(f"{self.path} is no directory; remove it") from error
+            return False
+        self._own(fd, self.path)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            raise StoreError(f"another install or remove is under way ({self.path}); try again") from None
+        self._fd = fd
+        return True
+
+    def read(self, name: str) -> bytes | None:
+        """The content of a file; None if there is none. Raises StoreError."""
+        if self._fd < 0:
+            return None
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            fd = os.open(name, flags, dir_fd=self._fd)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreError(f"{self.path}/{name}: {error.strerror}; remove it") from None
+        self._own(fd, f"{self.path}/{name}", plain=True)
+        with open(fd, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise StoreError(f"{self.path}/{name}: is larger than {MAX_BYTES >> 20} MiB; remove it")
+        return data
+
+    def read_json(self, name: str) -> Any:
+        """The same as JSON; None if there is none. Raises StoreError."""
+        data = self.read(name)
+        if data is None:
+            return None
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise StoreError(f"{self.path}/{name}: {error}; remove it") from None
+
+    def write(self, name: str, data: bytes) -> None:
+        """Replace a file in one step, lasting. Raises OSError; then the old one stands."""
+        new = f"{name}.new"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(new, dir_fd=self._fd)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(new, flags, 0o600, dir_fd=self._fd)
+        try:
+            write_all(fd, data)
+            os.fsync(fd)
+            os.rename(new, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(new, dir_fd=self._fd)
+            raise
+        finally:
+            os.close(fd)
+        os.fsync(self._fd)
+
+    def append(self, name: str, data: bytes) -> None:
+        """Add to a file, lasting. Raises OSError."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        fd = os.open(name, flags, 0o600, dir_fd=self._fd)
+        try:
+            write_all(fd, data)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def unlink(self, name: str) -> None:
+        """Remove a file, if it is there. Raises OSError."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._fd)
+
+    def names(self) -> Iterator[str]:
+        """The files there, sorted."""
+        yield from sorted(os.listdir(self._fd)) if self._fd >= 0 else ()
+
+    def _own(self, fd: int, path: str, *, plain: bool = False) -> None:
+        seen = os.fstat(fd)
+        if plain and not stat.S_ISREG(seen.st_mode):
+            os.close(fd)
+            raise StoreError(f"{path}: is no plain file; remove it")
+        if seen.st_uid != os.geteuid() or seen.st_mode & 0o022:
+            os.close(fd)
+            raise StoreError(
+                f"{path}: can be written by others, so it is not believed; look at it, and remove it"
+            )
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of it. Raises OSError."""
+    while data:
+        data = data[os.write(fd, data) :]

@@ -1,0 +1,72 @@
+"""A box whose services verbs touch nothing of this machine: what is outside of it lies below DESTDIR."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.master.conftest import Box
+
+KEPT = ("run/services", "apps.env.d", "log", "home")
+"""What remove leaves, and says so; HOME is the box's own."""
+
+
+class Services(Box):
+    """Box, with install's words in the order they need, and a picture of its tree."""
+
+    def services(
+        self, *words: str, program: Sequence[str] = (), expect: int | None = 0, cwd: Path | None = None,
+        stdin: str = "", **environment: str,
+    ) -> subprocess.CompletedProcess[str]:  # fmt: skip
+        argv = self.command(*words) + (["--", *program] if program else [])
+        done = subprocess.run(
+            argv, cwd=cwd or "/", input=stdin, capture_output=True, text=True, timeout=60, check=False,
+            env={"HOME": str(self.home), "PATH": os.environ["PATH"], "DESTDIR": str(self.directory / "image")}
+            | environment,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr, done.stderr
+        assert expect is None or done.returncode == expect, (
+            f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
+        )
+        return done
+
+    def install(
+        self, name: str, *program: str, flags: Sequence[str] = (), expect: int | None = 0, cwd: Path | None = None,
+        stdin: str = "", **environment: str,
+    ) -> subprocess.CompletedProcess[str]:  # fmt: skip
+        return self.services(
+            "install", name, "--boot=none", *flags, program=program, expect=expect, cwd=cwd, stdin=stdin, **environment
+        )  # fmt: skip
+
+    def tree(self, *, kept: Sequence[str] = KEPT) -> dict[str, tuple[int, bytes]]:
+        """Mode and content of everything here, but for what remove keeps."""
+        found = {}
+        for path in sorted(self.directory.rglob("*")):
+            name = str(path.relative_to(self.directory))
+            if name == "run" or any(name == word or name.startswith(f"{word}/") for word in kept):
+                continue
+            seen = path.lstat()
+            data = (
+                b""
+                if path.is_dir()
+                else str(path.readlink()).encode()
+                if path.is_symlink()
+                else path.read_bytes()
+            )
+            found[name] = (seen.st_mode, data)
+        return found
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Services]:
+    made = Services(tmp_path)
+    try:
+        yield made
+        if made.run.exists():
+            made.master("stop", expect=None)
+    finally:
+        made.close()

@@ -1,0 +1,268 @@
+"""The master's boot entry: written where it belongs, as it was before when removed, refused whole where rights are missing.
+
+Below DESTDIR, or, where a real crontab is changed, in a mount namespace of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import Services
+
+KINDS = ("systemd", "sysv", "rc.local")
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+CRONTAB = pytest.mark.skipif(shutil.which("crontab") is None, reason="needs crontab")
+
+
+@pytest.fixture
+def ready(box: Services) -> Services:
+    box.config.write_text("[x]\n_enabled = True\n_command = /bin/true\n")
+    return box
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_install_and_remove_leave_the_tree_as_it_was(ready: Services, kind: str) -> None:
+    before = ready.tree()
+    done = ready.services("install", f"--boot={kind}", "--description=Füße, 100%")
+    assert "to be run where it does" in done.stdout
+    once = ready.tree()
+    assert once != before
+    again = ready.services("install", f"--boot={kind}", "--description=Füße, 100%")
+    assert "is installed already, as it would be now" in again.stdout
+    assert ready.tree() == once
+    ready.services("remove")
+    assert ready.tree() == before
+    assert "there is nothing to remove" in ready.services("remove").stdout
+    done = ready.services("reinstall")
+    assert f"reinstall: master.py install --boot={kind}" in done.stdout
+    assert ready.tree() == once
+    ready.services("stop_and_remove", "--remove_install_args")
+    assert ready.tree() == before
+    assert "forgotten" in ready.services("reinstall", expect=1).stderr
+
+
+def test_a_program_brings_the_boot_entry_with_it_and_leaves_it_behind(ready: Services) -> None:
+    ready.services("install", "web", "--boot=systemd", program=["/bin/true"])
+    unit = ready.directory / "image/etc/systemd/system/kegmaster.service"
+    assert f"--master_config={ready.config}" in unit.read_text()
+    written = unit.stat().st_mtime_ns
+    ready.services("install", "two", program=["/bin/true"])
+    assert unit.stat().st_mtime_ns == written
+    ready.services("remove", "web")
+    assert unit.exists()
+    ready.services("remove")
+    assert not unit.exists()
+    assert "[two]" in ready.config.read_text()
+
+
+def test_lines_in_rc_local_come_and_go_and_all_others_stay(ready: Services) -> None:
+    path = ready.directory / "image/etc/rc.local"
+    path.parent.mkdir(parents=True)
+    text = "#!/bin/sh -e\n# mine\nif false; then exit 0; fi\necho hello\n\nexit 0\n\n"
+    path.write_text(text)
+    path.chmod(0o644)
+    before = ready.tree()
+    ready.services("install", "--boot=rc.local")
+    now = path.read_text()
+    assert now.endswith("\nexit 0\n\n")
+    assert now.startswith(text.removesuffix("exit 0\n\n"))
+    assert path.stat().st_mode & 0o777 == 0o755
+    subprocess.run(["sh", "-n", path], check=True)
+    path.write_text(now.replace("echo hello", "echo hello again"))
+    ready.services("remove")
+    assert path.read_text() == text.replace("echo hello", "echo hello again")
+    path.write_text(text)
+    path.chmod(0o644)
+    ready.services("install", "--boot=rc.local")
+    ready.services("remove")
+    assert ready.tree() == before
+
+
+def test_what_somebody_else_put_there_is_not_replaced_unless_asked_and_comes_back(ready: Services) -> None:
+    unit = ready.directory / "image/etc/systemd/system/kegmaster.service"
+    unit.parent.mkdir(parents=True)
+    for make in (lambda: unit.write_text("[Unit]\n"), lambda: unit.symlink_to("/dev/null")):
+        make()
+        before = ready.tree()
+        done = ready.services("install", "--boot=systemd", expect=1)
+        assert f"{unit}: is there already, and not ours; --replace" in done.stderr
+        assert ready.tree() == before
+        ready.services("install", "--boot=systemd", "--replace")
+        assert "ExecStart" in unit.read_text()
+        ready.services("remove")
+        assert ready.tree() == before
+        unit.unlink()
+
+
+def test_another_init_system_takes_the_place_of_the_one_before(ready: Services) -> None:
+    before = ready.tree()
+    ready.services("install", "--boot=systemd")
+    done = ready.services("install", "--boot=sysv")
+    assert "the boot entry for systemd is replaced" in done.stdout
+    assert not (ready.directory / "image/etc/systemd").exists()
+    ready.services("remove")
+    assert ready.tree() == before
+
+
+def test_a_user_or_a_configuration_that_will_not_do_is_refused_before_anything_is_written(
+    ready: Services,
+) -> None:
+    before = ready.tree()
+    assert "there is no user nobody-here" in ready.services("install", "--user=nobody-here", expect=2).stderr
+    if os.geteuid() == 0:
+        ready.config.chmod(0o600)
+        opened(ready.directory)
+        done = ready.services("install", "--boot=systemd", "--user=nobody", expect=4)
+        assert f"nobody cannot read {ready.config}" in done.stderr
+        ready.config.chmod(0o644)
+        ready.run.mkdir()
+        ready.run.chmod(0o755)
+        done = ready.services("install", "--boot=systemd", "--user=nobody", expect=4)
+        assert f"nobody cannot write into {ready.run}" in done.stderr
+        ready.run.rmdir()
+        ready.config.chmod(before["apps.cfg"][0] & 0o777)
+    assert ready.tree() == before
+    ready.config.unlink()
+    ready.services("install", "--boot=systemd", expect=6)
+    assert not ready.run.exists()
+
+
+@pytest.mark.parametrize("kind", ["launchd", "upstart", "windows-task", "nssm", "sc"])
+def test_what_is_for_another_platform_is_only_ever_shown(ready: Services, kind: str) -> None:
+    before = ready.tree()
+    done = ready.services("install", f"--boot={kind}", expect=None)
+    assert ready.tree() == before
+    assert not ready.run.exists()
+    if done.returncode == 0:
+        assert str(ready.config) in done.stdout
+
+
+def opened(directory: Path) -> None:
+    """Let others in: pytest's own directories are closed to them."""
+    for path in (directory, *directory.parents):
+        if not path.stat().st_mode & 0o001:
+            path.chmod(path.stat().st_mode | 0o055)
+
+
+# Runs words with the rights of nobody: the interpreter itself may lie where nobody cannot read, so it is not started anew.
+AS_NOBODY = """
+import os, sys
+from kegmaster import command, orders, client, dispatch
+from kegmaster.services import install, remove, reinstall
+from kegmaster.boot import cron, detect, kinds, lsb, rclocal, systemd
+import encodings.utf_8_sig, shlex
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+os.environ["HOME"] = "/nonexistent"
+sys.argv = sys.argv[1:]
+sys.exit(command.main(sys.argv))
+"""
+
+
+@ROOT
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("install", "--boot=systemd"),
+        ("install", "web", "--boot=none", "--", "/bin/true"),
+        ("remove", "x"),
+        ("install", "--user=root"),
+    ],
+)
+def test_without_rights_nothing_changes_and_the_command_is_told(
+    ready: Services, words: tuple[str, ...]
+) -> None:
+    opened(ready.directory)
+    before = ready.tree()
+    flags = ready.command()[1:]
+    at = words.index("--") if "--" in words else len(words)
+    argv = [str(ready.script), *words[:at], *flags, *words[at:]]
+    done = subprocess.run(
+        [sys.executable, "-c", AS_NOBODY, *argv], capture_output=True, text=True, check=False, cwd="/", timeout=60
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == 4, done.stderr
+    assert f"{ready.script} {' '.join(words[:at])}" in done.stderr
+    assert "nothing was changed. Run: " in done.stderr
+    assert ready.tree() == before
+    assert not ready.run.exists()
+
+
+@ROOT
+def test_systemd_is_written_but_not_active_where_it_does_not_run(ready: Services) -> None:
+    """The tree of /etc is a copy on a tmpfs, and /run is empty: a machine that systemd did not boot."""
+    script = f"""
+    set -e
+    mount -t tmpfs none /run
+    mkdir /run/upper /run/work
+    mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work /etc
+    rc=0; {" ".join(ready.command("install", "--boot=systemd"))} || rc=$?
+    echo "status $rc"
+    cat /etc/systemd/system/kegmaster.service
+    {" ".join(ready.command("remove"))}
+    test ! -e /etc/systemd/system/kegmaster.service
+    find /run/upper ! -type d
+    """
+    done = in_namespace(script)
+    assert done.returncode == 0, done.stderr
+    assert (
+        "not active yet: systemd does not run here; to be run where it does: systemctl daemon-reload"
+        in done.stdout
+    )
+    assert "status 3\n[Unit]" in done.stdout
+
+
+def in_namespace(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["unshare", "--mount", "--propagation=private", "sh", "-c", script], capture_output=True, text=True, check=False,
+        timeout=60, env={"PATH": os.environ["PATH"], "HOME": "/root"} | environment,
+    )  # fmt: skip
+
+
+@ROOT
+@CRONTAB
+@pytest.mark.parametrize("before", ["", "# mine\n0 5 * * * echo '50\\%'\n\n@reboot true\n"])
+def test_one_line_in_the_crontab_comes_and_goes_and_all_others_stay(ready: Services, before: str) -> None:
+    spool = "/var/spool/cron"
+    (ready.directory / "before").write_text(before)
+    install, remove = (" ".join(ready.command(*words)) for words in (("install", "--boot=cron"), ("remove",)))
+    script = f"""
+    set -e
+    mount -t tmpfs none {spool} && mkdir -m 1730 {spool}/crontabs && chgrp crontab {spool}/crontabs
+    cd {ready.directory}
+    test ! -s before || crontab before
+    {install}
+    crontab -l > once
+    {install} > again.txt
+    crontab -l > twice
+    crontab -n twice 2>/dev/null || crontab -T twice
+    {remove}
+    crontab -l > after || test ! -s before
+    {install}
+    (crontab -l; echo '1 1 1 1 1 added') | crontab -
+    {remove}
+    crontab -l > mine
+    """
+    done = in_namespace(script)
+    assert done.returncode == 0, done.stdout + done.stderr
+    once = (ready.directory / "once").read_text()
+    lines = [line for line in once.removeprefix(before).splitlines() if not line.startswith("#")]
+    assert once.startswith(before)
+    assert len(lines) == 1
+    assert lines[0].startswith("@reboot ")
+    assert (ready.directory / "twice").read_text() == once
+    assert "is installed already" in (ready.directory / "again.txt").read_text()
+    assert (ready.directory / "after").read_text() == before
+    assert (ready.directory / "mine").read_text() == before + "1 1 1 1 1 added\n"
+
+
+def test_the_document_of_print_has_all_that_the_text_has(ready: Services) -> None:
+    done = json.loads(ready.services("install", "--boot=systemd", "--print", "--json").stdout)
+    assert [Path(part["path"]).name for part in done["artefacts"]] == ["kegmaster.service"]
+    assert done["commands"]["enable"][1] == ["systemctl", "enable", "kegmaster.service"]
