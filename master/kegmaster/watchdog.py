@@ -80,6 +80,7 @@ class Watchdog:
         self._to_spawn: list[Life] = []
         self._changed = True
         self._lateness = Lateness()
+        self._pulse = notify.Pulse(setup.notify_address, os.environ, os.getpid())
         proc.become_subreaper()
         spawn.raise_file_limit()
         self._listen_to_signals()
@@ -209,7 +210,7 @@ class Watchdog:
         self._inotify.watch([*ours, *watches])
 
     def _wait_s(self, due_s: float | None) -> float | None:
-        times = [due_s, self.crew.next_probe_s(), self.control.resume_s]
+        times = [due_s, self.crew.next_probe_s(), self.control.resume_s, self._pulse.beat(time.monotonic())]
         times += [life.deadline_s for life in self.lives.values()]
         soonest_s = min((time_s for time_s in times if time_s is not None), default=None)
         # epoll takes no more than 24 days.

@@ -100,6 +100,8 @@ def _unit(service: Service) -> str:
         # An exit that was asked for, by `master.py stop`, is none to undo.
         "Restart=on-failure",
         "RestartSec=1",
+        # A master that is silent for a minute hangs: it is ended, and its successor adopts the apps.
+        "WatchdogSec=60",
         f"RestartPreventExitStatus={' '.join(_FORGIVEN)}",
         # One app that the kernel kills for its memory is no reason to stop all others.
         "OOMPolicy=continue",

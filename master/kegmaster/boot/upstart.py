@@ -40,6 +40,8 @@ def _job(service: Service) -> str:
         "",
         "respawn",
         "respawn limit unlimited",
+        # `master.py stop` is meant.
+        "normal exit 0",
         f"kill timeout {service.timeout_stop_s}",
         *([f"setuid {service.user}"] if service.user else []),
         *([f"setgid {service.group}"] if service.group else []),

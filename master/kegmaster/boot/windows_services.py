@@ -20,7 +20,7 @@ _DELAY_MS = 5000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """One Windows service: `argv` in `directory`."""
+    """One Windows service: `argv` in `directory`. `ends`: with exit status 0 it has been stopped, and stays so."""
 
     name: str
     description: str
@@ -28,6 +28,7 @@ class Unit:
     directory: str
     log: str
     srvany: str
+    ends: bool
     stop_ms: int
 
 
@@ -39,7 +40,7 @@ def units(service: Service) -> tuple[Unit, ...]:
         return (
             Unit(name=service.name, description=described, argv=service.command("run"), stop_ms=stop_ms,
                  directory=directory(service), log=_log(service, service.name),
-                 srvany=beside(service, "srvany.exe")),
+                 srvany=beside(service, "srvany.exe"), ends=True),
         )  # fmt: skip
     if not service.apps:
         raise BootError("no app is enabled that could be a service; write _enabled = True into a section")
@@ -50,7 +51,7 @@ def units(service: Service) -> tuple[Unit, ...]:
     return tuple(
         Unit(name=name, description=f"{name} of {described}", argv=argv, stop_ms=stop_ms,
              directory=where or directory(service), log=_log(service, name),
-             srvany=beside(service, "srvany.exe"))
+             srvany=beside(service, "srvany.exe"), ends=False)
         for name, argv, where in service.apps
     )  # fmt: skip
 
@@ -122,6 +123,8 @@ def _nssm(unit: Unit) -> Iterator[str]:
             yield batch_line(f"nssm set {name} {option} {windows_word(value)}")
     yield f"nssm set {name} Start SERVICE_DELAYED_AUTO_START"
     yield f"nssm set {name} AppExit Default Restart"
+    if unit.ends:
+        yield f"nssm set {name} AppExit 0 Exit"
     yield f"nssm set {name} AppRestartDelay {_DELAY_MS}"
     yield f"nssm set {name} AppStopMethodConsole {unit.stop_ms}"
     path = windows_word(f"PATH={_path(unit)}")

@@ -73,7 +73,8 @@ def test_the_death_of_the_master_is_not_that_of_the_apps() -> None:
     unit = text(kinds.plan("systemd", service(user="lab", pidfile_dir="/run/kegbot")))
     for option, value in (
         ("KillMode", "process"), ("RuntimeDirectory", "kegbot"), ("RuntimeDirectoryPreserve", "yes"),
-        ("Restart", "on-failure"), ("StartLimitIntervalSec", "0"), ("OOMPolicy", "continue"), ("Delegate", "yes"),
+        ("Restart", "on-failure"), ("WatchdogSec", "60"), ("StartLimitIntervalSec", "0"),
+        ("OOMPolicy", "continue"), ("Delegate", "yes"),
         ("Type", "notify"), ("NotifyAccess", "main"), ("User", "lab"), ("WantedBy", "multi-user.target"),
     ):  # fmt: skip
         assert values(unit, option) == [value], option

@@ -142,7 +142,8 @@ def test_nssm_gets_every_setting_word_by_word() -> None:
     plan = kinds.plan("nssm", service(base=BASE, argv=ARGV, user=r".\lab"))
     install, *settings = commands(plan, "install-kegmaster-nssm.bat", "nssm")
     assert install == ["nssm", "install", "kegmaster", PYTHON]
-    given = {words[3]: words[4:] for words in settings if words[1] == "set"}
+    assert ["nssm", "set", "kegmaster", "AppExit", "0", "Exit"] in settings  # `stop` is meant
+    given = {words[3]: words[4:] for words in settings if words[1] == "set" and "Exit" not in words}
     asked = service(base=BASE, argv=ARGV)
     assert windows_words(given["AppParameters"][0]) == list(asked.command("run"))[1:]
     assert given["AppDirectory"] == [BASE]
