@@ -137,7 +137,8 @@ def _set(element: ElementTree.Element, path: str, value: str) -> None:
 def startup(service: Service) -> Plan:
     """The batch file, and one in the Startup folder that calls it."""
     bat = launcher(service)
-    call = crlf(["@echo off", f"call {batch_line(windows_words([bat.path]))}", "exit /b %ERRORLEVEL%"])
+    # Without `call`, which would read each % once more; nothing comes after it that control would have to return to.
+    call = crlf(["@echo off", batch_line(windows_words([bat.path]))])
     return Plan(
         kind="windows-startup",
         artefacts=(bat, Artefact(path=rf"{_STARTUP}\{service.name}.bat", text=call)),
