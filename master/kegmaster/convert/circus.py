@@ -70,16 +70,24 @@ def read(text: str, file: str, world: World, names: Names, notes: Notes) -> list
     common = (
         {setting.key: setting.value for setting in parts["env"].settings.values()} if "env" in parts else {}
     )
+    matched = [
+        (
+            [pattern.strip()[:100] for pattern in part.name[4:].split(",")],
+            {setting.key: setting.value for setting in part.settings.values()},
+        )
+        for part in parts.values()
+        if part.name.startswith("env:")
+    ]
     drafts: list[tuple[int, Draft]] = []
     for part in parts.values():
         kind, _, name = part.name.partition(":")
+        if names.full:
+            break
         if kind == "watcher":
             environment = dict(common)
-            for other in parts.values():
-                if other.name.startswith("env:"):
-                    patterns = [pattern.strip() for pattern in other.name[4:].split(",")]
-                    if any(fnmatch.fnmatchcase(name, pattern[:100]) for pattern in patterns):
-                        environment |= {setting.key: setting.value for setting in other.settings.values()}
+            for patterns, variables in matched:
+                if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
+                    environment |= variables
             drafts += _watcher(part, name, own, environment, world, names, notes)
         elif kind == "socket":
             notes.add(
@@ -199,6 +207,8 @@ def _watcher(
     priority = _whole(first, "priority", 0)
     found = []
     for number in range(1, max(0, min(copies, MAX_COPIES)) + 1):
+        if names.full:
+            break
         watcher = _Watcher(part, number, environment, world, notes)
         wanted = name if copies == 1 else f"{name}-{number}"
         draft = Draft(name=names.give(wanted), file=part.file, line=part.line, section=part.name)

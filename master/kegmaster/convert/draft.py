@@ -69,14 +69,14 @@ class Notes:
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
-        self._seen: set[str] = set()
+        self._seen: set[tuple[object, ...]] = set()
 
     def add(self, file: str, line: int, section: str | None, key: str | None, wrong: str, cure: str) -> None:
         """Say it, unless it was said or too much was said already."""
-        note = Problem(file=file, line=line, section=section, key=key, wrong=wrong, cure=cure)
-        if str(note) in self._seen or len(self.found) > MAX_NOTES:
+        if len(self.found) > MAX_NOTES or (facts := (file, line, section, key, wrong, cure)) in self._seen:
             return
-        self._seen.add(str(note))
+        self._seen.add(facts)
+        note = Problem(file=file, line=line, section=section, key=key, wrong=wrong, cure=cure)
         if len(self.found) == MAX_NOTES:
             note = Problem(
                 file=file, wrong="there is more to say than can be read", cure="import less at once"
@@ -93,15 +93,22 @@ class Names:
 
     def __init__(self) -> None:
         self.taken: set[str] = set()
+        self._next: dict[str, int] = {}
+
+    @property
+    def full(self) -> bool:
+        """There are more apps than one import may bring."""
+        return len(self.taken) > MAX_APPS
 
     def give(self, wanted: str) -> str:
         """`wanted`, or what comes nearest to it."""
         name = _NO_NAME.sub("_", wanted)[:60].lstrip(".@:+-") or "app"
         if not sound_name(name) or name == ini.DEFAULT:
             name = f"app_{name}"[:60]
-        chosen, number = name, 2
+        chosen, base = name, name[:50]
         while chosen in self.taken:
-            chosen, number = f"{name[:55]}-{number}", number + 1
+            number = self._next[base] = self._next.get(base, 1) + 1
+            chosen = f"{base}-{number}"
         self.taken.add(chosen)
         return chosen
 

@@ -15,7 +15,7 @@ import re
 from ..files import open_plain
 from .draft import World
 
-MAX_BYTES = 1 << 20
+MAX_BYTES = 1 << 18
 MAX_FILES = 200
 
 

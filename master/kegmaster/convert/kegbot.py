@@ -23,6 +23,8 @@ def read(text: str, file: str, world: World, names: Names, notes: Notes) -> list
     parts = inifile.read(text, file, notes, inline=";")
     common = parts.pop("DEFAULT", inifile.Part("DEFAULT", file, 0)).settings
     for part in parts.values():
+        if names.full:
+            break
         draft = Draft(
             name=names.give(part.name), file=file, line=part.line, section=part.name, bare=True, enabled=False
         )

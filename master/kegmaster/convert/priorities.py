@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
+from itertools import pairwise
 
 from .draft import Draft
 
 
 def chain(apps: Sequence[tuple[int, Draft]]) -> bool:
     """Have each app wait for those of the next lower number; true if there was more than one number."""
-    levels = sorted({number for number, _ in apps})
-    for before, number in itertools.pairwise(levels):
-        earlier = [draft.name for level, draft in apps if level == before]
-        for level, draft in apps:
-            if level == number:
-                draft.after += earlier
+    levels: dict[int, list[Draft]] = {}
+    for number, draft in apps:
+        levels.setdefault(number, []).append(draft)
+    for before, number in pairwise(sorted(levels)):
+        earlier = [draft.name for draft in levels[before]]
+        for draft in levels[number]:
+            draft.after += earlier
     return len(levels) > 1

@@ -30,6 +30,8 @@ def read(text: str, file: str, world: World, names: Names, notes: Notes) -> list
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
             continue
+        if names.full:
+            break
         match = _LINE.match(line.rstrip())
         if match is None:
             notes.add(file, number, None, None, "is no line of the form name: command", "correct it")

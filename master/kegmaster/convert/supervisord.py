@@ -46,6 +46,8 @@ def read(text: str, file: str, world: World, names: Names, notes: Notes) -> list
     drafts: list[tuple[int, int, Draft]] = []
     for part in parts.values():
         kind, _, name = part.name.partition(":")
+        if names.full:
+            break
         if kind == "program":
             group, level = groups.get(name.strip(), (name.strip(), None))
             program = Program(part, name.strip(), group, own, own_environment, world, names, notes)

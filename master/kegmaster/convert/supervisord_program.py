@@ -91,7 +91,8 @@ class Program:
             self._say("numprocs", "became as many sections", "move what they share to [DEFAULT], if you like")
         first = number_of(part, "numprocs_start", 0, self.notes)
         priority = number_of(part, "priority", DEFAULT_PRIORITY, self.notes)
-        found = (self._draft(first + copy, copies) for copy in range(max(0, min(copies, MAX_COPIES))))
+        numbers = (copy for copy in range(max(0, min(copies, MAX_COPIES))) if not self.names.full)
+        found = (self._draft(first + number, copies) for number in numbers)
         return [(priority, draft) for draft in found if draft is not None]
 
     def _say(self, key: str, wrong: str, cure: str) -> None:

@@ -137,6 +137,17 @@ def test_a_variable_of_the_caller_is_handed_on_or_filled_in_and_said_but_a_secre
     assert said(notes, "_pass_environment = MY_TOKEN")
 
 
+def test_programs_whose_output_nobody_keeps_all_write_to_dev_null() -> None:
+    apps, notes = supervised((SAMPLES / "awkward.conf").read_text())
+    assert apps["nolog"].logfile == apps["alsonolog"].logfile == "/dev/null"
+    # A log that two would write is left to the first.
+    assert (apps["same1"].logfile, apps["same2"].logfile) == (
+        "/var/log/same.log",
+        "/var/log/kegbot/same2.log",
+    )
+    assert said(notes, "[program:same2] logfile", "[same1] too")
+
+
 def test_a_secret_in_the_file_is_pointed_at_without_its_value() -> None:
     _, notes = supervised('[supervisord]\nenvironment=DB_PASSWORD="hunter2"\n[program:a]\ncommand=/bin/a\n')
     assert said(notes, "DB_PASSWORD", "_environment_file")
