@@ -143,11 +143,27 @@ def ends(box: Box) -> list[str]:
     return [f"{entry.app} {entry.what}" for entry in ledger(box) if entry.what != "START"]
 
 
+LOGS: Final = ("/var/log", "/var/lib/kegbot/services/actions.log")
+FORGOTTEN: Final = "/var/lib/kegbot/services/master.json"
+"""After --remove_install_args it says that there was an install, so that reinstall can say why it cannot."""
+
+
 def kept(box: Box) -> dict[str, str]:
     """The tree, without logs and what the machine itself writes while it runs; crontabs bear a date."""
-    own = ("/var/log", "/var/tmp", "/var/spool/cron", LEDGER, "/root", "/etc/machine-id", "/var/lib/systemd",
-           "/etc/init.d/.depend.")  # fmt: skip
-    return {path: what for path, what in box.changed().items() if not path.startswith(own)}
+    own = (
+        "/var/tmp",
+        "/var/spool/cron",
+        LEDGER,
+        "/root",
+        "/etc/machine-id",
+        "/var/lib/systemd",
+        "/etc/init.d/.depend.",
+    )
+    found = {path: what for path, what in box.changed().items() if not path.startswith((*own, *LOGS))}
+    if found.get(FORGOTTEN) == "-rw------- 0:0 " + b'{"version": 1, "forgotten": true}\n'.hex():
+        del found[FORGOTTEN]
+    around = {str(folder) for log in LOGS for folder in Path(log).parents}
+    return {path: what for path, what in found.items() if path not in around}
 
 
 IN_ORDER: Final = ["two TERM", "two EXIT", "one TERM", "one EXIT"]

@@ -1,0 +1,69 @@
+"""One user's own systemd has the master: without anybody's login only if the user may linger."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.boxes import product
+from tests.boxes.box import Box
+from tests.boxes.product import IN_ORDER, MASTER, USER, ends, pids, witnesses
+from tests.master.conftest import eventually
+
+UNIT = "kegmaster.service"
+OWN = ("systemctl", "--user")
+LINGERS = f"/var/lib/systemd/linger/{USER}"
+
+
+def log_in(box: Box) -> dict[str, str]:
+    """Do as a login does; what it sets."""
+    uid = box.run("id", "-u", USER).stdout.strip()
+    box.run("systemctl", "start", f"user@{uid}")
+    return {"XDG_RUNTIME_DIR": f"/run/user/{uid}"}
+
+
+def test_a_user_who_may_not_linger_is_told_what_root_must_run(systemd: Box) -> None:
+    product.configure(systemd, inside=f"/home/{USER}/.config/kegbot/kegbot_master.cfg", owner=USER)
+    systemd.on_disk("systemctl", "mask", "polkit.service")  # nobody is there who could allow it
+    with systemd as box:
+        session = log_in(box)
+        said = box.run(MASTER, "install", "--boot=systemd-user", user=USER, environment=session)
+        assert f"loginctl enable-linger {USER}" in said.stdout + said.stderr
+        assert box.run(*OWN, "is-enabled", UNIT, user=USER, environment=session).stdout == "enabled\n"
+        box.run(*OWN, "is-active", UNIT, user=USER, environment=session, expect=3)
+        box.reboot()
+        assert witnesses(box) == []
+
+        box.run("loginctl", "enable-linger", USER)
+        box.reboot()
+        # The machine is up before each user's own systemd is.
+        eventually(
+            lambda: (
+                box.run(*OWN, "is-active", UNIT, user=USER, environment=session, expect=None).returncode == 0
+            )
+        )
+        running = pids(box, USER, session)
+        assert sorted(running) == witnesses(box) == ["one", "two"]
+        uid = int(box.run("id", "-u", USER).stdout)
+        assert {box.path(f"/proc/{pid}").stat().st_uid for pid in running.values()} == {uid}
+        box.reboot()
+        assert ends(box) == IN_ORDER
+        box.run(MASTER, "remove", "--remove_install_args", user=USER, environment=session)
+        assert witnesses(box) == []
+        assert box.path(LINGERS).exists()  # it was root's decision
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/lib/polkit-1/polkitd"), reason="no polkit")
+def test_a_user_who_may_linger_needs_no_login_and_no_root(systemd: Box) -> None:
+    product.configure(systemd, inside=f"/home/{USER}/.config/kegbot/kegbot_master.cfg", owner=USER)
+    with systemd as box:
+        session = log_in(box)
+        box.run(MASTER, "install", "--boot=systemd-user", user=USER, environment=session)
+        box.reboot()
+        eventually(lambda: sorted(pids(box, USER, session)) == witnesses(box) == ["one", "two"])
+        box.run(MASTER, "remove", "--remove_install_args", user=USER, environment=session)
+        assert witnesses(box) == []
+        assert not box.path(LINGERS).exists()
+        box.reboot()
+        assert witnesses(box) == []
