@@ -12,7 +12,7 @@ import os
 import shlex
 import sys
 
-from . import launching
+from .environment import variables
 from .exit_codes import Verb
 from .lean import TYPE_CHECKING, Any
 from .problems import Note, printable
@@ -82,7 +82,7 @@ def facts(app: App, search: Search) -> dict[str, Any]:
     except ProgramError:
         path = ""
     try:
-        environment = sorted(launching.variables(app, search))
+        environment = sorted(variables(app, search))
     except (ProgramError, KeyError):
         environment = None
     return {

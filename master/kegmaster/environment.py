@@ -1,6 +1,6 @@
 """The environment and the user of an app's process: the same whether a shell, cron or an init system started us.
 
-Knows the user database and files of variables. Must not know processes.
+Knows the user database and files of variables. Must not make processes.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from . import proc
 from .loading import read_environment_file
 from .paths import HOME_VARIABLE
 from .programs import Search
@@ -52,3 +53,18 @@ def credentials(context: Context) -> tuple[int | None, int | None, tuple[int, ..
     user = pwd.getpwnam(context.user)
     gid = user.pw_gid if gid is None else gid
     return user.pw_uid, gid, tuple(os.getgrouplist(user.pw_name, gid))
+
+
+def variables(
+    app: App, search: Search, *, cookie: str = "", run: str = "", notify_socket: str = ""
+) -> dict[str, str]:
+    """The whole environment of the app, with what only the launcher knows of a launch.
+
+    Raises ProgramError for an unreadable _environment_file, KeyError for an unknown user.
+    """
+    found = environment(app, search, os.environ)
+    found |= {proc.COOKIE: cookie, proc.APP: app.name, proc.RUN: run, "NOTIFY_SOCKET": notify_socket}
+    if app.watchdog_sec:
+        # No WATCHDOG_PID: a program that makes a daemon of itself has another number in the end.
+        found["WATCHDOG_USEC"] = str(round(app.watchdog_sec * 1e6))
+    return found

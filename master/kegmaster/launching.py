@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from . import pidfiles, proc
-from .environment import credentials, environment
+from .environment import credentials, variables
 from .journal import Journal
 from .lean import TYPE_CHECKING
 from .output import Output
@@ -46,21 +46,6 @@ def prepare(
         working_directory=app.context.working_directory, uid=uid, gid=gid, groups=groups,
         leaf=leaf,
     )  # fmt: skip
-
-
-def variables(
-    app: App, search: Search, *, cookie: str = "", run: str = "", notify_socket: str = ""
-) -> dict[str, str]:
-    """The whole environment of the app, with what only the launcher knows of a launch.
-
-    Raises ProgramError for an unreadable _environment_file, KeyError for an unknown user.
-    """
-    found = environment(app, search, os.environ)
-    found |= {proc.COOKIE: cookie, proc.APP: app.name, proc.RUN: run, "NOTIFY_SOCKET": notify_socket}
-    if app.watchdog_sec:
-        # No WATCHDOG_PID: a program that makes a daemon of itself has another number in the end.
-        found["WATCHDOG_USEC"] = str(round(app.watchdog_sec * 1e6))
-    return found
 
 
 def find_leaves(run: str, journal: Journal) -> Leaves | None:

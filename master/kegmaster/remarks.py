@@ -9,8 +9,8 @@ import os
 import stat
 from collections.abc import Iterator
 
-from . import absolute, files, importing, launching, needs, relatives
-from .environment import credentials
+from . import absolute, files, needs, relatives
+from .environment import credentials, variables
 from .lean import Final
 from .problems import Note
 from .programs import ProgramError, Search
@@ -100,20 +100,22 @@ class Remarks:
                 yield self._note(app, _key(app, path), f"{said}, {cure}")
 
     def _modules(self, app: App) -> Iterator[Note]:
+        from . import importing  # --deep alone has need of it, and it brings subprocess along
+
         try:
             path = self._search.find(
                 app.program, dict(app.context.environment).get("PATH", ""), may_lack_py=app.may_lack_py
             )
             program = importing.python_program(path, app.argv)
             uid, gid, groups = credentials(app.context)
-            variables = launching.variables(app, self._search)
+            given = variables(app, self._search)
         except (ProgramError, KeyError):
             return  # told of elsewhere
         if program is None or (uid is not None and os.geteuid() != 0):
             return
         directory = app.context.working_directory
         missing = importing.lacking(
-            program, environment=variables, directory=directory, uid=uid, gid=gid, groups=groups
+            program, environment=given, directory=directory, uid=uid, gid=gid, groups=groups
         )
         if missing:
             text = f"{program.interpreter} does not find the module {missing}: install it there, or set PYTHONPATH"
@@ -130,7 +132,7 @@ class Remarks:
 def unset_variables(app: App, search: Search) -> tuple[needs.Need, ...]:
     """The variables that the app names and would start without; none if its environment cannot be told."""
     try:
-        known = launching.variables(app, search).keys() | set(app.context.pass_environment)
+        known = variables(app, search).keys() | set(app.context.pass_environment)
     except (ProgramError, KeyError):
         return ()
     directory = app.context.working_directory
