@@ -39,7 +39,14 @@ def import_files(command: Command) -> int:
         return command.terminal.fail("import wants the FILE of another launcher", Verb.USAGE)
     names, notes = Names(), Notes()
     drafts: list[Draft] = []
+    taken: dict[str, str] = {}
     for path in paths:
+        # An alias is another name of the same unit; instances of a template are links to it.
+        real = path if "@" in os.path.basename(path) else os.path.realpath(path)
+        if real in taken and real != os.devnull:
+            notes.add(path, 0, None, None, f"is the same file as {taken[real]}", "it was taken once")
+            continue
+        taken[real] = path
         reader = Reader(os.path.dirname(path))
         try:
             text = reader.read(path)
@@ -55,7 +62,7 @@ def import_files(command: Command) -> int:
         drafts += READERS[kind](text, path, reader.world(), names, notes)
     # Several units may name one another.
     systemd.relate(drafts)
-    shown = ", ".join(paths)
+    shown = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
     header = comment(
         f"Made by master.py import from {shown}. Read it, then: master.py configtest --master_config=FILE"
     )

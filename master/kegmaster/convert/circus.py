@@ -13,7 +13,7 @@ from typing import Final
 
 from ..keys import SIGNALS, size
 from . import inifile
-from .draft import Draft, Names, Notes, World, say_secrets
+from .draft import SECRET, Draft, Names, Notes, World, say_secrets
 from .inifile import Part
 from .priorities import chain
 from .supervisord_program import MAX_COPIES
@@ -22,6 +22,7 @@ from .words import WordsError, split, take_env
 _REFERENCE: Final = re.compile(
     r"\$\(circus\.([A-Za-z0-9_.:-]{1,200})\)|\(\(circus\.([A-Za-z0-9_.:-]{1,200})\)\)", re.IGNORECASE
 )
+_OF_CALLER: Final = re.compile(r"\$([A-Z]+[A-Z0-9_]*)")
 _TRUE: Final = ("1", "yes", "true", "on")
 _KNOWN: Final = frozenset({
     "cmd", "args", "numprocesses", "shell", "working_dir", "uid", "gid", "send_hup", "stop_signal", "stop_children",
@@ -182,6 +183,21 @@ class _Watcher:
 
         return _REFERENCE.sub(one, text)
 
+    def of_caller(self, text: str, key: str) -> str:
+        """The value of a variable: `$NAME` in it is one that circusd itself was given."""
+
+        def one(match: re.Match[str]) -> str:
+            value = None if SECRET.search(match[1]) else self.world.environment.get(match[1])
+            if value is None:
+                self.unknown = True
+                cure = f"write what it stands for, or _pass_environment = {match[1]}, and _enabled = True"
+                self.say(key, f"{match[0]} could not be filled in", cure)
+                return match[0]
+            self.say(key, f"{match[0]} was filled in with what it is here and now", "check it")
+            return value
+
+        return _OF_CALLER.sub(one, text)
+
 
 def _watcher(
     part: Part, name: str, own: Part, environment: Mapping[str, str], world: World, names: Names, notes: Notes
@@ -232,7 +248,9 @@ def _whole(watcher: _Watcher, key: str, default: int) -> int:
 
 
 def _fill(draft: Draft, watcher: _Watcher, own: Part, environment: Mapping[str, str]) -> bool:
-    draft.environment = {name: watcher.fill_in(value, name) for name, value in environment.items()}
+    draft.environment = {
+        name: watcher.of_caller(watcher.fill_in(value, name), name) for name, value in environment.items()
+    }
     command = f"{watcher.text('cmd')} {watcher.text('args')}".strip()
     if watcher.on("shell"):
         draft.words["_command"] = ["sh", "-c", command]

@@ -224,7 +224,7 @@ def configuration(drafts: Sequence[Draft], notes: Notes, header: str) -> str:
             name, key = str(problem.section), problem.key
             if name not in texts:
                 continue
-            cure = f"{problem.cure}, by hand"
+            cure = f"write it by hand: {problem.cure}"
             if key in texts[name]:
                 notes.at(kept[name], key, f"is not taken over: {problem.wrong}", cure)
                 del texts[name][str(key)]

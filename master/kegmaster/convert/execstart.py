@@ -9,12 +9,22 @@ import posixpath
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from ..keys import SIGNALS
 from . import unitfile
 
 _VARIABLE: Final = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*)|\$)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One command: its words, what a shell is told to run it among others, and whether its failure is none."""
+
+    words: list[str]
+    shell: str
+    may_fail: bool
 
 
 class CommandLines:
@@ -33,23 +43,33 @@ class CommandLines:
         self._environment = environment
         self._specify = specify
         self._say = say
-        self._literal = False
 
-    def commands(self, text: str, key: str) -> list[list[str]]:
+    def commands(self, text: str, key: str) -> list[Line]:
         """The commands of one line, variables filled in. Raises ValueError."""
         found: list[list[str]] = [[]]
-        pairs = unitfile.tokens(self._bare(text, key))
-        for word, quoted in pairs:
+        for word, quoted in unitfile.tokens(text):
             if word == ";" and not quoted:
                 found.append([])
             else:
                 found[-1].append(self._specify(word, key))
-        return [self._fill_in(words, key) for words in found if words]
+        return [line for words in found if (line := self._line(words, key)) is not None]
 
-    def _bare(self, text: str, key: str) -> str:
-        rest = text.lstrip("@-:+!|")
-        prefixes = text[: len(text) - len(rest)]
-        self._literal = ":" in prefixes
+    def _line(self, words: list[str], key: str) -> Line | None:
+        """The command of these words; None if they name no program."""
+        program = words[0].lstrip("@-:+!|") if words else ""
+        if not program:
+            return None
+        prefixes = words[0][: len(words[0]) - len(program)]
+        self._say_prefixes(prefixes, key)
+        words = [program, *words[2 if "@" in prefixes else 1 :]]
+        literal = ":" in prefixes
+        return Line(
+            words=words if literal else self._fill_in(words, key),
+            shell=shlex.join(words) if literal else " ".join(for_shell(word) for word in words),
+            may_fail="-" in prefixes,
+        )
+
+    def _say_prefixes(self, prefixes: str, key: str) -> None:
         if "-" in prefixes and key == "ExecStart":
             self._say(
                 key, "- in front: no exit status is a failure there", "name them in _success_exit_status"
@@ -57,15 +77,12 @@ class CommandLines:
         if "+" in prefixes or "!" in prefixes:
             self._say(key, "+ or ! in front: it runs with more rights than the rest", "it runs as _user here")
         if "@" in prefixes:
-            program, _, arguments = rest.partition(" ")
             self._say(
                 key, "@ in front: the program is told another name than its own", "the name was left out"
             )
-            rest = f"{program} {arguments.lstrip().partition(' ')[2]}"
-        return rest
 
     def _fill_in(self, words: list[str], key: str) -> list[str]:
-        if self._literal or not any("$" in word for word in words):
+        if not any("$" in word for word in words):
             return words
         known = self._environment
         unknown = {

@@ -39,7 +39,9 @@ class Reader:
         )
 
     def read(self, path: str) -> str:
-        """The text of a file. Raises OSError, or ValueError with what is wrong."""
+        """The text of a file, empty if it is masked. Raises OSError, or ValueError with what is wrong."""
+        if os.path.realpath(path) == os.devnull:
+            return ""
         try:
             fd = open_plain(path, follow=True)
         except OSError as error:

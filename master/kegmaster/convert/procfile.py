@@ -26,6 +26,7 @@ def read(text: str, file: str, world: World, names: Names, notes: Notes) -> list
     base = variables.get("PORT", "")
     port = int(base) if re.match(r"[0-9]{1,5}\Z", base) else _FIRST_PORT
     drafts: list[Draft] = []
+    seen: set[str] = set()
     for number, line in enumerate(text.split("\n"), 1):
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
@@ -36,6 +37,11 @@ def read(text: str, file: str, world: World, names: Names, notes: Notes) -> list
         if match is None:
             notes.add(file, number, None, None, "is no line of the form name: command", "correct it")
             continue
+        if match[1] in seen:
+            notes.add(
+                file, number, match[1], None, "is there twice", "both were taken; remove one, or rename it"
+            )
+        seen.add(match[1])
         draft = _draft(match[1], match[2], file, number, port + _NEXT_PORT * len(drafts), names, notes)
         if draft is None:
             continue

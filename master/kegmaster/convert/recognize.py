@@ -5,6 +5,8 @@ from __future__ import annotations
 import posixpath
 import re
 
+from .unit_losses import OTHER_UNITS
+
 _SECTION = re.compile(r"^[ \t]*\[([^\]\n]{1,200})\]", re.MULTILINE)
 _PROCESS = re.compile(r"^[A-Za-z0-9_-]+:[ \t]*\S", re.MULTILINE)
 
@@ -12,7 +14,7 @@ _PROCESS = re.compile(r"^[A-Za-z0-9_-]+:[ \t]*\S", re.MULTILINE)
 def recognize(text: str, path: str) -> str:
     """One of SOURCES; empty if it looks like none of them."""
     name = posixpath.basename(path)
-    if name.endswith(".service"):
+    if posixpath.splitext(name)[1] in (".service", *OTHER_UNITS):
         return "systemd"
     sections = _SECTION.findall(text)
     kinds = {section.partition(":")[0] for section in sections}

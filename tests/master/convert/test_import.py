@@ -295,6 +295,7 @@ def test_a_procfiles_ports_are_numbered_by_the_hundred_and_what_needs_a_shell_ge
     assert said(notes, "/srv/Procfile:4", "sh -c")
     assert apps["release"].type == "oneshot"
     assert said(notes, "/srv/Procfile:8")
+    assert said(imported("a: x\na: y\n", "procfile")[1], "/srv/file:2", "is there twice")
     assert {app.context.working_directory for app in apps.values()} == {"/srv"}
 
 
@@ -318,6 +319,19 @@ def test_a_circus_watcher_is_an_app_for_each_of_its_processes() -> None:
     assert not apps["shell"].enabled
     assert said(notes, "[socket:web]")
     assert said(notes, "hooks.before_start")
+
+
+def test_variables_of_the_caller_in_those_of_a_circus_watcher_are_filled_in_and_said_as_circusd_does() -> (
+    None
+):
+    world = World(read=str, files=no_files, environment={"PATH": "/bin", "MY_TOKEN": "hush"})
+    text = "[env]\nPATH = $PATH:/x\n[env:b]\nT = $MY_TOKEN\n[watcher:a]\ncmd = /bin/a\n[watcher:b]\ncmd = /bin/b\n"
+    apps, notes = imported(text, "circus", world=world)
+    assert dict(apps["a"].context.environment) == {"PATH": "/bin:/x"}
+    assert (apps["a"].enabled, apps["b"].enabled) == (True, False)
+    assert said(notes, "[watcher:a] PATH", "$PATH was filled in")
+    assert said(notes, "[watcher:b] T", "_pass_environment = MY_TOKEN")
+    assert "hush" not in str(apps) + str(notes)
 
 
 def test_units_are_apps_with_their_drop_ins_and_relations(box: Box) -> None:
@@ -345,6 +359,52 @@ def test_units_are_apps_with_their_drop_ins_and_relations(box: Box) -> None:
     assert apps["shell@one"].argv == ("/bin/cat", "one")
     assert "PrivateTmp" in done.stderr
     assert "template" in box.master("import", str(units / "shell@.service"), expect=6).stderr
+
+
+def test_the_commands_of_a_unit_run_one_by_one_each_by_its_own_prefix() -> None:
+    apps, notes = imported((SAMPLES / "units" / "odd.service").read_text(), "systemd", "/srv/odd.service")
+    app = apps["odd"]
+    assert app.argv[:2] == ("sh", "-c")
+    assert app.argv[2].split(" && ")[1:] == ["{ /usr/bin/a '--x=a b' || :; }", "/usr/bin/b --y --z"]
+    # All of them run: nothing of the first takes the shell's place.
+    ran = subprocess.run(
+        ["sh", "-c", app.argv[2].replace("/usr/bin/b", "echo").replace("/usr/bin/a", "false")],
+        env={"ODD": "o"}, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert ran == "$ x o %n\ndone\n--y --z\n"
+    assert app.stop_command == ()
+    assert app.policy.success_exit_status == {0, 75, 250, 128 + 9}
+    assert (app.context.working_directory, dict(app.context.environment)["E"]) == ("/root", "")
+    assert said(notes, "ExecStop", "nothing to stop")
+    assert said(notes, "ConditionACPower", "_enabled = False")
+    assert said(notes, "ConditionPathExists", "_wait_for")
+    assert said(notes, "NOSUCH is not known")
+
+
+def test_units_that_are_masked_or_no_services_or_named_twice_do_not_keep_others_from_being_read(
+    box: Box,
+) -> None:
+    units = SAMPLES / "units"
+    (box.directory / "masked.service").symlink_to("/dev/null")
+    (box.directory / "alias.service").symlink_to(units / "db.service")
+    named = [box.directory / "masked.service", units / "db.service", box.directory / "alias.service"]
+    done = box.master("import", *map(str, named), str(units / "nightly.timer"), str(units / "odd.service"))
+    assert [app.name for app in configure(done.stdout, "INI", DIRECTORIES).apps] == ["db", "odd"]
+    assert "masked.service: is empty or masked" in done.stderr
+    assert f"alias.service: is the same file as {units}/db.service" in done.stderr
+    assert "nightly.timer: a .timer of systemd has no counterpart; let cron" in done.stderr
+    assert "odd.service: odd.socket starts it at the first connection" in done.stderr
+
+
+MACHINE = Path("/lib/systemd/system")
+
+
+@pytest.mark.skipif(not MACHINE.is_dir(), reason="there are no units of systemd on this machine")
+def test_every_unit_of_this_machine_is_an_app_or_said_why_not() -> None:
+    for path in sorted(MACHINE.glob("*.service")):
+        reader = Reader(str(MACHINE))
+        apps, notes = imported(reader.read(str(path)), "systemd", str(path), reader.world())
+        assert apps or notes, path
 
 
 def test_how_a_unit_stops_reloads_and_makes_a_daemon_of_itself_is_kept() -> None:
@@ -389,8 +449,8 @@ def test_the_old_programs_file_is_nearly_ours() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SAMPLES)))
 def test_a_file_is_recognized(path: Path) -> None:
-    expected = {".conf": "supervisord", ".service": "systemd", ".ini": "circus", ".cfg": "kegbot_master"}
-    assert recognize(path.read_text(), path.name) == expected.get(path.suffix, "procfile")
+    expected = {".conf": "supervisord", ".ini": "circus", ".cfg": "kegbot_master", "": "procfile"}
+    assert recognize(path.read_text(), path.name) == expected.get(path.suffix, "systemd")
 
 
 def test_what_is_nobodys_file_is_a_mistake_that_names_the_flag(box: Box) -> None:
