@@ -480,11 +480,14 @@ def test_the_steps_of_the_page_lead_from_supervisord_to_apps_that_run(box: Box) 
     )
     text = PAGE.read_text()
     steps = text[text.index(".. begin of the steps") : text.index(".. end of the steps")]
-    commands = re.findall(r"^    \$ (.*)$", steps, re.MULTILINE)
-    assert len(commands) > 5
     # The page relies on the usual places, which are the machine's.
-    config = box.directory / "kegbot_master.cfg"
-    flags = f"--master_config={config} --pidfile_dir={box.run} --logfile_dir={box.log}"
+    places = {"/etc/kegbot": box.directory / "etc", "/etc/supervisor/": f"{box.directory}/"}
+    for usual, ours in places.items():
+        steps = steps.replace(usual, str(ours))
+    commands = re.findall(r"^    # (.*)$", steps, re.MULTILINE)
+    assert len(commands) > 8
+    config = box.directory / "etc" / "kegbot_master.cfg"
+    flags = f"--master_config={config} --pidfile_dir={box.run} --logfile_dir={box.log} --state_dir={box.directory}/state"
     folder = box.directory / "bin"
     folder.mkdir()
     (folder / "master.py").write_text(f'#!/bin/sh\nexec {box.script} "$@" {flags}\n')
@@ -498,6 +501,10 @@ def test_the_steps_of_the_page_lead_from_supervisord_to_apps_that_run(box: Box) 
     assert re.search("^db +running", done.stdout, re.MULTILINE)
     assert re.search("^web +running", done.stdout, re.MULTILINE)
     assert "DANGEROUS" in done.stderr
+    assert config.stat().st_mode & 0o777 == 0o600
+    assert re.search(
+        rf"master.py start .*--master_config={config}", done.stdout
+    )  # what install would put into the boot
     assert box.processes() == []
 
 
