@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
 import shlex
 import shutil
 import signal
@@ -84,12 +85,18 @@ def parsed_by_supervisord(path: Path) -> dict[str, Any]:
 
 
 @settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(argv=st.lists(WORD, max_size=4), environment=st.dictionaries(NAME, WORD, max_size=3))
+@given(
+    argv=st.lists(WORD, max_size=4),
+    environment=st.dictionaries(NAME, WORD, max_size=3),
+    directory=st.text(st.sampled_from("ab/%;#'\"$=: é~\\[]()s"), max_size=8).map(
+        lambda text: posixpath.normpath(f"/x{text}y")
+    ),
+)
 def test_what_supervisord_reads_of_an_export_is_what_the_app_has_and_an_import_brings_it_back(
-    tmp_path: Path, argv: list[str], environment: dict[str, str]
+    tmp_path: Path, argv: list[str], environment: dict[str, str], directory: str
 ) -> None:
     config = one(
-        ["/bin/cat", *argv], environment, _user="nobody", _working_directory="/tmp", logfile="/tmp/a.log"
+        ["/bin/cat", *argv], environment, _user="nobody", _working_directory=directory, logfile="/tmp/a.log"
     )
     notes = Notes()
     text = to_supervisord.write(leavers(config), "/srv/apps.cfg", notes)
@@ -105,13 +112,17 @@ def test_what_supervisord_reads_of_an_export_is_what_the_app_has_and_an_import_b
         words = words[cut:]
     assert words == ["/bin/cat", *argv]
     assert variables == environment
-    assert (program.directory, program.uid) == ("/tmp", 65534)
+    assert (program.directory, program.uid) == (directory, 65534)
     # And back.
     again = read_supervisord(text, str(path), NOWHERE, Names(), notes)
     (app,) = configured(configuration(again, notes, "")).apps
     assert app.argv == ("/bin/cat", *argv)
     assert dict(app.context.environment) == environment
-    assert (app.context.user, app.context.working_directory, app.context.umask) == ("nobody", "/tmp", 0o022)
+    assert (app.context.user, app.context.working_directory, app.context.umask) == (
+        "nobody",
+        directory,
+        0o022,
+    )
 
 
 def test_policy_survives_the_way_to_supervisord_and_back() -> None:
