@@ -5,6 +5,7 @@ Knows system calls and their errors. Must not know what the files hold.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -57,13 +58,18 @@ def replace(path: str, data: bytes, mode: int, *, lasting: bool = False) -> None
         os.unlink(new)
         fd = os.open(new, flags, mode)
     try:
-        while data:
-            data = data[os.write(fd, data) :]
-        if lasting:
-            os.fsync(fd)
-    finally:
-        os.close(fd)
-    os.replace(new, path)
+        try:
+            while data:
+                data = data[os.write(fd, data) :]
+            if lasting:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.replace(new, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(new)
+        raise
     if lasting:
         sync_directory(os.path.dirname(path) or ".")
 

@@ -141,13 +141,15 @@ FLAGS: Final = (
          help="what must outlive a reboot; default: --pidfile_dir if that is given"),
     Flag(words=("--verbose",), sets="verbose", help="tell more, here and in the log"),
     Flag(words=("--noverbose",), sets="verbose", value=False),
-    Flag(words=("--dry_run",), sets="dry_run", help="reload: only show what would change"),
+    Flag(words=("--dry_run",), sets="dry_run", verbs=("reload", "force-reload"),
+         help="reload: only show what would change"),
     Flag(words=("--nodry_run",), sets="dry_run", value=False),
     Flag(words=("--json",), sets="json", help="print JSON"),
     Flag(words=("--nojson",), sets="json", value=False),
     Flag(words=("--timeout",), sets="timeout", metavar="SECONDS", read=_seconds, help="wait no longer than this (90)"),
-    Flag(words=("-f", "--follow"), sets="follow", help="logs, events: go on printing what is added"),
-    Flag(words=("-n", "--lines"), sets="lines", metavar="N", read=_lines,
+    Flag(words=("-f", "--follow"), sets="follow", verbs=("logs", "events"),
+         help="logs, events: go on printing what is added"),
+    Flag(words=("-n", "--lines"), sets="lines", metavar="N", read=_lines, verbs=("logs", "events"),
          help="logs, events: so many lines (20); logs --crash: so many deaths (1)"),
     Flag(words=("--boot",), sets="boot", metavar="INIT", choices=BOOTS, verbs=("install", "reinstall", "remove"),
          help="install: the init system; auto: the one of this machine; none: leave its boot alone"),
@@ -264,7 +266,7 @@ def _read(words: list[str]) -> Options:
     if plain:
         # OpenMSIStream's verbs are written with _, and read with either.
         options.verb = plain[0].replace("-", "_") if plain[0].replace("-", "_") in CLIENT_VERBS else plain[0]
-        options.names = plain[1:]
+        options.names = list(dict.fromkeys(plain[1:]))
     for flag in used:
         if options.verb and not options.show and flag.verbs and options.verb not in flag.verbs:
             raise _MistakeError(
@@ -302,8 +304,9 @@ def _show(program: str, what: str) -> None:
     for flag in FLAGS:
         if flag.help:
             words = ", ".join(flag.words)
-            print(f"  {f'{words} {flag.metavar}'.rstrip():<32}{flag.help}")
-    verbs = "\n".join(f"  {verb:<14}{text}" for verb, text in VERBS.items())
+            words = f"{words} {flag.metavar}".rstrip()
+            print(f"  {words:<31} {flag.help}" if len(words) < 32 else f"  {words}\n{'':<34}{flag.help}")
+    verbs = "\n".join(f"  {verb:<20}{text}" for verb, text in VERBS.items())
     print(f"\nverbs:\n{verbs}\n\nAPP is a section of the configuration; none: all enabled apps.\n")
     if what == "help":
         from .keys import KEYS

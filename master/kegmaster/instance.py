@@ -201,7 +201,7 @@ class Instance:
         try:
             process = Process(pid)
         except (ProcessLookupError, OSError):
-            self.doubt = f"pidfile {self.app.pidfile} names process {pid}, which does not exist; remove it"
+            self.doubt = f"pidfile {self.app.pidfile} names process {pid}, which does not exist; is it an old one?"
             return None
         if not self._kin(pid):
             process.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_form
+import os
 import sys
 from collections.abc import Mapping
 
@@ -26,9 +27,18 @@ def show(paths: Mapping[str, str], *, most: int, json: bool) -> int:
             told += [crashlog.fields(death) for death in deaths]
         elif deaths:
             out.write(b"\n".join(deaths))
-        else:
-            print(f"{name}: has not died, as far as {path} tells", file=sys.stderr)
+        elif most:
+            print(f"{name}: {_why_nothing(path)}", file=sys.stderr)
     if json:
         out.write(json_form.dumps(told, indent=2).encode() + b"\n")
     out.flush()
     return status
+
+
+def _why_nothing(path: str) -> str:
+    """Why there is no death to tell of, in words."""
+    if not os.path.lexists(path):
+        return f"has not died, as far as {path} tells"
+    if os.path.islink(path):
+        return f"nobody knows: {path} is a symlink, into which no death is written; remove it"
+    return f"nobody knows: no death could be written to {path}, though it was begun; is the disk full?"

@@ -10,6 +10,7 @@ import json
 from . import client, flags, paths
 from .exit_codes import Status, Verb
 from .lean import TYPE_CHECKING, Any
+from .loading import UnreadableError
 
 if TYPE_CHECKING:
     from .command import Command
@@ -37,6 +38,8 @@ def status(command: Command) -> int:
         from . import afterlife
 
         report, code = afterlife.status(command.run_directory, command.config_file)
+        if _strangers(command, report):
+            code = Status.UNKNOWN
     elif "status" not in answer:
         return command.terminal.fail(str(answer.get("error", "the master gave no answer")), Status.UNKNOWN)
     else:
@@ -101,6 +104,16 @@ def events(command: Command) -> int:
 def _unlisted(command: Command, report: dict[str, Any]) -> str:
     listed = {row["name"] for row in report["apps"]}
     return next((name for name in command.options.names if name not in listed), "")
+
+
+def _strangers(command: Command, report: dict[str, Any]) -> list[str]:
+    """The names given that are neither of what was left nor in the configuration, if that can be read."""
+    listed = {row["name"] for row in report["apps"]}
+    names = [name for name in command.options.names if name not in listed]
+    try:
+        return command.source.parse().unknown(names) if names else []
+    except UnreadableError:
+        return []
 
 
 def _lines(command: Command, default: int = flags.DEFAULT_LINES) -> int:

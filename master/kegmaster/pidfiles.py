@@ -35,14 +35,19 @@ class HeldError(Exception):
 
 
 def read(path: str) -> int | None:
-    """The pid that `path` claims; None if there is no such file or nothing in it yet.
+    """The pid that `path` claims in its first line; None if there is no such file or nothing in it yet.
 
-    Raises PidfileError for anything but a plain file with one number.
+    Raises PidfileError for anything but a plain file that begins with one number.
     """
+    return _claim(path)[0]
+
+
+def _claim(path: str) -> tuple[int | None, bool]:
+    """As `read`; and whether there is nothing else in it: PostgreSQL and others keep more there, for themselves."""
     try:
         fd = files.open_plain(path)
     except FileNotFoundError:
-        return None
+        return None, True
     except OSError as error:
         if error.errno in _ODD:
             raise PidfileError(f"pidfile {path} {_ODD[error.errno]}; remove it") from None
@@ -51,15 +56,16 @@ def read(path: str) -> int | None:
         ) from None
     try:
         _check(path, os.fstat(fd))
-        text = os.read(fd, _MAX_BYTES + 1).strip()
+        first, _, rest = os.read(fd, _MAX_BYTES + 1).strip().partition(b"\n")
+        text = first.strip()
     finally:
         os.close(fd)
     if not text:
-        return None
+        return None, not rest
     if not text.isdigit() or len(text) > 10 or not 1 < int(text) <= MAX_PID:
         found = text[:20].decode("ascii", "replace")
         raise PidfileError(f"pidfile {path} holds no pid but {found!r}; remove it")
-    return int(text)
+    return int(text), not rest
 
 
 def _check(path: str, seen: os.stat_result) -> None:
@@ -84,15 +90,15 @@ def write(path: str, pid: int) -> None:
 def clear_away(path: str) -> None:
     """Remove `path` if it claims a process that does not exist: many a program takes that for itself, and refuses."""
     with contextlib.suppress(PidfileError, OSError):
-        pid = read(path)
-        if pid is not None and not os.path.exists(f"/proc/{pid}"):
+        pid, alone = _claim(path)
+        if pid is not None and alone and not os.path.exists(f"/proc/{pid}"):
             os.unlink(path)
 
 
 def remove(path: str, pid: int) -> None:
     """Remove `path` if it claims `pid`, and what a write that was cut short left; anything else is left alone."""
     with contextlib.suppress(PidfileError, OSError):
-        if read(path) == pid:
+        if _claim(path) == (pid, True):
             os.unlink(path)
     with contextlib.suppress(OSError):
         os.unlink(f"{path}.new")

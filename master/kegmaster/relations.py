@@ -17,13 +17,14 @@ def clashes(apps: Mapping[str, App], own: str, file: str) -> Iterable[Problem]:
     for kind in ("pidfile", "logfile"):
         seen: dict[str, str] = {}
         for app in apps.values():
-            if not app.enabled:
-                continue
             path = posixpath.normpath(getattr(app, kind)).replace("//", "/")
             if path == "/dev/null":
                 continue  # nothing is lost there that was not to be
             if path.startswith(own):
-                yield _at(app, kind, f"{path} is the launcher's own file", "name another", file)
+                key = f"_{kind}" if f"_{kind}" in app.key_lines else kind
+                yield _at(app, key, f"{path} is the launcher's own file", "name another", file)
+            if not app.enabled:
+                continue  # a stand-in for another may well have its files
             first = seen.setdefault(path, app.name)
             if first != app.name:
                 wrong = f"its {kind} {getattr(app, kind)} is that of [{first}] too"

@@ -29,7 +29,7 @@ def shown(page: Path) -> str:
         pytest.skip("there is no man")
     done = subprocess.run(
         ["man", "--warnings", "-l", str(page)], capture_output=True, text=True, check=True, cwd=page.parent.parent,
-        env={**os.environ, "MANWIDTH": "120", "LC_ALL": "C.UTF-8", "MANPAGER": "cat", "GROFF_NO_SGR": "1"},
+        env={**os.environ, "MANWIDTH": "160", "LC_ALL": "C.UTF-8", "MANPAGER": "cat", "GROFF_NO_SGR": "1"},
     )  # fmt: skip
     assert done.stderr == ""
     return done.stdout

@@ -192,3 +192,15 @@ def test_a_tail_goes_back_through_rotations_to_where_the_launch_began(tmp_path: 
     assert crashlog.tail(str(log), begun) == b"old\nnew\n"
     assert crashlog.tail(str(log), begun, 5) == b"new\n"
     assert crashlog.tail(str(tmp_path / "none"), begun) == b""
+
+
+def test_a_crash_log_into_which_nothing_could_be_written_is_not_taken_for_health(box: Box) -> None:
+    box.write("[app]\n_enabled = True\n_command = sleep 1000\n")
+    box.log.mkdir()
+    (box.log / "app.crash.log").touch()
+    assert "nobody knows: no death could be written" in box.master("logs", "app", "--crash").stderr
+    (box.log / "app.crash.log").unlink()
+    (box.log / "app.crash.log").symlink_to("/etc/passwd")
+    shown = box.master("logs", "app", "--crash")
+    assert "is a symlink" in shown.stderr
+    assert shown.stdout == ""

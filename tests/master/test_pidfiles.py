@@ -298,3 +298,26 @@ def test_a_file_system_without_locks_is_named_with_the_cure(
     monkeypatch.setattr("fcntl.flock", flock)
     with pytest.raises(pidfiles.PidfileError, match=r"takes no lock .*; name a local --pidfile_dir"):
         pidfiles.Lock(f"{tmp_path}/kegbot_master.pid").acquire()
+
+
+def test_what_a_program_keeps_behind_the_number_is_left_to_it(tmp_path: Path) -> None:
+    """PostgreSQL's postmaster.pid has eight lines, by which it finds what a crash left of it."""
+    path = tmp_path / "postmaster.pid"
+    path.write_text("4242\n/var/lib/postgresql\n5432\n")
+    assert pidfiles.read(str(path)) == 4242
+    pidfiles.remove(str(path), 4242)
+    path.write_text(f"{pidfiles.MAX_PID}\n/var/lib/postgresql\n")
+    pidfiles.clear_away(str(path))
+    assert path.exists()
+
+
+@pytest.mark.parametrize("name", ["kegbot_master.pid", "kegbot_master.lock", "kegbot_master.sock"])
+def test_no_app_may_write_the_launchers_own_files_not_even_one_that_is_not_enabled(
+    box: Box, name: str
+) -> None:
+    box.write(f"[app]\n_command = sleep 1000\n_type = forking\n_pidfile = {box.run}/{name}\n")
+    assert (
+        f"[app] _pidfile: {box.run}/{name} is the launcher's own file"
+        in box.master("configtest", expect=6).stderr
+    )
+    box.master("start", "app", expect=6)

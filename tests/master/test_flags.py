@@ -1,0 +1,62 @@
+"""The command line: what a verb does not heed is refused, and the help can be read."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from kegmaster import flags
+
+from .conftest import Box
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("stop", "--dry_run"),
+        ("start", "--dry-run"),
+        ("status", "-f"),
+        ("stop", "-n", "3"),
+        ("stop", "--force"),
+    ],
+)
+def test_a_flag_that_a_verb_does_not_heed_is_refused_before_anything_happens(
+    box: Box, words: tuple[str, ...]
+) -> None:
+    box.write("[app]\n_enabled = True\n_command = sleep 1000\n")
+    box.master("start")
+    assert f"says nothing to {words[0]}, only to " in box.master(*words, expect=2).stderr
+    assert box.app("app")["state"] == "running"
+
+
+@pytest.mark.parametrize("what", ["--help", "--helpshort"])
+def test_each_name_in_the_help_is_set_off_from_what_it_means(box: Box, what: str) -> None:
+    lines = box.master(what).stdout.splitlines()
+    for words in [", ".join(flag.words) for flag in flags.FLAGS if flag.help] + list(flags.VERBS):
+        assert any(
+            line.strip() == words or line.startswith((f"  {words} ", f"  {words}\n")) for line in lines
+        ), words
+
+
+def test_names_given_twice_are_meant_once(box: Box) -> None:
+    box.write("[app]\n_enabled = True\n_command = sleep 1000\n")
+    box.master("start", "app", "app")
+    assert [row["name"] for row in box.status("app", "app")["apps"]] == ["app"]
+
+
+def test_without_a_master_an_unknown_app_is_unknown_and_a_known_one_stopped(box: Box) -> None:
+    box.write("[app]\n_enabled = True\n_command = sleep 1000\n")
+    assert "there is no section [nope]" in box.master("status", "nope", expect=4).stderr
+    box.master("status", "app", expect=3)
+
+
+def test_standard_output_may_be_closed(box: Box) -> None:
+    box.write("[app]\n_enabled = True\n_restart = no\n_command = true\n")
+    for verb in ("configtest", "start app", "status", "logs app", "stop"):
+        words = " ".join(f"'{word}'" for word in box.command(*verb.split()))
+        done = subprocess.run(
+            ["sh", "-c", f"{words} >&- 2>err"], cwd=box.directory, env={"HOME": str(box.home), "PATH": "/usr/bin:/bin"}, check=False
+        )  # fmt: skip
+        assert "Traceback" not in (box.directory / "err").read_text(), verb
+        assert done.returncode in (0, 1, 7), verb
