@@ -45,12 +45,13 @@ def sysvinit() -> Box:
     box = _with_packages(_SYSVINIT, "sysvinit-core", "sysv-rc", "initscripts")
     # Disks, consoles and clocks are what only a real machine has. The order at its end stays: halt comes last since it
     # comes after the unmounting, of which nothing is done.
-    for link in (*box.root.glob("etc/rcS.d/S*"), *box.root.glob("etc/rc[0-6].d/[KS]*")):
-        if not link.name[3:].startswith(("sendsigs", "umount", "halt", "reboot")):
-            link.unlink()
-    for script in box.root.glob("etc/init.d/umount*"):
+    for level in "S0123456":
+        for link in box.disk(f"/etc/rc{level}.d").glob("[SK]*"):
+            if not link.name[3:].startswith(("sendsigs", "umount", "halt", "reboot")):
+                link.unlink()
+    for script in box.disk("/etc/init.d").glob("umount*"):
         script.write_text(script.read_text().replace("### END INIT INFO", "### END INIT INFO\nexit 0"))
-    (box.root / "etc/inittab").write_text(_INITTAB)
+    box.disk("/etc/inittab").write_text(_INITTAB)
     return box
 
 
@@ -67,6 +68,7 @@ def _with_packages(init: Init, *packages: str) -> Box:
     try:
         options = ("-qq", "-y", "--no-install-recommends", "--allow-remove-essential")
         quiet = ("env", "DEBIAN_FRONTEND=noninteractive")
+        _write(box, "/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n")  # nothing is started before it boots
         box.on_disk(*quiet, "apt-get", "install", *options, *packages, network=True)
         _write(box, _SAY_READY, _SAY_READY_TEXT)
     except BaseException:
@@ -76,6 +78,6 @@ def _with_packages(init: Init, *packages: str) -> Box:
 
 
 def _write(box: Box, inside: str, text: str) -> None:
-    path = box.root / inside.lstrip("/")
+    path = box.disk(inside)
     path.write_text(text)
     path.chmod(0o755)

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import struct
+import sys
 import time
 
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
@@ -42,6 +43,8 @@ def reap(seconds: float) -> bool:
 
 
 def main() -> None:
+    if os.getpid() != 1:
+        sys.exit("this ends all processes of the machine whose pid 1 it is; it is none")
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, signal.SIGTERM})
     address = os.environ.pop("NOTIFY_SOCKET")
     os.environ.pop("container")

@@ -65,7 +65,7 @@ def why_not() -> str:
 def install(box: Box) -> None:
     """Put it on the box's disk, while that is off: `{MASTER}`, the user, the witness and an empty ledger."""
     box.on_disk(PYTHON, "-m", "venv", "--without-pip", HOME)
-    [packages] = (box.root / HOME.lstrip("/") / "lib").glob("python3*/site-packages")
+    [packages] = box.disk(f"{HOME}/lib").glob("python3*/site-packages")
     shutil.copytree(
         ROOT / "master" / "kegmaster", packages / "kegmaster", ignore=shutil.ignore_patterns("__pycache__")
     )
@@ -74,7 +74,7 @@ def install(box: Box) -> None:
     ))  # fmt: skip
     _program(box, "/srv/witness", WITNESS)
     box.on_disk("useradd", "--create-home", "--shell=/bin/sh", USER)
-    ledger = box.root / LEDGER.lstrip("/")
+    ledger = box.disk(LEDGER)
     ledger.touch()
     ledger.chmod(0o666)
     # Compiled now: else the first start would write it, and no two trees were ever the same.
@@ -82,14 +82,14 @@ def install(box: Box) -> None:
 
 
 def _program(box: Box, inside: str, text: str) -> None:
-    path = box.root / inside.lstrip("/")
+    path = box.disk(inside)
     path.write_text(text)
     path.chmod(0o755)
 
 
 def configure(box: Box, text: str = APPS, inside: str = CONFIG, owner: str = "") -> None:
     """Write the configuration; its folder is made if need be."""
-    path = box.root / inside.lstrip("/")
+    path = box.disk(inside)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     if owner:
@@ -107,7 +107,7 @@ class Entry:
 
 def ledger(box: Box) -> list[Entry]:
     """All that the apps wrote, over all boots."""
-    lines = (box.root / LEDGER.lstrip("/")).read_text().splitlines()
+    lines = box.disk(LEDGER).read_text().splitlines()
     return [Entry(app=app, what=what, pid=int(pid)) for app, what, pid in (line.split() for line in lines)]
 
 

@@ -76,7 +76,7 @@ def test_cron_in_the_foreground_starts_the_master_of_the_machine(plain: Box) -> 
 
 def test_rc_local_starts_the_master_as_its_user_and_the_rest_of_the_script_stays(systemd: Box) -> None:
     own = "#!/bin/sh -e\ntouch /run/before\n: \\\n  touch /run/never\nexit 0\n"
-    script = systemd.root / "etc/rc.local"
+    script = systemd.disk("/etc/rc.local")
     script.write_text(own)
     script.chmod(0o755)
     with systemd as box:
@@ -135,7 +135,7 @@ def stays_down(box: Box, scanner: Scanner) -> bool:
 )
 def test_a_supervisor_of_directories_has_the_master_and_never_doubles_its_apps(plain: Box, kind: str) -> None:
     scanner = SCANNERS[kind]
-    at_boot = plain.root / "etc/rc2.d/S01scan"
+    at_boot = plain.disk("/etc/rc2.d/S01scan")
     at_boot.write_text(f"#!/bin/sh\n(setsid {scanner.words} </dev/null >/var/log/scan 2>&1 &)\n")
     at_boot.chmod(0o755)
     with plain as box:

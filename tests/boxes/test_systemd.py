@@ -126,13 +126,13 @@ def test_what_was_left_behind_by_a_power_cut_is_in_nobodys_way(systemd: Box) -> 
         box.run(MASTER, "install", "--boot=systemd", "--now")
         box.run("cp", "-a", "/run/kegbot", "/srv/left")
         box.cut_power()
-        for pidfile in (box.root / "srv/left").glob("*.pid"):
+        for pidfile in box.disk("/srv/left").glob("*.pid"):
             pidfile.write_text("1\n")
-        records = list((box.root / "srv/left").glob("*.records/*.run"))
+        records = list(box.disk("/srv/left").glob("*.records/*.run"))
         assert len(records) == 2
         for record in records:
             record.write_text(json.dumps(json.loads(record.read_text()) | {"pid": 1}))
-        (box.root / "etc/tmpfiles.d/left.conf").write_text("C /run/kegbot - - - - /srv/left\n")
+        box.disk("/etc/tmpfiles.d/left.conf").write_text("C /run/kegbot - - - - /srv/left\n")
         box.boot()
         assert prop(box, "NRestarts") == "0"
         assert sorted(pids(box)) == witnesses(box) == ["one", "two"]

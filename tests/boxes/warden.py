@@ -6,6 +6,8 @@ the box goes too. Must not know what a box is for, nor anything of this project.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import select
@@ -43,11 +45,32 @@ def remove_cgroup(top: Path) -> None:
         return
 
 
+def claim(base: Path) -> tuple[Path, int]:
+    """A cgroup of one's own, and the lock that says for one's lifetime, and no longer, that it is in use."""
+    top = base / f"{NAME}{os.getpid()}"
+    while True:
+        with contextlib.suppress(FileExistsError):
+            top.mkdir()
+        try:
+            lock = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if os.path.samestat(top.stat(), os.fstat(lock)):
+                return top, lock
+            os.close(lock)
+        except FileNotFoundError:
+            continue  # another took it for left behind, before it was locked
+
+
 def sweep(base: Path) -> None:
     """Remove the cgroups of wardens that were killed themselves."""
     for left in base.glob(f"{NAME}*"):
-        if not Path(f"/proc/{left.name.removeprefix(NAME)}").exists():
-            remove_cgroup(left)
+        with contextlib.suppress(OSError):
+            lock = os.open(left, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                remove_cgroup(left)
+            finally:
+                os.close(lock)
 
 
 class Warden:
@@ -55,8 +78,7 @@ class Warden:
 
     def __init__(self, base: Path) -> None:
         sweep(base)
-        self.top = base / f"{NAME}{os.getpid()}"
-        self.top.mkdir()
+        self.top, self._lock = claim(base)
         self.boots = 0
         self.holder = subprocess.Popen(
             ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--propagation=private",
@@ -76,7 +98,7 @@ class Warden:
         enter = ["nsenter", "--target", self.held, "--mount", "--pid", "--"]
         unshare = ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--propagation=private",
                    "--uts", "--ipc", "--net", "--cgroup"]  # fmt: skip
-        text = (HERE / "boot.sh").read_text(encoding="utf-8")
+        text = "".join((HERE / name).read_text(encoding="utf-8") for name in ("tree.sh", "boot.sh"))
         # The cgroup is entered before its namespace is made: it becomes the box's root.
         join = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(cgroup / "cgroup.procs")]
         pid_1 = subprocess.Popen(
@@ -96,13 +118,14 @@ class Warden:
 def main() -> int:
     """Obey until the end of stdin."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_IGN)  # a Ctrl-C ends the test, and the test's end the box
+        # A Ctrl-C ends the test, and the test's end the box. Not SIG_IGN, which all in the box would inherit.
+        signal.signal(number, lambda *_: None)
     base = cgroup2()
     if base is None:
         return 1
     warden = Warden(base)
     try:
-        print(warden.held, flush=True)
+        print(warden.held, warden.top, flush=True)
         for line in sys.stdin:
             order = json.loads(line)
             print(warden.boot(order["boot"]), flush=True)
