@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from .draft import Notes, UnfitError, join
-from .leaving import Leaver, say_lost, signal_name, unique
+from .leaving import SIGNAL_NAMES, Leaver, say_lost, signal_name, unique
 
 _KNOWN: Final = ("_after", "_requires", "_restart", "_restart_sec", "_restart_max_delay_sec", "_success_exit_status",
                  "_start_limit_burst", "_timeout_stop_sec", "_kill_signal", "_user", "_umask", "_log_max_bytes",
@@ -82,8 +82,7 @@ def _program(leaver: Leaver, name: str, priority: int, file: str, notes: Notes) 
         # A oneshot that ends at once has done its work, for all others it is a failure.
         "startsecs": "0" if app.type == "oneshot" else "1",
         "startretries": str(limit - 1 if limit else _FOR_EVER),
-        "exitcodes": ",".join(map(str, sorted(code for code in app.policy.success_exit_status if code < 128)))
-        or "0",
+        "exitcodes": ",".join(map(str, sorted(app.policy.success_exit_status))) or "0",
         "stopsignal": signal_name(app.kill_signal),
         "stopwaitsecs": str(max(1, math.ceil(app.timeout_stop_sec))),
         "stopasgroup": "true",
@@ -98,7 +97,7 @@ def _program(leaver: Leaver, name: str, priority: int, file: str, notes: Notes) 
         keys["user"] = _plain(app.context.user)
     if variables:
         keys["environment"] = ",".join(f"{key}={value}" for key, value in variables.items())
-    if any(code >= 128 for code in app.policy.success_exit_status):
+    if any(code - 128 in SIGNAL_NAMES for code in app.policy.success_exit_status):
         notes.add(
             file,
             app.key_lines.get("_success_exit_status", app.line),

@@ -11,7 +11,7 @@ from typing import Final
 
 from ..programs import STANDARD_PATH
 from .draft import Notes
-from .leaving import Leaver, say_lost, signal_name, unique
+from .leaving import SIGNAL_NAMES, Leaver, say_lost, signal_name, unique
 
 _KNOWN: Final = ("_after", "_requires", "_restart", "_restart_sec", "_restart_max_delay_sec", "_success_exit_status",
                  "_start_limit_burst", "_timeout_start_sec", "_timeout_stop_sec", "_kill_signal", "_user", "_group",
@@ -113,11 +113,10 @@ def _end(leaver: Leaver) -> list[str]:
     restart = app.policy.restart
     if app.type == "oneshot" and restart == "always":
         restart = "on-failure"  # systemd refuses a oneshot that is done and done again
-    codes = [
-        str(code) if code < 128 else f"SIG{signal_name(code - 128)}"
-        for code in sorted(app.policy.success_exit_status)
-        if code
-    ]
+    statuses = sorted(app.policy.success_exit_status - {0})
+    # 143 is both here: a program that ended with it, as Java's do at a SIGTERM, and one that SIGTERM ended.
+    signals = [f"SIG{signal_name(status - 128)}" for status in statuses if status - 128 in SIGNAL_NAMES]
+    codes = [*map(str, statuses), *signals]
     return [
         f"Restart={restart}",
         f"RestartSec={max(app.policy.restart_sec, 1):g}",

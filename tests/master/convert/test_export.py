@@ -317,6 +317,16 @@ def test_exported_units_pass_systemds_own_check(box: Box) -> None:
     assert (app.context.limit_nofile, app.memory_max, app.policy.start_limit_burst) == (500, 64 << 20, 4)
 
 
+def test_a_status_above_128_is_that_status_and_the_signal_of_its_number_if_there_is_one() -> None:
+    config = one(["/bin/cat"], _success_exit_status="0 3 143 250")
+    notes = Notes()
+    (unit,) = to_systemd.write(leavers(config), "/srv/apps.cfg", notes, of_a_user=False).values()
+    assert "SuccessExitStatus=3 143 250 SIGTERM\n" in unit
+    assert not notes.found
+    assert "exitcodes = 0,3,143,250\n" in to_supervisord.write(leavers(config), "/srv/apps.cfg", notes)
+    assert "every signal for a failure" in str(notes.found)
+
+
 # YAML
 
 
