@@ -6,6 +6,7 @@ import json
 import os
 import posixpath
 import re
+import select
 import shlex
 import shutil
 import signal
@@ -19,7 +20,6 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kegmaster.config import Directories, configure
 from kegmaster.convert import (
     carry_out,
     to_compose,
@@ -28,47 +28,14 @@ from kegmaster.convert import (
     to_supervisord,
     to_systemd,
 )
-from kegmaster.convert import yaml as our_yaml
-from kegmaster.convert.draft import Draft, Names, Notes, configuration
-from kegmaster.convert.leaving import Leaver, foreground
+from kegmaster.convert.draft import Names, Notes, configuration
 from kegmaster.convert.supervisord import read as read_supervisord
-from kegmaster.spec import Config
 from tests.master.conftest import Box, eventually, living, wait_for_end
 from tests.master.convert import probe, supervised
-from tests.master.convert.test_import import NOWHERE
+from tests.master.convert.exporting import AWKWARD, NAME, WORD, configured, leavers, one
+from tests.master.convert.importing import NOWHERE
 
 BIN = Path(sys.executable).parent
-DIRECTORIES = Directories(pidfile_dir="/run/kegbot", logfile_dir="/var/log/kegbot")
-LETTERS = "%$\\'\" ;#\n\t=,&|(){}[]<>!`*?@:+-x\x85☕"
-WORD = st.lists(
-    st.sampled_from([*LETTERS, "%(x)s", " ;", " #", "${A}"])
-    | st.characters(codec="utf-8", exclude_characters="\r\0~"),
-    max_size=15,
-).map("".join)
-NAME = st.from_regex(r"[A-Z][A-Z0-9_]{0,8}", fullmatch=True)
-AWKWARD = [
-    "", "a b", "%", "%%(x)s", "'", '"', "'\"", "a;b", "a ;b", " ; c", "#", " # d", "back\\slash", "\\n", "line\nbreak", "\n\n", "tab\there",
-    "käse ☕", "$HOME", "${HOME}", "`id`", "$(id)", "a~", "*", "a=b", "{x}", "!", "--flag=x y", " lead", "trail ", "\x85", "\u2028", "\x1c", ",", "@x",
-]  # fmt: skip
-
-
-def configured(text: str) -> Config:
-    return configure(text, "/srv/apps.cfg", DIRECTORIES)
-
-
-def leavers(config: Config) -> list[Leaver]:
-    return [
-        Leaver(app=app, path=app.program, words=words, forking=forking)
-        for app in config.apps
-        for words, forking in [foreground(app)]
-    ]
-
-
-def one(argv: list[str], environment: dict[str, str] | None = None, **keys: str) -> Config:
-    draft = Draft(
-        name="a", file="f", line=1, words={"_command": argv}, environment=environment or {}, keys=keys
-    )
-    return configured(configuration([draft], Notes(), ""))
 
 
 def parsed_by_supervisord(path: Path) -> dict[str, Any]:
@@ -261,9 +228,19 @@ def test_an_exported_procfile_runs_under_the_real_honcho_word_by_word(box: Box) 
         assert first["argv"] == held
         assert all(first["environment"][f"V{number}"] == word for number, word in enumerate(held))
         assert (first["umask"], first["directory"], second["directory"]) == (0o027, "/", str(out))
-    finally:
+        # It hands the signal on to those that it says it started, and waits for ever for others.
+        said, output = "", honcho.stdout
+        assert output is not None
+        while said.count(" started (pid=") < 2:
+            ready, _, _ = select.select([output], [], [], 20.0)
+            piece = os.read(output.fileno(), 65536) if ready else b""
+            assert piece, said
+            said += piece.decode("utf-8", "replace")
         honcho.send_signal(signal.SIGTERM)
         honcho.communicate(timeout=20)
+    finally:
+        honcho.kill()
+        honcho.wait()
     for app in (first, second):
         wait_for_end(app["pid"])  # the signal was for the program, not for a shell
 
@@ -325,105 +302,6 @@ def test_a_status_above_128_is_that_status_and_the_signal_of_its_number_if_there
     assert not notes.found
     assert "exitcodes = 0,3,143,250\n" in to_supervisord.write(leavers(config), "/srv/apps.cfg", notes)
     assert "every signal for a failure" in str(notes.found)
-
-
-# YAML
-
-
-@given(
-    st.recursive(
-        st.text() | st.integers() | st.booleans(),
-        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-        max_leaves=12,
-    )
-)
-def test_what_is_written_as_yaml_is_read_as_it_was(value: object) -> None:
-    value = json.loads(
-        json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
-    )  # lone surrogates are no text
-    assert yaml.safe_load(our_yaml.document({"value": value})) == {"value": value}
-
-
-SERVICE = {
-    "image": str, "entrypoint": list, "working_dir": str, "init": bool, "restart": str, "stop_signal": str, "stop_grace_period": str,
-    "environment": dict, "env_file": list, "user": str, "ulimits": dict, "mem_limit": int, "healthcheck": dict, "depends_on": dict,
-    "logging": dict,
-}  # fmt: skip
-MANY = """
-[db]
-_enabled = True
-_command = /usr/bin/db --password $HOME ${A} "it's"
-_environment = A=$x B='50%' C=yes
-_user = nobody
-_group = nogroup
-_health = /usr/bin/ask --db every=5
-_memory_max = 64M
-_limit_nofile = 500
-[Set_Up]
-_enabled = True
-_command = /usr/bin/setup
-_type = oneshot
-_after = db
-[web]
-_enabled = True
-_command = /usr/bin/web $(A) $(
-_requires = db Set_Up
-_ready = tcp://localhost:8080
-_health = http://localhost:8080/well
-_restart = on-failure
-_start_limit_burst = 4
-_environment_file = /etc/web.env
-_nice = 5
-[kegbot_core]
-_enabled = True
-"""
-
-
-def test_a_compose_file_says_what_the_specification_knows() -> None:
-    notes = Notes()
-    services = yaml.safe_load(to_compose.write(leavers(configured(MANY)), "/srv/apps.cfg", notes))["services"]
-    assert list(services) == ["db", "set_up", "web", "kegbot_core"]
-    for service in services.values():
-        for key, value in service.items():
-            assert isinstance(value, SERVICE[key]), key
-    assert services["db"]["entrypoint"] == ["/usr/bin/db", "--password", "$$HOME", "$${A}", "it's"]
-    assert services["db"]["environment"] == {"A": "$$x", "B": "50%", "C": "yes"}
-    assert services["db"]["healthcheck"]["test"] == ["CMD", "/usr/bin/ask", "--db"]
-    assert services["web"]["depends_on"] == {
-        "db": {"condition": "service_healthy"},
-        "set_up": {"condition": "service_completed_successfully"},
-    }
-    assert (services["web"]["restart"], services["set_up"]["restart"]) == ("on-failure:4", "no")
-    assert "--daemon=False" in services["kegbot_core"]["entrypoint"]
-    assert any("_nice" in str(note) for note in notes.found)
-
-
-def test_kubernetes_gets_a_deployment_for_each_app_and_a_job_for_each_oneshot() -> None:
-    notes = Notes()
-    found = list(yaml.safe_load_all(to_kubernetes.write(leavers(configured(MANY)), "/srv/apps.cfg", notes)))
-    assert [(each["kind"], each["metadata"]["name"]) for each in found] == [
-        ("Deployment", "db"), ("Job", "set-up"), ("Deployment", "web"), ("Deployment", "kegbot-core"),
-    ]  # fmt: skip
-    for each in found:
-        spec = each["spec"]
-        pod = spec["template"]["spec"]
-        if each["kind"] == "Deployment":
-            assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"]
-            assert (spec["replicas"], spec["strategy"], pod["restartPolicy"]) == (
-                1,
-                {"type": "Recreate"},
-                "Always",
-            )
-        else:
-            assert pod["restartPolicy"] in ("Never", "OnFailure")
-        assert pod["terminationGracePeriodSeconds"] == 10
-        (container,) = pod["containers"]
-        assert all(isinstance(word, str) for word in container["command"])
-    web = found[2]["spec"]["template"]["spec"]["containers"][0]
-    assert web["command"] == ["/usr/bin/web", "$$(A)", "$$("]
-    assert web["readinessProbe"]["tcpSocket"] == {"port": 8080}
-    assert web["livenessProbe"]["httpGet"] == {"path": "/well", "port": 8080}
-    assert any("_after" in str(note) for note in notes.found)
 
 
 # The verb
