@@ -201,7 +201,9 @@ class Instance:
         try:
             process = Process(pid)
         except (ProcessLookupError, OSError):
-            self.doubt = f"pidfile {self.app.pidfile} names process {pid}, which does not exist; is it an old one?"
+            self.doubt = (
+                f"pidfile {self.app.pidfile} names process {pid}, which does not exist; is it an old one?"
+            )
             return None
         if not self._kin(pid):
             process.close()

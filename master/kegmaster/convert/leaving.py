@@ -105,6 +105,13 @@ def foreground(app: App) -> tuple[tuple[str, ...], bool]:
     return kept, "--daemon=False" not in kept
 
 
+def say_detaching(leaver: Leaver, file: str, harm: str, notes: Notes) -> None:
+    """A program that makes a daemon of itself is of no use there: `harm` says what comes of it."""
+    if leaver.forking:
+        cure = "use the program's option that keeps it in the foreground"
+        notes.add(file, leaver.app.line, leaver.app.name, None, f"makes a daemon of itself, {harm}", cure)
+
+
 def say_lost(app: App, file: str, known: Iterable[str], target: str, notes: Notes) -> None:
     """A note on each key of the app's section that `target` has no counterpart for."""
     known = {

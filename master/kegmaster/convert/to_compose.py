@@ -13,7 +13,7 @@ from typing import Final
 from ..spec import App, Check
 from . import yaml
 from .draft import Notes
-from .leaving import Leaver, say_lost, signal_name, unique
+from .leaving import Leaver, say_detaching, say_lost, signal_name, unique
 
 _KNOWN: Final = ("_after", "_requires", "_restart", "_restart_sec", "_restart_max_delay_sec", "_timeout_start_sec",
                  "_timeout_stop_sec", "_kill_signal", "_user", "_group", "_limit_nofile", "_environment_file",
@@ -37,15 +37,7 @@ def _service(
 ) -> dict[str, object]:
     app, context = leaver.app, leaver.app.context
     say_lost(app, file, _KNOWN, "compose", notes)
-    if leaver.forking:
-        notes.add(
-            file,
-            app.line,
-            app.name,
-            None,
-            "makes a daemon of itself, which ends its container",
-            "use the program's option that keeps it in the foreground",
-        )
+    say_detaching(leaver, file, "which ends its container", notes)
     service: dict[str, object] = {
         "image": f"example/{names[app.name]}:latest",
         # Not `command`: that would be handed to whatever the image starts.

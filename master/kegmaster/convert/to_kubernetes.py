@@ -13,7 +13,7 @@ from typing import Final
 from ..spec import App, Check
 from . import yaml
 from .draft import Notes
-from .leaving import Leaver, say_lost, signal_name, unique
+from .leaving import Leaver, say_detaching, say_lost, signal_name, unique
 
 _KNOWN: Final = ("_restart", "_restart_sec", "_restart_max_delay_sec", "_timeout_start_sec", "_timeout_stop_sec",
                  "_kill_signal", "_user", "_group", "_memory_max", "_log_max_bytes", "_log_backups", "_ready",
@@ -72,15 +72,7 @@ def _object(leaver: Leaver, name: str, file: str, notes: Notes) -> dict[str, obj
 def _say(leaver: Leaver, file: str, notes: Notes) -> None:
     app = leaver.app
     say_lost(app, file, _KNOWN, "Kubernetes", notes)
-    if leaver.forking:
-        notes.add(
-            file,
-            app.line,
-            app.name,
-            None,
-            "makes a daemon of itself, which ends its container",
-            "use the program's option that keeps it in the foreground",
-        )
+    say_detaching(leaver, file, "which ends its container", notes)
     if app.type != "oneshot" and app.policy.restart != "always":
         notes.add(
             file,

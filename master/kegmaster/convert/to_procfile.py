@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from .draft import Notes
-from .leaving import Leaver, say_lost, unique
+from .leaving import Leaver, say_detaching, say_lost, unique
 
 _KNOWN: Final = ("_umask", "_restart_sec", "_restart_max_delay_sec", "_pass_environment")
 
@@ -23,15 +23,7 @@ def write(apps: Sequence[Leaver], file: str, notes: Notes) -> str:
     for leaver in apps:
         app = leaver.app
         say_lost(app, file, _KNOWN, "a Procfile", notes)
-        if leaver.forking:
-            notes.add(
-                file,
-                app.line,
-                app.name,
-                None,
-                "makes a daemon of itself, which a Procfile cannot have",
-                "use the program's option that keeps it in the foreground",
-            )
+        say_detaching(leaver, file, "which a Procfile cannot have", notes)
         if names[app.name] != app.name:
             notes.add(
                 file, app.line, app.name, None, "is no name in a Procfile", f"it is {names[app.name]} there"
