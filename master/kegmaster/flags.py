@@ -212,7 +212,7 @@ def parse(argv: Sequence[str], program: str) -> Options:
     except _MistakeError as mistake:
         _fail(program, str(mistake))
     if options.show:
-        _show(program, options.show)
+        _show(program, options.show, options.verb)
         raise SystemExit(Verb.DONE)
     if not options.verb:
         _fail(program, "no verb given")
@@ -294,18 +294,30 @@ def _set(options: Options, flag: Flag, text: str) -> None:
         raise _MistakeError(f"argument {'/'.join(flag.words)}: {error}") from None
 
 
-def _show(program: str, what: str) -> None:
-    if what == "version":
-        print(f"kegmaster {__version__}")
-        return
-    print(
-        f"usage: {program} VERB [APP ...] [flags]\n\nLauncher and watchdog for the apps of one INI file.\n\nflags:"
-    )
-    for flag in FLAGS:
+def _list(flags: Sequence[Flag]) -> None:
+    for flag in flags:
         if flag.help:
             words = ", ".join(flag.words)
             words = f"{words} {flag.metavar}".rstrip()
             print(f"  {words:<31} {flag.help}" if len(words) < 32 else f"  {words}\n{'':<34}{flag.help}")
+
+
+def _show(program: str, what: str, verb: str = "") -> None:
+    if what == "version":
+        print(f"kegmaster {__version__}")
+        return
+    if verb in VERBS:
+        print(
+            f"usage: {program} {verb} {'[NAME -- PROGRAM WORDS ...]' if verb == 'install' else '[APP ...]'} [flags]"
+        )
+        print(f"\n{VERBS[verb]}\n\nflags:")
+        _list([flag for flag in FLAGS if not flag.verbs or verb in flag.verbs])
+        print(f"\n{program} --help: all verbs, flags and keys, and what an exit status means")
+        return
+    print(
+        f"usage: {program} VERB [APP ...] [flags]\n\nLauncher and watchdog for the apps of one INI file.\n\nflags:"
+    )
+    _list(FLAGS)
     verbs = "\n".join(f"  {verb:<20}{text}" for verb, text in VERBS.items())
     print(f"\nverbs:\n{verbs}\n\nAPP is a section of the configuration; none: all enabled apps.\n")
     if what == "help":

@@ -21,6 +21,7 @@ class App:
     section    as it was written into `config`, with `glue` before it
     variables  names of those kept in `env_file`
     made       files and directories that were made for it, outermost first
+    boot       its install saw to the boot entry, too, and so will reinstall
     installed  its section stands there now; else only reinstall needs this
     """
 
@@ -32,12 +33,16 @@ class App:
     env_file: str = ""
     variables: tuple[str, ...] = ()
     made: tuple[str, ...] = ()
+    boot: bool = False
     installed: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boot:
-    """The master's boot entry. `before`: what stood at the paths of its artefacts, as snapshots; in their order."""
+    """The master's boot entry. `before`: what stood at the paths of its artefacts, as snapshots; in their order.
+
+    `by_app`: it came with an app, by one command, and goes with the last one.
+    """
 
     plan: Plan
     name: str
@@ -50,6 +55,7 @@ class Boot:
     """The same, as they were when install was done."""
     attempted: tuple[Any, ...] = ()
     """Which of the plan's attempts were carried out, and so are ours to undo."""
+    by_app: bool = False
     installed: bool = True
 
 
@@ -103,6 +109,9 @@ def _words(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def replace_made(answers: Boot, made: tuple[str, ...]) -> Boot:
-    """The same, with what an earlier install of it made before."""
-    return replace(answers, made=tuple(dict.fromkeys((*made, *answers.made))))
+def later(answers: Boot, before: Boot | None, *, by_app: bool) -> Boot:
+    """The same, with what an earlier install of it made before; `by_app`: this one was for an app."""
+    if before is None or not before.installed:
+        return replace(answers, made=(*(before.made if before else ()), *answers.made), by_app=by_app)
+    made = tuple(dict.fromkeys((*before.made, *answers.made)))
+    return replace(answers, made=made, by_app=by_app and before.by_app)

@@ -28,8 +28,9 @@ class Request:
     user: str = ""
     master_user: str = ""
     replace: bool = False
+    wants_boot: bool = False
     boot: entry.Wanted | None = None
-    """None: the boot entry is left as it is."""
+    """None: the boot entry is left as it is, though `wants_boot` may hold."""
 
 
 def install(work: Work) -> int:
@@ -43,7 +44,7 @@ def install(work: Work) -> int:
     if options.program[1:] in (["-h"], ["--help"]):
         return _help(options.program)
     work.look()
-    request = Request(name=name, replace=options.replace)
+    request = Request(name=name, replace=options.replace, wants_boot=options.boot != "none")
     if name:
         request.user = options.user
     else:
@@ -228,6 +229,7 @@ def _steps(
         app = answers.App(
             name=request.name, config=work.command.config_file, words=request.words, section=request.section,
             glue=glue, env_file=request.env_file, variables=names, made=tuple(dict.fromkeys(made_for_app)),
+            boot=request.wants_boot,
         )  # fmt: skip
     boot = None
     if request.boot:
@@ -236,10 +238,9 @@ def _steps(
                 work.tell(note)
             work.tell(f"the boot entry for {before.plan.kind} is replaced")
             before = None
-        made = before.made if before else ()
         boot, written = entry.put(transaction, request.boot, before, work.command.config_file)
         work.report["written"] = written
-        boot = answers.replace_made(boot, made)
+        boot = answers.later(boot, before, by_app=bool(request.name))
     # Last: what is written down is what was done.
     if request.name:
         work.keep(app)
@@ -312,12 +313,12 @@ def _start(work: Work, request: Request) -> int:
             return _started(work, running.order(command, "start", [request.name]))
         if request.name:
             work.tell(
-                f"{request.name}: starts with {command.program} start {request.name}, or at the next boot"
+                f"{request.name}: starts with {command.program} start {request.name}{_or_at_boot(work)}"
             )
         return Verb.DONE
     if not work.options.now:
         names = f" {request.name}" if request.name else ""
-        work.tell(f"nothing was started; {command.program} start{names} does it, and so does the next boot")
+        work.tell(f"nothing was started; {command.program} start{names} does it{_or_at_boot(work)}")
         return Verb.DONE
     boot = request.boot or _known(work)
     if boot is None or boot.idle:
@@ -330,6 +331,11 @@ def _start(work: Work, request: Request) -> int:
             return Verb.FAILED
     work.tell("started")
     return Verb.DONE
+
+
+def _or_at_boot(work: Work) -> str:
+    boot = _known(work)
+    return ", and so does the next boot" if boot is not None and not boot.idle else ""
 
 
 def _known(work: Work) -> entry.Wanted | None:

@@ -31,18 +31,22 @@ def reinstall(work: Work) -> int:
         raise RefusedError(f"{name or 'the master'}: {why}; install it anew")
     boot = entry.load(work.store)
     if isinstance(known, answers.App):
-        typed = ["install", name, *(["--", *known.words] if known.words else [])]
+        user = _user(known.section)
+        typed = [
+            "install", name, *([] if known.boot else ["--boot=none"]), *([f"--user={user}"] if user else []),
+            *(["--", *known.words] if known.words else []),
+        ]  # fmt: skip
         request = Request(
-            name=name, words=known.words, section=known.section, env_file=known.env_file, replace=True,
-            user=_user(known.section),
+            name=name, words=known.words, section=known.section, env_file=known.env_file, replace=True, user=user,
+            wants_boot=known.boot,
         )  # fmt: skip
-        if boot is not None and not entry.standing(boot) and options.boot == "auto" and boot.installed:
-            request.boot = entry.again(boot)
+        if boot is not None and not entry.standing(boot) and options.boot == "auto" and known.boot:
+            request.boot, request.master_user = entry.again(boot), boot.user
     else:
         typed = ["install", f"--boot={known.plan.kind}", *([f"--user={known.user}"] if known.user else [])]
         request = Request(master_user=known.user, boot=entry.again(known), replace=True)
-        if known.plan.needs_root and os.geteuid() != 0:
-            raise work.no_rights(f"--boot={known.plan.kind} is root's to install")
+    if request.boot and request.boot.plan.needs_root and os.geteuid() != 0 and not options.print:
+        raise work.no_rights(f"--boot={request.boot.plan.kind} is root's to install")
     work.tell(f"reinstall: {work.command.program} {shown(tuple(typed))}")
     if not options.yes and not options.print and ask.there() and not ask.yes("do that?"):
         work.tell("nothing was changed")

@@ -33,15 +33,15 @@ def _remove_app(work: Work, name: str) -> int:
     known = work.app(name)
     if place is None and known is None and not work.forgotten(name):
         raise RefusedError(f"{command.config_file}: there is no section [{name}]", Verb.USAGE)
+    config = command.source.parse() if place else None
+    others = [app for app in (*config.apps, *config.unsound) if app.name != name] if config else []
+    boot = _boot_of_app(work, keep=place is None or any(app.enabled for app in others))
     if options.print:
-        print(
-            f"# taken out of {command.config_file}:\n{(text or '')[place.start : place.end] if place else ''}",
-            end="",
-        )
-        return work.finish(Verb.DONE)
+        found = (text or "")[place.start : place.end] if place else ""
+        work.say(f"# taken out of {command.config_file}:\n{found}", config=command.config_file, section=found)
+        return _print_boot(work, boot) if boot else work.finish(Verb.DONE)
     targets = [f"{work.store.path}/x", os.path.realpath(command.config_file)]
-    if blocked := rights.unwritable(targets):
-        raise work.no_rights(f"{', '.join(blocked)}: cannot be written")
+    _check_rights(work, boot, targets)
     kept = known
     if place is not None:
         found = (text or "")[place.start : place.end]
@@ -52,11 +52,24 @@ def _remove_app(work: Work, name: str) -> int:
             work.tell(f"{name}: its section was changed since it was installed; it is kept as it was last")
     work.begin()
     running_before = running.runs(command)
-    work.carry_out(lambda: _take_section(work, name, text, place, kept, running_before), name)
+    if running_before and place is not None and not others:
+        _stop_master(work)
+        running_before = False
+
+    def steps() -> None:
+        _take_section(work, name, text, place, kept, running_before)
+        if boot:
+            _take_boot(work, boot)
+
+    work.carry_out(steps, name)
     if place is None:
         work.tell(f"{name}: is not installed, there is nothing to remove")
     else:
         work.tell(f"{name}: removed from {command.config_file}")
+    if boot:
+        _tell_gone(work, boot)
+    elif place is not None and (still := entry.load(work.store)) is not None and still.installed:
+        work.tell(f"kept: the master starts at boot, by {still.plan.kind}; remove without a name takes that")
     _tell_kept(work, name, kept)
     return work.finish(Verb.DONE)
 
@@ -114,38 +127,68 @@ def _remove_master(work: Work) -> int:
             work.carry_out(lambda: work.forget(""), "")
         work.tell("the master: is not installed, there is nothing to remove")
         return work.finish(Verb.DONE)
-    places = [entry.place(part) for part in boot.plan.artefacts if part.path]
     if options.print:
-        for path in places:
-            print(f"# removed: {path}")
-        for words in (*boot.plan.stop, *boot.plan.disable, *boot.plan.forget):
-            print(f"# remove runs: {shown(words)}")
-        return work.finish(Verb.DONE)
-    if boot.plan.needs_root and os.geteuid() != 0:
-        raise work.no_rights(f"--boot={boot.plan.kind} is root's to remove")
-    if blocked := rights.unwritable([f"{work.store.path}/x", *places]):
-        raise work.no_rights(f"{', '.join(blocked)}: cannot be written")
+        return _print_boot(work, boot)
+    _check_rights(work, boot, [f"{work.store.path}/x"])
     if running.runs(work.command) and not entry.destination():
-        ended = running.order(work.command, "stop", [])
-        if ended.code:
-            raise RefusedError(
-                f"the master does not stop: {' '.join(ended.text.split())}; nothing was removed"
-            )
-        work.tell("the master and its apps are stopped")
-
-    def steps() -> None:
-        for note in entry.take_out(work.transaction, boot):
-            work.tell(note)
-        if options.remove_install_args:
-            work.forget("")
-        else:
-            work.keep(replace(boot, installed=False))
-
-    work.carry_out(steps, "")
-    for path in places or ["the line in the crontab"]:
-        work.tell(f"removed: {path}")
+        _stop_master(work)
+    work.carry_out(lambda: _take_boot(work, boot), "")
+    _tell_gone(work, boot)
     _tell_kept(work, "", None)
     return work.finish(Verb.DONE)
+
+
+def _boot_of_app(work: Work, *, keep: bool) -> answers.Boot | None:
+    """The boot entry, if it came with an app and no app needs it any more."""
+    boot = entry.load(work.store)
+    return boot if boot is not None and boot.installed and boot.by_app and not keep else None
+
+
+def _print_boot(work: Work, boot: answers.Boot) -> int:
+    places = _places(boot)
+    commands = [*boot.plan.stop, *boot.plan.disable, *boot.plan.forget]
+    lines = [
+        *(f"# removed: {path}" for path in places),
+        *(f"# remove runs: {shown(words)}" for words in commands),
+    ]
+    work.say(
+        "".join(f"{line}\n" for line in lines), removed=places, commands=[list(words) for words in commands]
+    )
+    return work.finish(Verb.DONE)
+
+
+def _check_rights(work: Work, boot: answers.Boot | None, targets: list[str]) -> None:
+    if boot and boot.plan.needs_root and os.geteuid() != 0:
+        raise work.no_rights(f"--boot={boot.plan.kind} is root's to remove")
+    files = [entry.place(part) for part in boot.plan.artefacts if part.path] if boot else []
+    if blocked := rights.unwritable([*targets, *files]):
+        raise work.no_rights(f"{', '.join(blocked)}: cannot be written")
+
+
+def _stop_master(work: Work) -> None:
+    ended = running.order(work.command, "stop", [])
+    if ended.code:
+        raise RefusedError(f"the master does not stop: {' '.join(ended.text.split())}; nothing was removed")
+    work.tell("the master and its apps are stopped")
+
+
+def _take_boot(work: Work, boot: answers.Boot) -> None:
+    for note in entry.take_out(work.transaction, boot):
+        work.tell(note)
+    if work.options.remove_install_args:
+        work.forget("")
+    else:
+        work.keep(replace(boot, installed=False))
+
+
+def _tell_gone(work: Work, boot: answers.Boot) -> None:
+    for path in _places(boot):
+        work.tell(f"removed: {path}")
+
+
+def _places(boot: answers.Boot) -> list[str]:
+    files = [entry.place(part) for part in boot.plan.artefacts if part.path]
+    return files or ["the line in the crontab"]
 
 
 def _tell_kept(work: Work, name: str, kept: answers.App | None) -> None:

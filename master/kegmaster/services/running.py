@@ -57,15 +57,15 @@ def forget_stop(command: Command, name: str) -> None:
 
 
 def order(command: Command, verb: str, names: list[str]) -> Outcome:
-    """Have `start` or `stop` carried out as if it had been typed."""
-    options = command.options
-    before = (options.verb, options.names, command.terminal.verb)
-    options.verb, options.names, command.terminal.verb = verb, names, verb
+    """Have `start` or `stop` carried out as if it had been typed, without --json: what it prints is only told on."""
+    options, terminal = command.options, command.terminal
+    before = (options.verb, options.names, options.json, terminal.verb, terminal.json)
+    options.verb, options.names, options.json, terminal.verb, terminal.json = verb, names, False, verb, False
     try:
         with _quiet() as said:
             code = int((orders.stop if verb == "stop" else orders.start)(command))
     finally:
-        options.verb, options.names, command.terminal.verb = before
+        options.verb, options.names, options.json, terminal.verb, terminal.json = before
     return Outcome(code=code, text=said.getvalue())
 
 

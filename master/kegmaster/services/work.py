@@ -44,9 +44,19 @@ class Work:
         if not self.options.json:
             print(text, flush=True)
 
+    def say(self, text: str, **data: Any) -> None:
+        """What --print shows; the same as data with --json."""
+        self.report |= data
+        if not self.options.json:
+            print(text, end="", flush=True)
+
     def look(self) -> None:
         """Open the store if there is one. A change that was cut short is undone first, unless nothing is to change."""
-        self._recover(self.store.open(make=False))
+        try:
+            there = self.store.open(make=False)
+        except PermissionError:
+            raise self.no_rights(f"{self.store.path}: cannot be read") from None
+        self._recover(there)
 
     def begin(self, owner: tuple[int, int] | None = None) -> None:
         """Open the store, and make it if need be; `owner`: whose the state directory is to be if it is made."""
@@ -119,6 +129,10 @@ class Work:
 
     def no_rights(self, what: str) -> RefusedError:
         """The refusal that names the command to run with root's rights."""
+        if os.geteuid() == 0:
+            return RefusedError(
+                f"{what}, not even by root: is it read-only? nothing was changed", Verb.NO_RIGHTS
+            )
         return RefusedError(
             f"{what}; nothing was changed. Run: {rights.with_root(self.command.script)}", Verb.NO_RIGHTS
         )

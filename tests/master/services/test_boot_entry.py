@@ -10,11 +10,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .conftest import Services
+from .conftest import KEPT, Services
 
 KINDS = ("systemd", "sysv", "rc.local")
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -25,6 +27,19 @@ CRONTAB = pytest.mark.skipif(shutil.which("crontab") is None, reason="needs cron
 def ready(box: Services) -> Services:
     box.config.write_text("[x]\n_enabled = True\n_command = /bin/true\n")
     return box
+
+
+@pytest.fixture
+def ready_for_others() -> Iterator[Services]:
+    """The same where other users may look: each pytest closes the directory above its own to them."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        box = Services(Path(directory))
+        box.config.write_text("[x]\n_enabled = True\n_command = /bin/true\n")
+        try:
+            yield box
+        finally:
+            box.close()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -60,6 +75,47 @@ def test_a_program_brings_the_boot_entry_with_it_and_leaves_it_behind(ready: Ser
     ready.services("remove")
     assert not unit.exists()
     assert "[two]" in ready.config.read_text()
+
+
+@pytest.mark.parametrize("forget", [(), ("--remove_install_args",)])
+def test_the_boot_entry_that_an_app_brought_goes_with_the_last_app(
+    box: Services, forget: tuple[str, ...]
+) -> None:
+    before = box.tree()
+    probe = box.program("probe")
+    own = (*KEPT, probe.name)
+    box.services("install", "web", "--boot=systemd", program=[str(probe)])
+    once = box.tree(kept=own)
+    box.services("install", "two", program=[str(probe)])
+    box.master("start")
+    done = box.services("remove", "two")
+    assert "kept: the master starts at boot, by systemd; remove without a name takes that" in done.stdout
+    assert box.app("web")["state"] == "running"
+    shown = box.services("remove", "web", "--print").stdout
+    assert "[web]" in shown
+    assert "# removed: " in shown
+    done = box.services("remove", "web", *forget)
+    assert "the master and its apps are stopped" in done.stdout
+    assert done.stderr == ""
+    assert box.processes() == []
+    assert box.tree(kept=own) == before
+    if forget:
+        assert "forgotten" in box.services("reinstall", "web", expect=1).stderr
+    else:
+        box.services("reinstall", "web")
+        assert box.tree(kept=own) == once
+
+
+def test_a_boot_entry_that_was_asked_for_by_itself_stays_until_it_is_removed_by_itself(
+    ready: Services,
+) -> None:
+    ready.services("install", "web", "--boot=systemd", program=["/bin/true"])
+    ready.services("install", "--boot=systemd")
+    ready.services("remove", "x")
+    ready.services("remove", "web")
+    assert (ready.directory / "image/etc/systemd/system/kegmaster.service").exists()
+    ready.services("remove")
+    assert not (ready.directory / "image").exists()
 
 
 def test_lines_in_rc_local_come_and_go_and_all_others_stay(ready: Services) -> None:
@@ -112,13 +168,13 @@ def test_another_init_system_takes_the_place_of_the_one_before(ready: Services) 
 
 
 def test_a_user_or_a_configuration_that_will_not_do_is_refused_before_anything_is_written(
-    ready: Services,
+    ready_for_others: Services,
 ) -> None:
+    ready = ready_for_others
     before = ready.tree()
     assert "there is no user nobody-here" in ready.services("install", "--user=nobody-here", expect=2).stderr
     if os.geteuid() == 0:
         ready.config.chmod(0o600)
-        opened(ready.directory)
         done = ready.services("install", "--boot=systemd", "--user=nobody", expect=4)
         assert f"nobody cannot read {ready.config}" in done.stderr
         ready.config.chmod(0o644)
@@ -142,13 +198,6 @@ def test_what_is_for_another_platform_is_only_ever_shown(ready: Services, kind: 
     assert not ready.run.exists()
     if done.returncode == 0:
         assert str(ready.config) in done.stdout
-
-
-def opened(directory: Path) -> None:
-    """Let others in: pytest's own directories are closed to them."""
-    for path in (directory, *directory.parents):
-        if not path.stat().st_mode & 0o001:
-            path.chmod(path.stat().st_mode | 0o055)
 
 
 # Runs words with the rights of nobody: the interpreter itself may lie where nobody cannot read, so it is not started anew.
@@ -176,9 +225,9 @@ sys.exit(command.main(sys.argv))
     ],
 )
 def test_without_rights_nothing_changes_and_the_command_is_told(
-    ready: Services, words: tuple[str, ...]
+    ready_for_others: Services, words: tuple[str, ...]
 ) -> None:
-    opened(ready.directory)
+    ready = ready_for_others
     before = ready.tree()
     flags = ready.command()[1:]
     at = words.index("--") if "--" in words else len(words)

@@ -6,7 +6,9 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -128,7 +130,10 @@ def test_help_of_the_program_is_its_own_and_nothing_is_installed(box: Services) 
     helper = box.program("helper", '#!/bin/sh\necho usage: mine "$1"\nexit 0\n')
     before = box.tree()
     assert box.install("web", str(helper), "-h").stdout == "usage: mine -h\n"
-    assert "install" in box.services("install", "-h").stdout
+    mine = box.services("install", "-h").stdout
+    assert mine.startswith("usage: master.py install [NAME -- PROGRAM WORDS ...] [flags]\n")
+    assert "--env_file FILE" in mine
+    assert "--deep" not in mine
     assert box.tree() == before
     assert not box.run.exists()
 
@@ -221,7 +226,10 @@ def test_reinstall_brings_back_the_same_bytes_until_the_answers_are_removed(box:
     before = box.tree()
     box.services("remove", "web")
     done = box.services("reinstall", "web")
-    assert f"reinstall: master.py install web -- {shlex.join(['/bin/sleep', '1 2', '%d'])}" in done.stdout
+    assert (
+        f"reinstall: master.py install web --boot=none -- {shlex.join(['/bin/sleep', '1 2', '%d'])}"
+        in done.stdout
+    )
     assert box.tree() == before
     assert "installed already" in box.services("reinstall", "web", "--yes").stdout
     box.services("remove", "web", "--remove-install-args", "--remove-nssm")
@@ -259,6 +267,34 @@ def test_the_verbs_of_two_steps(box: Services, verb: str, state: str) -> None:
     )
     runs = any(row["pid"] for row in box.status()["apps"])
     assert runs == (verb == "restart" and state != "unknown")
+
+
+def test_every_verb_prints_one_document(box: Services) -> None:
+    probe = box.program("probe")
+
+    def document(
+        verb: str, *words: str, program: Sequence[str] = (), expect: int | None = 0
+    ) -> dict[str, Any]:
+        done = box.services(verb, *words, "--json", program=program, expect=expect)
+        found: dict[str, Any] = json.loads(done.stdout)
+        assert (found["verb"], found["exit"]) == (verb, done.returncode)
+        assert not any(line.lstrip().startswith(("{", "}")) for line in found.get("told", ()))
+        return found
+
+    document("install", "web", "--boot=systemd", program=[str(probe)])
+    document("install", "web", "--boot=systemd", "--print", program=[str(probe)])
+    document("stop_and_restart", "web")
+    document("stop_and_reinstall", "web")
+    document("reinstall", "web", "--print")
+    shown = document("remove", "web", "--print")
+    assert shown["section"].startswith("[web]\n")
+    assert shown["removed"]
+    document("remove", "--print")
+    document("stop_and_remove", "web")
+    document("remove")
+    document("remove", "nobody", expect=2)
+    document("stop_and_remove", "nobody", expect=2)
+    document("install", "a b", program=["/bin/true"], expect=2)
 
 
 def test_the_second_step_that_fails_is_named(box: Services) -> None:
