@@ -317,8 +317,7 @@ def _start(work: Work, request: Request) -> int:
             )
         return Verb.DONE
     if not work.options.now:
-        names = f" {request.name}" if request.name else ""
-        work.tell(f"nothing was started; {command.program} start{names} does it{_or_at_boot(work)}")
+        work.tell(f"nothing was started; {_how(work, request)} does it{_or_at_boot(work)}")
         return Verb.DONE
     boot = request.boot or _known(work)
     if boot is None or boot.idle:
@@ -331,6 +330,14 @@ def _start(work: Work, request: Request) -> int:
             return Verb.FAILED
     work.tell("started")
     return Verb.DONE
+
+
+def _how(work: Work, request: Request) -> str:
+    """What starts it now. Where an init system watches the master, that should be the one to start it."""
+    boot = _known(work)
+    if boot is not None and not boot.idle and boot.plan.kind not in ("cron", "rc.local"):
+        return "; ".join(shown(words) for words in boot.plan.start)
+    return f"{work.command.program} start{f' {request.name}' if request.name else ''}"
 
 
 def _or_at_boot(work: Work) -> str:

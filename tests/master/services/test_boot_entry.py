@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -309,6 +310,35 @@ def test_one_line_in_the_crontab_comes_and_goes_and_all_others_stay(ready: Servi
     assert "is installed already" in (ready.directory / "again.txt").read_text()
     assert (ready.directory / "after").read_text() == before
     assert (ready.directory / "mine").read_text() == before + "1 1 1 1 1 added\n"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_print_shows_is_what_install_writes(box: Services, kind: str) -> None:
+    words = ("install", "web", f"--boot={kind}")
+    shown = json.loads(box.services(*words, "--print", "--json", program=["/bin/sleep", "1 2"]).stdout)
+    text = box.services(*words, "--print", program=["/bin/sleep", "1 2"]).stdout
+    box.services(*words, program=["/bin/sleep", "1 2"])
+    assert box.config.read_text() == shown["section"]
+    assert shown["section"] in text
+    for part in shown["artefacts"]:
+        path = Path(part["path"])
+        assert part["text"] in path.read_text()
+        assert path.read_text() == part["text"] or part["role"] == "block"
+        assert path.stat().st_mode & 0o7777 == int(part["mode"], 8)
+        assert part["text"] in text
+
+
+@ROOT
+def test_variables_belong_to_the_user_that_the_app_runs_as(ready_for_others: Services) -> None:
+    box = ready_for_others
+    box.services(
+        "install", "web", "--boot=none", "--user=nobody", program=["/bin/echo", "$MY_KEY"], MY_KEY="v"
+    )
+    kept = (box.directory / "apps.env.d" / "web.env").stat()
+    assert (kept.st_uid, kept.st_mode & 0o777) == (pwd.getpwnam("nobody").pw_uid, 0o600)
+    assert "_user = nobody\n" in box.config.read_text()
+    box.services("remove", "web", "--remove_env_vars")
+    assert not (box.directory / "apps.env.d").exists()
 
 
 def test_the_document_of_print_has_all_that_the_text_has(ready: Services) -> None:

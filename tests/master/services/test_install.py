@@ -301,6 +301,7 @@ def test_the_second_step_that_fails_is_named(box: Services) -> None:
     box.config.write_text("[web]\n_enabled = True\n_command = /bin/true\n")
     done = box.services("stop_and_reinstall", "web", expect=1)
     assert "stop_and_reinstall: reinstall failed after the stop: web: it was never installed" in done.stderr
+    assert box.services("stop-and-reinstall", "web", expect=1).stderr == done.stderr
 
 
 def test_every_action_is_in_the_log(box: Services) -> None:
