@@ -41,7 +41,9 @@ def connect(path: str) -> socket.socket | None:
         # By way of the open directory: the kernel takes no more than 107 bytes of path.
         sock.connect(f"/proc/self/fd/{fd}/{name}")
     except PermissionError:
-        raise RightsError(f"{path}: permission denied; it belongs to another user's master") from None
+        raise RightsError(
+            f"{path}: permission denied; it belongs to another user's master (root's: use sudo)"
+        ) from None
     except TimeoutError:
         raise NoAnswerError(f"the master at {path} does not answer") from None
     except OSError:

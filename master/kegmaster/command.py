@@ -98,6 +98,8 @@ def _places(options: flags.Options) -> tuple[str, str, str, str]:
     if config is None:
         own_or_system = (default.config, default.system_config)
         config = next(filter(os.path.exists, own_or_system), default.config)
+        if config == default.system_config and not os.environ.get(paths.HOME_VARIABLE):
+            default = _machines_or_own(default)
     if run is None:
         run = next(filter(_inhabited, default.other_run_dirs), default.pidfile_dir)
     return (
@@ -106,6 +108,13 @@ def _places(options: flags.Options) -> tuple[str, str, str, str]:
         default.logfile_dir if log is None else log,
         default.state_dir if state is None else state,
     )
+
+
+def _machines_or_own(own: paths.Defaults) -> paths.Defaults:
+    """Who has no configuration of his own means the machine's master, where there is one; a second would double it."""
+    if _inhabited(own.pidfile_dir) or not _inhabited(paths.SYSTEM.pidfile_dir):
+        return own
+    return paths.SYSTEM
 
 
 def _inhabited(run: str) -> bool:

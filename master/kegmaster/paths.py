@@ -34,6 +34,15 @@ class Defaults:
     """Where a master of this user may live all the same: it was started so, or by a version that did so."""
 
 
+SYSTEM: Final = Defaults(
+    config=_SYSTEM_CONFIG,
+    pidfile_dir="/run/kegbot",
+    logfile_dir="/var/log/kegbot",
+    state_dir="/var/lib/kegbot",
+)
+"""Root's places, and those of the machine's own master."""
+
+
 def defaults(environment: Mapping[str, str], uid: int) -> Defaults:
     """The default places of user `uid`. Raises NoHomeError."""
     if home := environment.get(HOME_VARIABLE, ""):
@@ -44,10 +53,7 @@ def defaults(environment: Mapping[str, str], uid: int) -> Defaults:
             config=f"{home}/{NAME}.cfg", pidfile_dir=f"{home}/run", logfile_dir=f"{home}/log", state_dir=home or "/"
         )  # fmt: skip
     if uid == 0:
-        return Defaults(
-            config=_SYSTEM_CONFIG, pidfile_dir="/run/kegbot", logfile_dir="/var/log/kegbot",
-            state_dir="/var/lib/kegbot",
-        )  # fmt: skip
+        return SYSTEM
     state = _base(environment, "XDG_STATE_HOME", ".local/state")
     runtime = environment.get("XDG_RUNTIME_DIR") or ""
     bases = dict.fromkeys([*([runtime.rstrip("/")] if runtime.startswith("/") else []), f"/run/user/{uid}"])

@@ -67,3 +67,22 @@ def test_a_user_who_may_linger_needs_no_login_and_no_root(systemd: Box) -> None:
         assert not box.path(LINGERS).exists()
         box.reboot()
         assert witnesses(box) == []
+
+
+def test_whoever_has_no_configuration_of_his_own_means_the_machines_master_and_makes_no_second(
+    systemd: Box,
+) -> None:
+    with systemd as box:
+        box.run(MASTER, "install", "--boot=systemd", "--now")
+        for verb in ("status", "start", "stop", "reload"):
+            said = box.run(MASTER, verb, user=USER, expect=4).stderr
+            assert "/run/kegbot/kegbot_master.sock: permission denied" in said
+            assert "use sudo" in said
+        assert witnesses(box) == ["one", "two"]
+        # With a file of his own he has a master of his own, as before.
+        path = box.path(f"/home/{USER}/.config/kegbot/kegbot_master.cfg")
+        path.parent.mkdir(parents=True)
+        path.write_text("[mine]\n_enabled = True\n_command = /srv/witness mine\n")
+        box.run("chown", "-R", f"{USER}:", f"/home/{USER}")
+        box.run(MASTER, "start", user=USER)
+        assert witnesses(box) == ["mine", "one", "two"]
