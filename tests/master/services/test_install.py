@@ -220,6 +220,17 @@ def test_what_was_stopped_by_hand_is_forgotten_with_the_service(box: Services) -
     assert box.app("web")["state"] == "running"
 
 
+def test_with_the_last_app_the_master_ends_and_with_another_it_stays(box: Services) -> None:
+    for name in ("one", "two"):
+        box.install(name, str(box.program("probe")), flags=("--now",))
+    box.services("remove", "one")
+    assert [row["name"] for row in box.status()["apps"]] == ["two"]
+    assert "it was the last app: the master is ended" in box.services("remove", "two").stdout
+    assert box.processes() == []
+    box.install("two", str(box.program("probe")), flags=("--now",))
+    assert box.app("two")["state"] == "running"
+
+
 def test_reinstall_brings_back_the_same_bytes_until_the_answers_are_removed(box: Services) -> None:
     box.config.write_text("[x]\n_enabled = no\n_command = /bin/true\n")
     box.install("web", "/bin/sleep", "1 2", "%d")
