@@ -13,7 +13,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from .absolute import split
 from .lean import Final, dataclass
 
-SUFFIXES: Final = (".ini", ".cfg", ".conf", ".cnf", ".yaml", ".yml", ".toml", ".json", ".properties", ".env")
+SUFFIXES: Final = (
+    ".ini", ".cfg", ".conf", ".config", ".cnf", ".yaml", ".yml", ".toml", ".json", ".properties", ".env",
+)  # fmt: skip
 """What a configuration file's name ends with; others are not looked into."""
 MAX_FILES: Final = 32
 COMMAND_LINE: Final = "its command line"

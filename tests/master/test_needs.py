@@ -35,16 +35,16 @@ def test_names_are_found_and_other_dollars_are_left(text: str, expected: list[st
 
 def test_the_first_place_of_each_is_told_and_what_is_set_is_not() -> None:
     found = needs(
-        ["prog", "$A", "--config=/x/a.ini", "/x/b.YML", "/x/c.txt"],
+        ["prog", "$A", "--config=/x/a.config", "/x/b.YML", "/x/c.txt"],
         {
-            "/x/a.ini": "[broker]\n# $COMMENT\n  ; $COMMENT\nuser = $USERNAME\npass = ${PASSWORD}\nhost = $SET\nx = $A\n",
+            "/x/a.config": "[broker]\n# $COMMENT\n  ; $COMMENT\nuser = $USERNAME\npass = ${PASSWORD}\nhost = $SET\nx = $A\n",
             "/x/b.YML": "a: $B\nb: $USERNAME\nlower: '${kafka_key}'\n",
             "/x/c.txt": "$NOT_LOOKED_AT",
         },
         {"SET"},
     )
     assert found == [
-        ("A", COMMAND_LINE), ("USERNAME", "/x/a.ini:4"), ("PASSWORD", "/x/a.ini:5"), ("B", "/x/b.YML:1"), ("kafka_key", "/x/b.YML:3"),
+        ("A", COMMAND_LINE), ("USERNAME", "/x/a.config:4"), ("PASSWORD", "/x/a.config:5"), ("B", "/x/b.YML:1"), ("kafka_key", "/x/b.YML:3"),
     ]  # fmt: skip
 
 
