@@ -1,7 +1,10 @@
-"""Real programs under the launcher, from conf/examples: one line for each program and check.
+"""Real programs under the launcher, from conf/examples, and the pages for newcomers: one line for each check.
 
   scripts/run-real-apps                what can be run here
   scripts/run-real-apps redis pyrolab  these
+  scripts/run-real-apps coming-from-bots
+                                       docs/coming-from-bots.rst, followed step by step, by root only: in a machine
+                                       of its own that is thrown away (tests/boxes)
   scripts/run-real-apps --list         which there are, and what of them is missing here
 
 Ends with status 1 if a check fails. What is missing is installed: virtualenvs into real-apps/, Debian's packages by root
@@ -17,10 +20,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
 
+from tests.boxes.box import BoxError
+from tests.boxes.box import why_not as why_no_box
 from tests.real.catalogue import PROGRAMS, Program, Virtualenv, installed
 from tests.real.rounds import trial
+from tests.real.walks import KEGMASTER, WALKS, Walk, follow
 
 FOLDER = Path(__file__).parents[2] / "real-apps"
 
@@ -47,7 +55,7 @@ class Report:
                 json.dumps({"program": program, "check": check, "result": result, "what": what}), flush=True
             )
         else:
-            print(f"{program:<20}{check:<32}{result:<8}{what}", flush=True)
+            print(f"{program:<27}{check:<32}{result:<8}{what}", flush=True)
 
 
 def _missing(program: Program) -> str:
@@ -76,7 +84,7 @@ def _install_venv(venv: Virtualenv, report: Report) -> tuple[Path, str]:
     place = FOLDER / venv.name
     stamp = place / "installed"
     wanted = "\n".join(venv.packages)
-    if stamp.exists() and stamp.read_text() == wanted:
+    if not venv.fresh and stamp.exists() and stamp.read_text() == wanted:
         return place, ""
     shutil.rmtree(place, ignore_errors=True)
     report.doing(f"installing {' '.join(venv.packages)}")
@@ -108,13 +116,33 @@ def _run(program: Program, report: Report) -> None:
         tempfile.TemporaryDirectory(prefix="real-") as place,
         trial(program, Path(place) / "box", venv) as made,
     ):
-        for name, check in made.checks():
-            report.doing(f"{program.section}: {name}")
-            try:
-                report.line(program.section, name, "ok", check())
-            except (AssertionError, OSError, subprocess.SubprocessError) as error:
-                report.line(program.section, name, "FAILED", str(error).strip() or type(error).__name__)
-                return
+        _report(program.section, made.checks(), report)
+
+
+def _report(of: str, checks: Generator[tuple[str, Callable[[], str]], None, None], report: Report) -> None:
+    name = ""
+    with closing(checks):
+        try:
+            for name, check in checks:
+                report.doing(f"{of}: {name}")
+                report.line(of, name, "ok", check())
+        except (AssertionError, OSError, subprocess.SubprocessError, BoxError) as error:
+            report.line(of, name, "FAILED", str(error).strip() or type(error).__name__)
+
+
+def _follow(walk: Walk, report: Report) -> None:
+    if why := why_no_box():
+        report.line(walk.page, "", "skipped", why)
+        return
+    places = {}
+    for venv in (KEGMASTER, *walk.virtualenvs):
+        places[venv.name], why = (
+            _install_venv(venv, report) if venv.interpreter() else (FOLDER, f"no Python {venv.python} here")
+        )
+        if why:
+            report.line(walk.page, "", "skipped", why)
+            return
+    _report(walk.page, follow(walk, lambda venv: places[venv.name]), report)
 
 
 def main(words: list[str]) -> int:
@@ -126,15 +154,16 @@ def main(words: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "program", nargs="*", help="sections of conf/examples, or names of examples; none: all"
+        "program", nargs="*", help="sections of conf/examples, names of examples, or of pages; none: all"
     )
     parser.add_argument("--json", action="store_true", help="an object a line")
     parser.add_argument("--list", action="store_true", help="show the programs, and run none")
     asked = parser.parse_args(words)
-    names = {name for program in PROGRAMS for name in (program.section, program.example)}
+    pages = [walk.page for walk in WALKS]
+    names = {name for program in PROGRAMS for name in (program.section, program.example)} | set(pages)
     for name in asked.program:
         if name not in names:
-            parser.error(f"{name!r} is none of {', '.join(program.section for program in PROGRAMS)}")
+            parser.error(f"{name!r} is none of {', '.join(sorted(names))}")
     chosen = [p for p in PROGRAMS if not asked.program or {p.section, p.example} & set(asked.program)]
     report = Report(as_json=asked.json)
     for program in chosen:
@@ -144,6 +173,13 @@ def main(words: list[str]) -> int:
             )
         else:
             _run(program, report)
+    for walk in WALKS:
+        if asked.program and walk.page not in asked.program:
+            continue
+        if asked.list:
+            report.line(walk.page, f"docs/{walk.page}.rst", "", why_no_box() or "can be followed")
+        else:
+            _follow(walk, report)
     return 1 if report.failures else 0
 
 

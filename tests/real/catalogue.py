@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 Ports = Mapping[int, int]
 """The ports as the example names them, and those that they have in this run."""
 
@@ -54,12 +55,16 @@ class Virtualenv:
     name: str
     packages: tuple[str, ...]
     python: str = ""
-    """Major and minor version; empty: the one that runs this."""
+    """Major and minor version, or a path; empty: the one that runs this."""
+    fresh: bool = False
+    """Its packages may change from run to run: they are installed anew each time."""
 
     def interpreter(self) -> str:
         """A Python of that version; empty if there is none."""
         if not self.python:
             return sys.executable
+        if self.python.startswith("/"):
+            return self.python if os.access(self.python, os.X_OK) else ""
         if found := shutil.which(f"python{self.python}"):
             version = subprocess.run([found, "--version"], capture_output=True, text=True, check=False)
             if f" {self.python}." in version.stdout:
@@ -91,6 +96,8 @@ class Program:
     """What it prints each time it has come up, if its example has no `_ready`."""
     ends: str = ""
     """It ends by itself, and well, for this reason; empty: it stays."""
+    hangs: str = ""
+    """Here it is only stopped, since it does not end when it is told so, in this case."""
 
 
 def installed(binary: str) -> str | None:
@@ -143,16 +150,16 @@ def _pyrolab(root: Path, ports: Ports) -> None:
     )
 
 
-def _bots(root: Path, ports: Ports, *, watches: bool = True) -> None:
-    home = root / "var/lib/bots"
+def bots_home(virtualenv: Path, home: Path, called: str, ports: Ports, *, watches: bool = True) -> None:
+    """Make the folder that Bots works in from what its package brings; `called` is its path as Bots will see it."""
     for folder in ("config", "botssys/sqlitedb", "incoming"):
         (home / folder).mkdir(parents=True)
-    packaged = next((root / "opt/bots").glob("lib/python*/site-packages/bots/install"))
+    packaged = next(virtualenv.glob("lib/python*/site-packages/bots/install"))
     shutil.copy(packaged / "botsdb", home / "botssys/sqlitedb/botsdb")
     settings = (packaged / "settings.py").read_text()
     (home / "config/__init__.py").touch()
     (home / "config/settings.py").write_text(
-        settings.replace("os.path.join(PROJECT_PATH, BOTSSYS)", repr(str(home / "botssys")))
+        settings.replace("os.path.join(PROJECT_PATH, BOTSSYS)", repr(f"{called}/botssys"))
     )
     # Theirs watches two directories that are not there.
     head, _, rest = (packaged / "bots.ini").read_text().partition("\n[dirmonitor]\n")
@@ -163,10 +170,15 @@ def _bots(root: Path, ports: Ports, *, watches: bool = True) -> None:
         + "\n[jobqueue]\n"
         + queue.replace("enabled = False", "enabled = True").replace("28082", str(ports[28082]))
         + "\n[dirmonitor]\n"
-        + (f"[dirmonitor1]\npath = {home / 'incoming'}\nroute = orders\n" if watches else "")
+        + (f"[dirmonitor1]\npath = {called}/incoming\nroute = orders\n" if watches else "")
         + "\n[directories]\n"
-        + tail.replace("botssys = botssys", f"botssys = {home / 'botssys'}")
+        + tail.replace("botssys = botssys", f"botssys = {called}/botssys")
     )
+
+
+def _bots(root: Path, ports: Ports, *, watches: bool = True) -> None:
+    home = root / "var/lib/bots"
+    bots_home(root / "opt/bots", home, str(home), ports, watches=watches)
 
 
 def _bots_without_watch(root: Path, ports: Ports) -> None:
@@ -180,9 +192,9 @@ def _openmsistream(root: Path, ports: Ports) -> None:
     (root / "etc/openmsistream/broker.config").write_text(BROKER)
 
 
-_PYROLAB = Virtualenv(name="pyrolab", packages=("pyrolab==0.5.0",), python="3.11")
-_BOTS = Virtualenv(name="bots", packages=("bots-ediint==3.3.1", "django<3"), python="3.8")
-_OPENMSISTREAM = Virtualenv(name="openmsistream", packages=("openmsistream==1.8.8",), python="3.11")
+PYROLAB = Virtualenv(name="pyrolab", packages=("pyrolab==0.5.0",), python="3.11")
+BOTS = Virtualenv(name="bots", packages=("bots-ediint==3.3.1", "django<3"), python="3.8")
+OPENMSISTREAM = Virtualenv(name="openmsistream", packages=("openmsistream==1.8.8",), python="3.11")
 _HELLO = Virtualenv(name="hello", packages=("gunicorn",))
 
 PROGRAMS = (
@@ -200,14 +212,17 @@ PROGRAMS = (
             replace=(("= cron -f", "= /srv/cron -f"),)),
     Program(section="gunicorn", example="gunicorn", virtualenv=_HELLO, ports=(8000,), prepare=_hello),
     Program(section="gunicorn-daemon", example="gunicorn", virtualenv=_HELLO, ports=(8000,), prepare=_hello),
-    Program(section="pyro5-nameserver", example="pyrolab", virtualenv=_PYROLAB, ports=(9090,)),
-    Program(section="pyrolab", example="pyrolab", virtualenv=_PYROLAB, ports=(9777, 9090), prepare=_pyrolab),
-    Program(section="bots-webserver", example="bots", virtualenv=_BOTS, ports=(8080, 28082), prepare=_bots),
-    Program(section="bots-jobqueueserver", example="bots", virtualenv=_BOTS, ports=(28082, 8080), prepare=_bots),
-    Program(section="bots-dirmonitor", example="bots", virtualenv=_BOTS, ports=(8080, 28082), prepare=_bots, says="Bots dirmonitor configdir"),
-    Program(section="bots-dirmonitor", example="bots", virtualenv=_BOTS, ports=(8080, 28082), prepare=_bots_without_watch,
+    Program(section="pyro5-nameserver", example="pyrolab", virtualenv=PYROLAB, ports=(9090,)),
+    Program(section="pyrolab", example="pyrolab", virtualenv=PYROLAB, ports=(9777, 9090), prepare=_pyrolab),
+    Program(section="bots-webserver", example="bots", virtualenv=BOTS, ports=(8080, 28082), prepare=_bots),
+    Program(section="bots-jobqueueserver", example="bots", virtualenv=BOTS, ports=(28082, 8080), prepare=_bots),
+    Program(section="bots-dirmonitor", example="bots", virtualenv=BOTS, ports=(8080, 28082), prepare=_bots, says="Bots dirmonitor configdir"),
+    Program(section="bots-jobqueueserver", example="bots", virtualenv=BOTS, ports=(28082, 8080), prepare=_bots,
+            replace=(("_ready = tcp://127.0.0.1:28082", "_ready = tcp://127.0.0.1:28082\n_kill_signal = INT\n_timeout_stop_sec = 2"),),
+            hangs="on INT"),
+    Program(section="bots-dirmonitor", example="bots", virtualenv=BOTS, ports=(8080, 28082), prepare=_bots_without_watch,
             ends="nothing to watch"),
-    Program(section="upload", example="openmsistream", virtualenv=_OPENMSISTREAM, prepare=_openmsistream,
+    Program(section="upload", example="openmsistream", virtualenv=OPENMSISTREAM, prepare=_openmsistream,
             beside=MOCK_BROKER, says="Listening for files"),
 )  # fmt: skip
 """In the order in which they are run; the light ones first."""

@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -91,7 +91,7 @@ class Trial:
             finally:
                 beside.kill()
 
-    def checks(self) -> Iterator[tuple[str, Callable[[], str]]]:
+    def checks(self) -> Generator[tuple[str, Callable[[], str]], None, None]:
         """All checks by name, in the order in which they must be made; each tells what it measured."""
         yield "configtest", self.configtest
         if self.program.ends:
@@ -99,6 +99,10 @@ class Trial:
             yield "nothing left", self.nothing_left
             return
         yield "one instance", self.one_instance
+        if self.program.hangs:
+            yield f"stop, though it hangs {self.program.hangs}", self.stopped
+            yield "nothing left", self.nothing_left
+            return
         yield "kill -9 of its main process", self.main_killed
         yield "kill -9 of all its processes", self.all_killed
         yield "restart", self.restarted
