@@ -32,6 +32,9 @@ def test_a_user_who_may_not_linger_is_told_what_root_must_run(systemd: Box) -> N
         assert f"loginctl enable-linger {USER}" in said.stdout + said.stderr
         assert box.run(*OWN, "is-enabled", UNIT, user=USER, environment=session).stdout == "enabled\n"
         box.run(*OWN, "is-active", UNIT, user=USER, environment=session, expect=3)
+        unit = f"/home/{USER}/.config/systemd/user/{UNIT}"
+        verified = box.run("systemd-analyze", "--user", "verify", unit, user=USER, environment=session)
+        assert verified.stdout + verified.stderr == ""
         box.reboot()
         assert witnesses(box) == []
 
