@@ -35,6 +35,7 @@ DECIDING = {
         "envfile",
         "services/answers",
         "services/marks",
+        "services/script",
         "services/section",
         "absolute",
         "needs",

@@ -91,7 +91,8 @@ def _plan(
         ),
         notes=(
             "run the batch file at an administrator's prompt",
-            f"the account{account} and its password are entered in services.msc, Log On, where they stand in no file",
+            f"the account{account} and its password are entered in services.msc, Log On, where they stand in no file;"
+            " until then it runs as LocalSystem, which may do all: nobody else may write its configuration",
             *notes,
             *FOREIGN,
         ),

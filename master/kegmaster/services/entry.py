@@ -18,8 +18,9 @@ from ..boot.plan import Artefact, BootError, Plan, Service
 from ..command import Command
 from . import marks
 from .answers import Boot
+from .script import ScriptError
 from .store import Store, StoreError
-from .transaction import Transaction, content_sum, read_crontab, snapshot
+from .transaction import StepError, Transaction, content_sum, read_crontab, snapshot
 
 FILE = "master.json"
 DISTANT = "a service of another user's systemd is his own to install; run this as him"
@@ -60,7 +61,8 @@ def want(command: Command, user: str) -> Wanted:
     if kind == "systemd-user" and user not in ("", own.pw_name):
         raise BootError(DISTANT)
     if not root and user in ("", own.pw_name):
-        user = ""
+        # What an init system starts as root must not be given a configuration that he may write, and stay root.
+        user = own.pw_name if kind in _MACHINES else ""
     account = pwd.getpwnam(user) if user else own
     config = command.source.parse() if os.path.exists(command.config_file) else None
     apps = [app for app in config.apps if app.enabled] if config else []
@@ -72,13 +74,17 @@ def want(command: Command, user: str) -> Wanted:
             f"--master_config={command.config_file}", f"--pidfile_dir={command.run_directory.path}",
             f"--logfile_dir={directories.logfile_dir}", f"--state_dir={command.run_directory.state}",
         ),
-        user=own.pw_name if kind == "systemd-user" else user, home=account.pw_dir, system=system or kind in _MACHINES,
+        user=own.pw_name if kind == "systemd-user" else user, caller=own.pw_name, home=account.pw_dir,
+        system=system or kind in _MACHINES,
         config=command.config_file, pidfile_dir=command.run_directory.path, logfile_dir=directories.logfile_dir,
         state_dir=command.run_directory.state, activate=options.activate, each=options.each,
         timeout_stop_s=max(180, 10 + int(sum(app.timeout_stop_sec for app in apps))),
         apps=tuple((app.name, app.argv, app.context.working_directory) for app in apps),
     )  # fmt: skip
     plan = kinds.plan(kind, service)
+    for part in plan.artefacts if not plan.foreign else ():
+        if part.role == "block":
+            _may_take(part, service.name)
     if destination() and any(part.role == "crontab" for part in plan.artefacts):
         raise BootError("a crontab is no file of an image; with DESTDIR choose another --boot")
     return Wanted(
@@ -116,7 +122,20 @@ def content(artefact: Artefact, name: str, before: str | None) -> str:
     """What is to stand there, given what stands there now."""
     if artefact.role == "file":
         return artefact.link or artefact.text
-    return marks.put(before, name, artefact.text, artefact.frame)
+    return marks.put(before, name, artefact.text, artefact.frame, script=artefact.role == "block")
+
+
+def _may_take(part: Artefact, name: str) -> None:
+    try:
+        content(part, name, _text(_now(part), part))
+    except (ScriptError, StepError) as error:
+        raise BootError(f"{place(part)}: {error}; nothing was changed") from None
+
+
+def roused(wanted: Wanted) -> list[str]:
+    """Scripts of somebody else's that do not run as they stand, and will: executable only with our lines."""
+    shots = [(place(part), _now(part)) for part in wanted.plan.artefacts if part.role == "block"]
+    return [path for path, now in shots if now and "mode" in now and not now["mode"] & 0o111]
 
 
 def standing(boot: Boot) -> bool:
@@ -152,7 +171,10 @@ def put(transaction: Transaction, wanted: Wanted, before: Boot | None, config: s
     for part in plan.artefacts:
         now = _now(part)
         shots.append(kept.get(place(part), now))
-        text = content(part, wanted.name, _text(now, part))
+        try:
+            text = content(part, wanted.name, _text(now, part))
+        except ScriptError as error:
+            raise StepError(f"{place(part)}: {error}") from None
         if part.role == "crontab":
             if _text(now, part) != text:
                 transaction.crontab("", text)

@@ -233,6 +233,10 @@ def _steps(
         )  # fmt: skip
     boot = None
     if request.boot:
+        for path in entry.roused(request.boot):
+            work.tell(
+                f"{path}: was not executable, so it did not run; now it is, and all its lines run at boot"
+            )
         if before is not None and before.installed and before.plan.kind != request.boot.plan.kind:
             for note in entry.take_out(transaction, before):
                 work.tell(note)

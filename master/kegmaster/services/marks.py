@@ -5,9 +5,7 @@ Must not open files, nor know what the lines mean.
 
 from __future__ import annotations
 
-import re
-
-_EXIT = re.compile(r"^[ \t]*exit[ \t]+0[ \t]*;?[ \t]*(?:#.*)?$", re.MULTILINE)
+from .script import end as end_of_script
 
 
 def begin(name: str) -> str:
@@ -25,22 +23,20 @@ def block(name: str, text: str) -> str:
     return begin(name) + (text if text.endswith("\n") or not text else f"{text}\n") + end(name)
 
 
-def put(text: str | None, name: str, lines: str, frame: tuple[str, str]) -> str:
-    """`text` with the block in it: where it was, else before a final `exit 0`, else at the end.
+def put(text: str | None, name: str, lines: str, frame: tuple[str, str], *, script: bool = False) -> str:
+    """`text` with the block in it: where it was, else at the end; in a `script` before the line that ends it.
 
-    None: there is no such file; it is made of the block within `frame`.
+    None: there is no such file; it is made of the block within `frame`. Raises script.ScriptError.
     """
     new = block(name, lines)
     if text is None:
         return frame[0] + new + frame[1]
-    if (place := _find(text, name)) is not None:
+    others = cut(text, name)
+    last = end_of_script(others) if script else len(others)
+    if (place := _find(text, name)) is not None and place[0] <= last:
         return text[: place[0]] + new + text[place[1] :]
-    exits = list(_EXIT.finditer(text))
-    # Only the last command of all ends the script for good; one inside an `if` does not.
-    if exits and not _commands(text[exits[-1].end() :]):
-        start = exits[-1].start()
-        return text[:start] + new + text[start:]
-    return text + ("" if not text or text.endswith("\n") else "\n") + new
+    before, after = others[:last], others[last:]
+    return before + ("" if not before or before.endswith("\n") else "\n") + new + after
 
 
 def cut(text: str, name: str) -> str:
@@ -56,7 +52,3 @@ def _find(text: str, name: str) -> tuple[int, int] | None:
         return None
     stop = text.find(last, start)
     return None if stop < 0 else (start, stop + len(last))
-
-
-def _commands(text: str) -> bool:
-    return any(line.strip() and not line.strip().startswith("#") for line in text.splitlines())

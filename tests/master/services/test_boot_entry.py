@@ -126,11 +126,12 @@ def test_lines_in_rc_local_come_and_go_and_all_others_stay(ready: Services) -> N
     path.write_text(text)
     path.chmod(0o644)
     before = ready.tree()
-    ready.services("install", "--boot=rc.local")
+    done = ready.services("install", "--boot=rc.local")
     now = path.read_text()
     assert now.endswith("\nexit 0\n\n")
     assert now.startswith(text.removesuffix("exit 0\n\n"))
     assert path.stat().st_mode & 0o777 == 0o755
+    assert f"{path}: was not executable, so it did not run; now it is" in done.stdout
     subprocess.run(["sh", "-n", path], check=True)
     path.write_text(now.replace("echo hello", "echo hello again"))
     ready.services("remove")
@@ -139,6 +140,18 @@ def test_lines_in_rc_local_come_and_go_and_all_others_stay(ready: Services) -> N
     path.chmod(0o644)
     ready.services("install", "--boot=rc.local")
     ready.services("remove")
+    assert ready.tree() == before
+
+
+@pytest.mark.parametrize("text", ["#!/usr/bin/python3\nprint(1)\n", "#!/bin/sh\r\nexit 0\r\n"])
+def test_an_rc_local_that_no_shell_runs_is_refused_with_the_reason(ready: Services, text: str) -> None:
+    path = ready.directory / "image/etc/rc.local"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    before = ready.tree()
+    done = ready.services("install", "--boot=rc.local", expect=1)
+    assert str(path) in done.stderr
+    assert "nothing was changed" in done.stderr
     assert ready.tree() == before
 
 
@@ -242,6 +255,24 @@ def test_without_rights_nothing_changes_and_the_command_is_told(
     assert "nothing was changed. Run: " in done.stderr
     assert ready.tree() == before
     assert not ready.run.exists()
+
+
+@ROOT
+@pytest.mark.parametrize(
+    "kind", ["upstart", "systemd", "sysv", "openrc", "runit", "s6", "rc.local", "windows-task"]
+)
+def test_what_is_shown_to_a_user_runs_as_him_and_never_as_root(ready_for_others: Services, kind: str) -> None:
+    argv = [
+        str(ready_for_others.script),
+        *ready_for_others.command("install", f"--boot={kind}", "--print", "--json")[1:],
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", AS_NOBODY, *argv], capture_output=True, text=True, check=False, cwd="/", timeout=60
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    texts = "".join(part["text"] for part in json.loads(done.stdout)["artefacts"])
+    means = {"upstart": "setuid nobody", "systemd": "User=nobody", "windows-task": "<UserId>nobody</UserId>"}
+    assert means.get(kind, "RUNAS=nobody") in texts
 
 
 @ROOT
