@@ -65,15 +65,18 @@ def logs(command: Command) -> int:
     config, _ = command.source.load()
     if unknown := command.unknown(config):
         return command.terminal.fail(f"{config.file}: there is no section [{unknown[0]}]", Verb.USAGE)
+    # What keeps a section from being started, or from being ours to start, keeps nobody from reading its logs.
+    wanted = [
+        app
+        for app in (*config.apps, *config.unsound)
+        if app.name in command.options.names or (app.enabled and not command.options.names)
+    ]
     if command.options.crash:
         from . import lastwords
 
-        named = [*config.apps, *config.unsound] if command.options.names else command.chosen(config)
-        paths = {
-            app.name: app.crash_log for app in named if app.name in (command.options.names or [app.name])
-        }
+        paths = {app.name: app.crash_log for app in wanted}
         return lastwords.show(paths, most=_lines(command, flags.DEFAULT_DEATHS), json=command.options.json)
-    files = {app.name: app.logfile for app in command.chosen(config)}
+    files = {app.name: app.logfile for app in wanted}
     return logs.show(
         files, lines=_lines(command), follow=command.options.follow, as_json=command.options.json
     )

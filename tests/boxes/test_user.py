@@ -81,6 +81,7 @@ def test_whoever_has_no_configuration_of_his_own_means_the_machines_master_and_m
             said = box.run(MASTER, verb, user=USER, expect=4).stderr
             assert "/run/kegbot/kegbot_master.sock: permission denied" in said
             assert "use sudo" in said
+        assert box.run(MASTER, "logs", "one", user=USER).stdout == "one is up\n"
         assert witnesses(box) == ["one", "two"]
         # With a file of his own he has a master of his own, as before.
         path = box.path(f"/home/{USER}/.config/kegbot/kegbot_master.cfg")
