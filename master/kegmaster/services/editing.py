@@ -11,7 +11,9 @@ from .. import files
 from ..config import configure
 from ..exit_codes import Verb
 from ..loading import DISK
-from . import section
+from ..spec import Config
+from ..whereabouts import NO_DISK
+from . import image, section
 from .work import RefusedError, Work, shown
 
 MAX_CONFIG_BYTES = 4 << 20
@@ -31,9 +33,23 @@ def read_config(path: str) -> str | None:
         raise RefusedError(f"{path}: is not UTF-8; save it as UTF-8", Verb.NOT_CONFIGURED) from None
 
 
+def parsed(work: Work) -> Config:
+    """What the configuration says now. That of an image is held against nothing of this machine.
+
+    Raises UnreadableError, RefusedError.
+    """
+    command = work.command
+    if not image.destination():
+        return command.source.parse()
+    text = read_config(work.config_file)
+    if text is None:
+        raise RefusedError(f"{work.config_file}: no such file; write it first", Verb.NOT_CONFIGURED)
+    return configure(text, command.config_file, command.source.directories, NO_DISK)
+
+
 def write_config(work: Work, old: str | None, new: str) -> None:
     """Replace the configuration, its mode and owner kept; where a symlink leads, the link stays. Raises StepError."""
-    path = os.path.realpath(work.command.config_file)
+    path = os.path.realpath(work.config_file)
     work.transaction.directory(os.path.dirname(path), 0o755 if os.geteuid() == 0 else 0o700)
     if read_config(path) != old:
         raise RefusedError(f"{path}: somebody else changed it just now; try again")
@@ -51,7 +67,7 @@ def with_section(
     """
     command = work.command
     if text is not None and os.geteuid() == 0:
-        command.source.parse()  # refuses a file that others may write
+        parsed(work)  # refuses a file that others may write
     known = work.app(name)
     place = section.find(text or "", name)
     if place is None:
@@ -67,7 +83,9 @@ def with_section(
         new, glue = section.replace(text or "", place, written), known.glue if known else ""
         if not same:
             work.tell(f"{name}: replaces the section that stood there")
-    config = configure(new, command.config_file, command.source.directories, DISK)
+    config = configure(
+        new, command.config_file, command.source.directories, NO_DISK if image.destination() else DISK
+    )
     for problem in config.problems:
         if problem.section == name:
             raise RefusedError(f"{problem}; nothing was changed", Verb.NOT_CONFIGURED)

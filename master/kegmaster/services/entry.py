@@ -16,7 +16,8 @@ from typing import Any
 from ..boot import detect, kinds
 from ..boot.plan import Artefact, BootError, Plan, Service
 from ..command import Command
-from . import marks
+from ..spec import Config
+from . import image, marks
 from .answers import Boot
 from .script import ScriptError
 from .store import Store, StoreError
@@ -50,12 +51,14 @@ def load(store: Store) -> Boot | None:
         raise StoreError(f"{store.path}/{FILE}: {error}; remove it") from None
 
 
-def want(command: Command, user: str) -> Wanted:
-    """What the flags ask for, on this machine. `user`: the master's. Raises BootError."""
+def want(command: Command, user: str, config: Config | None) -> Wanted:
+    """What the flags ask for, on this machine. `user`: the master's; `config`: if there is one. Raises BootError."""
     options = command.options
     machine = detect.machine()
     root = os.geteuid() == 0
     system = root and options.boot != "systemd-user"
+    if options.boot == "auto" and image.destination():
+        raise BootError("which init system the image has is not to be seen here; name it with --boot")
     kind = options.boot if options.boot != "auto" else kinds.choose(machine, system=system)
     own = pwd.getpwuid(os.geteuid())
     if kind == "systemd-user" and user not in ("", own.pw_name):
@@ -63,18 +66,18 @@ def want(command: Command, user: str) -> Wanted:
     if not root and user in ("", own.pw_name):
         # What an init system starts as root must not be given a configuration that he may write, and stay root.
         user = own.pw_name if kind in _MACHINES else ""
-    account = pwd.getpwnam(user) if user else own
-    config = command.source.parse() if os.path.exists(command.config_file) else None
+    in_image = user and image.destination()
+    home = image.home(user) if in_image else (pwd.getpwnam(user) if user else own).pw_dir
     apps = [app for app in config.apps if app.enabled] if config else []
     directories = command.source.directories
     service = Service(
-        name=options.boot_name, argv=(sys.executable, command.script),
+        name=options.boot_name, argv=(image.inside(sys.executable), command.script),
         **({"description": options.description} if options.description else {}),
         flags=(
             f"--master_config={command.config_file}", f"--pidfile_dir={command.run_directory.path}",
             f"--logfile_dir={directories.logfile_dir}", f"--state_dir={command.run_directory.state}",
         ),
-        user=own.pw_name if kind == "systemd-user" else user, caller=own.pw_name, home=account.pw_dir,
+        user=own.pw_name if kind == "systemd-user" else user, caller=own.pw_name, home=home,
         system=system or kind in _MACHINES,
         config=command.config_file, pidfile_dir=command.run_directory.path, logfile_dir=directories.logfile_dir,
         state_dir=command.run_directory.state, activate=options.activate, each=options.each,
@@ -109,7 +112,7 @@ def _idle(plan: Plan, machine: kinds.Machine) -> str:
 
 def destination() -> str:
     """What is put before the path of each artefact, for those who build an image or a package; mostly nothing."""
-    return os.environ.get("DESTDIR", "").rstrip("/")
+    return image.destination()
 
 
 def place(artefact: Artefact) -> str:
@@ -204,7 +207,8 @@ def put(transaction: Transaction, wanted: Wanted, before: Boot | None, config: s
                 attempted.append(index)
     return Boot(
         plan=plan, name=wanted.name, user=wanted.user, description=wanted.description, config=config,
-        made=tuple(transaction.made), before=tuple(shots), after=tuple(_now(part) for part in plan.artefacts),
+        made=tuple(image.inside(path) for path in transaction.made), before=tuple(shots),
+        after=tuple(_now(part) for part in plan.artefacts),
         attempted=tuple(attempted),
     ), written  # fmt: skip
 
@@ -248,7 +252,7 @@ def take_out(transaction: Transaction, boot: Boot) -> list[str]:
         if plan.attempts[index].undo:
             transaction.command(plan.attempts[index].undo, may_fail=True)
     for path in reversed((*boot.made, *plan.made)):
-        transaction.rmdir(path)
+        transaction.rmdir(image.outside(path))
     return notes
 
 

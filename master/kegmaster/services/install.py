@@ -12,7 +12,7 @@ from ..boot.plan import BootError
 from ..config import sound_name
 from ..exit_codes import Verb
 from ..programs import ProgramError
-from . import answers, editing, entry, listing, rights, running, section, variables
+from . import answers, editing, entry, image, listing, rights, running, section, variables
 from .work import RefusedError, Work, shown
 
 
@@ -52,8 +52,8 @@ def install(work: Work) -> int:
     _check_user(work, options.user)
     if name:
         _describe(work, request)
-    elif not os.path.exists(work.command.config_file):
-        work.command.source.parse()  # says what is missing, and how to mend it
+    elif not os.path.exists(work.config_file):
+        editing.parsed(work)  # says what is missing, and how to mend it
     _boot(work, request)
     if name and not options.print:
         request.values = variables.collect(variables.needed(request.words, os.getcwd()), request.values)
@@ -64,7 +64,7 @@ def apply(work: Work, request: Request) -> int:
     """Check the rights, then show it or do it."""
     if request.boot and request.boot.plan.foreign:
         work.options.print = True
-    text = editing.read_config(work.command.config_file)
+    text = editing.read_config(work.config_file)
     new, glue = (
         editing.with_section(
             work, request.name, request.section, text, words=request.words, over=request.replace
@@ -78,7 +78,7 @@ def apply(work: Work, request: Request) -> int:
     if request.boot is None and new == (text or "") and not request.values:
         work.tell(f"{request.name or 'the master'}: is installed already, nothing is to be done")
         return work.finish(Verb.DONE)
-    account = rights.user(request.master_user) if request.master_user else None
+    account = None if image.destination() else rights.user(request.master_user)
     work.begin((account.pw_uid, account.pw_gid) if account else None)
     before = entry.load(work.store)
     work.carry_out(lambda: _steps(work, request, text, new, glue, before), request.name)
@@ -110,7 +110,7 @@ def _help(program: list[str]) -> int:
 
 
 def _check_user(work: Work, name: str) -> None:
-    if not name:
+    if not name or image.destination():
         return
     account = rights.user(name)
     if account is None:
@@ -124,7 +124,7 @@ def _describe(work: Work, request: Request) -> None:
     options, command = work.options, work.command
     words = tuple(options.program)
     cwd = os.getcwd()
-    if options.absolute:
+    if options.absolute and not image.destination():
         words, changes = make_absolute(words, cwd, os.path.exists, every_name=True)
         pairs = [(change.before, change.after) for change in changes]
         if "/" not in words[0] and (found := shutil.which(words[0])) and os.path.isabs(found):
@@ -135,7 +135,8 @@ def _describe(work: Work, request: Request) -> None:
                 work.tell(f"{request.name}: {shown((before,))} is made absolute: {shown((after,))}")
         work.report["absolute"] = [{"before": before, "after": after} for before, after in pairs]
     try:
-        command.source.search.find(words[0])
+        if not image.destination():
+            command.source.search.find(words[0])
     except ProgramError as error:
         raise RefusedError(
             f"{error}; {error.cure}", Verb.NOT_INSTALLED if error.missing else Verb.FAILED
@@ -144,13 +145,13 @@ def _describe(work: Work, request: Request) -> None:
     request.values = variables.given(options)
     needed = variables.needed(words, cwd)
     if needed or request.values:
-        request.env_file = variables.path(os.path.realpath(command.config_file), request.name)
+        request.env_file = variables.path(image.inside(os.path.realpath(work.config_file)), request.name)
     if options.print and (lacking := variables.missing(needed, request.values)):
         for need in lacking:
             command.terminal.error(
                 f"{need.name}, named in {need.where}, is not set: install would ask for it"
             )
-    end = section.line_end(editing.read_config(command.config_file) or "")
+    end = section.line_end(editing.read_config(work.config_file) or "")
     try:
         settings = [("_enabled", "True"), ("_command", section.command(words))]
         settings += [("_user", section.plain(options.user))] if options.user else []
@@ -173,7 +174,11 @@ def _boot(work: Work, request: Request) -> None:
     if before is not None and before.installed and request.name:
         request.master_user = before.user
     try:
-        wanted = entry.want(work.command, request.master_user)
+        wanted = entry.want(
+            work.command,
+            request.master_user,
+            editing.parsed(work) if os.path.exists(work.config_file) else None,
+        )
     except BootError as error:
         hint = "; --boot=none leaves the machine's boot alone" if request.name else ""
         raise RefusedError(f"{error}{hint}") from None
@@ -193,12 +198,13 @@ def _rights(work: Work, request: Request) -> None:
     command = work.command
     targets = [f"{work.store.path}/x"]
     if request.name:
-        targets.append(os.path.realpath(command.config_file))
+        targets.append(os.path.realpath(work.config_file))
     if request.boot:
         targets += [entry.place(part) for part in request.boot.plan.artefacts if part.path]
+    check_image(targets)
     if blocked := rights.unwritable(targets):
         raise work.no_rights(f"{', '.join(blocked)}: cannot be written")
-    if request.boot is None:
+    if request.boot is None or image.destination():
         return
     directories = command.source.directories
     account = rights.user(request.master_user) if request.master_user else None
@@ -209,6 +215,12 @@ def _rights(work: Work, request: Request) -> None:
     )  # fmt: skip
     if found:
         raise RefusedError(f"{'; '.join(found)}; mend that first, nothing was changed", Verb.NO_RIGHTS)
+
+
+def check_image(targets: list[str]) -> None:
+    """No symlink in an image may lead us out of it. Raises RefusedError."""
+    if found := image.escapes(targets):
+        raise RefusedError(f"{', '.join(found)}: leads out of {image.VARIABLE}; nothing was changed")
 
 
 def _steps(
@@ -222,8 +234,9 @@ def _steps(
             write_values(work, request)
         if new != (text or ""):
             editing.write_config(work, text, new)
-        created = [os.path.realpath(work.command.config_file)] if text is None else []
-        made_for_app = (*(known.made if known else ()), *transaction.made, *created)
+        created = [os.path.realpath(work.config_file)] if text is None else []
+        here = (*transaction.made, *created)
+        made_for_app = (*(known.made if known else ()), *(image.inside(path) for path in here))
         transaction.made = []
         names = tuple(request.values) or (known.variables if known else ())
         app = answers.App(
@@ -259,13 +272,14 @@ def write_values(work: Work, request: Request) -> None:
     user = request.user or request.master_user
     if not user and (before := entry.load(work.store)) is not None and before.installed:
         user = before.user
-    account = rights.user(user) if user else None
+    account = rights.user(user) if user and not image.destination() else None
     owner = (account.pw_uid, account.pw_gid) if account and os.geteuid() == 0 else None
-    directory = os.path.dirname(request.env_file)
+    path = image.outside(request.env_file)
+    directory = os.path.dirname(path)
     # Others may pass, but not list: its files belong to different users.
     work.transaction.directory(directory, 0o711 if os.geteuid() == 0 else 0o700)
     data = envfile.write(request.values).encode("utf-8", "surrogateescape")
-    work.transaction.write(request.env_file, data, 0o600, owner)
+    work.transaction.write(path, data, 0o600, owner)
 
 
 def _after(work: Work, request: Request) -> int:
@@ -290,7 +304,12 @@ def _after(work: Work, request: Request) -> int:
             code = Verb.DONE if entry.destination() else Verb.NOT_ACTIVE
         else:
             work.tell(f"the master starts at boot, by {boot.plan.kind}")
-    if not (boot and entry.destination()):
+    if image.destination():
+        if request.values and (request.user or request.master_user):
+            work.tell(
+                f"note: {image.outside(request.env_file)} is to belong to that user; its package sees to that"
+            )
+    elif not (boot and entry.destination()):
         code = _start(work, request) or code
     return work.finish(code, kind=boot.plan.kind if boot else None, config=command.config_file)
 

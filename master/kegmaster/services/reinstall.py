@@ -6,7 +6,7 @@ import os
 
 from ..exit_codes import Verb
 from ..needs import Need
-from . import answers, ask, entry, running, variables
+from . import answers, ask, entry, image, running, variables
 from .install import Request, apply
 from .remove import remove
 from .work import RefusedError, Work, shown
@@ -58,7 +58,7 @@ def reinstall(work: Work) -> int:
 
 def _values(request: Request, known: answers.App) -> None:
     """What the kept file does not have any more is to be given again."""
-    if known.variables and not os.path.exists(known.env_file):
+    if known.variables and not os.path.exists(image.outside(known.env_file)):
         wanted = [Need(name=name, where="the last install") for name in known.variables]
         request.values = variables.collect(wanted, {})
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ..exit_codes import Verb
-from . import answers, entry, rights, running, section
-from .editing import read_config, write_config
+from . import answers, entry, image, rights, running, section
+from .editing import parsed, read_config, write_config
+from .install import check_image
 from .transaction import StepError
 from .work import RefusedError, Work, shown
 
@@ -28,19 +29,19 @@ def remove(work: Work) -> int:
 
 def _remove_app(work: Work, name: str) -> int:
     command, options = work.command, work.options
-    text = read_config(command.config_file)
+    text = read_config(work.config_file)
     place = section.find(text, name) if text is not None else None
     known = work.app(name)
     if place is None and known is None and not work.forgotten(name):
         raise RefusedError(f"{command.config_file}: there is no section [{name}]", Verb.USAGE)
-    config = command.source.parse() if place else None
+    config = parsed(work) if place else None
     others = [app for app in (*config.apps, *config.unsound) if app.name != name] if config else []
     boot = _boot_of_app(work, keep=place is None or any(app.enabled for app in others))
     if options.print:
         found = (text or "")[place.start : place.end] if place else ""
         work.say(f"# taken out of {command.config_file}:\n{found}", config=command.config_file, section=found)
         return _print_boot(work, boot) if boot else work.finish(Verb.DONE)
-    targets = [f"{work.store.path}/x", os.path.realpath(command.config_file)]
+    targets = [f"{work.store.path}/x", os.path.realpath(work.config_file)]
     _check_rights(work, boot, targets)
     kept = known
     if place is not None:
@@ -51,7 +52,7 @@ def _remove_app(work: Work, name: str) -> int:
         if known and known.section != found:
             work.tell(f"{name}: its section was changed since it was installed; it is kept as it was last")
     work.begin()
-    running_before = running.runs(command)
+    running_before = not image.destination() and running.runs(command)
     if running_before and place is not None and not others:
         _stop_master(work)
         running_before = False
@@ -80,10 +81,10 @@ def _take_section(
     command, options, transaction = work.command, work.options, work.transaction
     if place is not None and text is not None and kept is not None:
         new = section.remove(text, place, kept.glue)
-        ours = {path for app in (*_apps(work), kept) for path in app.made}
-        path = os.path.realpath(command.config_file)
+        ours = {path for app in (*_apps(work), kept) for path in map(image.outside, app.made)}
+        path = os.path.realpath(work.config_file)
         pidfile = f"{command.run_directory.path}/{name}.pid"
-        if app := command.source.parse().find(name):
+        if app := parsed(work).find(name):
             pidfile = app.pidfile
         write_config(work, text, new)
         if runs and not any(other.name != "DEFAULT" for other in section.places(new)):
@@ -98,15 +99,19 @@ def _take_section(
                 ended = running.order(command, "stop", [name])
                 if ended.code:
                     raise StepError(f"{name}: not ended: {' '.join(ended.text.split())}")
+        pidfile = image.outside(pidfile)
         if os.path.lexists(pidfile) and not os.path.islink(pidfile):
             transaction.unlink(pidfile)
         if path in ours and not new.strip("\ufeff\r\n\t "):
             transaction.unlink(path)
-    running.forget_stop(command, name)
+    if not image.destination():
+        running.forget_stop(command, name)
     if options.remove_env_vars and kept and kept.env_file:
-        transaction.unlink(kept.env_file)
+        transaction.unlink(image.outside(kept.env_file))
         work.tell(f"{name}: its variables are removed")
-    made = dict.fromkeys(path for app in (*_apps(work), *([kept] if kept else [])) for path in app.made)
+    made = dict.fromkeys(
+        image.outside(path) for app in (*_apps(work), *([kept] if kept else [])) for path in app.made
+    )
     for path in sorted(made, key=len, reverse=True):
         transaction.rmdir(path)
     if options.remove_install_args:
@@ -135,7 +140,7 @@ def _remove_master(work: Work) -> int:
     if options.print:
         return _print_boot(work, boot)
     _check_rights(work, boot, [f"{work.store.path}/x"])
-    if running.runs(work.command) and not entry.destination():
+    if not entry.destination() and running.runs(work.command):
         _stop_master(work)
     work.carry_out(lambda: _take_boot(work, boot), "")
     _tell_gone(work, boot)
@@ -166,6 +171,7 @@ def _check_rights(work: Work, boot: answers.Boot | None, targets: list[str]) -> 
     if boot and boot.plan.needs_root and os.geteuid() != 0:
         raise work.no_rights(f"--boot={boot.plan.kind} is root's to remove")
     files = [entry.place(part) for part in boot.plan.artefacts if part.path] if boot else []
+    check_image([*targets, *files])
     if blocked := rights.unwritable([*targets, *files]):
         raise work.no_rights(f"{', '.join(blocked)}: cannot be written")
 
@@ -197,10 +203,10 @@ def _places(boot: answers.Boot) -> list[str]:
 
 
 def _tell_kept(work: Work, name: str, kept: answers.App | None) -> None:
-    logs = work.command.source.directories.logfile_dir
+    logs = image.outside(work.command.source.directories.logfile_dir)
     if os.path.isdir(logs) and os.listdir(logs):
         work.tell(f"kept: the logs in {logs}")
-    if kept and kept.env_file and os.path.exists(kept.env_file):
+    if kept and kept.env_file and os.path.exists(image.outside(kept.env_file)):
         work.tell(f"kept: {kept.env_file}; remove {name} --remove_env_vars takes it")
     if not work.options.remove_install_args:
         work.tell(f"kept: what reinstall needs, in {work.store.path}; --remove_install_args takes it")

@@ -70,8 +70,9 @@ def unwritable(paths: Iterable[str]) -> list[str]:
     found = []
     for path in paths:
         place = os.path.dirname(path)
-        while not os.path.lexists(place):
+        while not os.path.lexists(place or "/"):
             place = os.path.dirname(place)
+        place = place or "/"
         if not (os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK)):
             found.append(path)
     return found

@@ -40,7 +40,7 @@ class Transaction:
         missing = []
         while not os.path.lexists(path):
             missing.append(path)
-            path = os.path.dirname(path)
+            path = os.path.dirname(path) or "/"
         for place in reversed(missing):
             self._note({"do": "rmdir", "path": place})
             try:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from .. import envfile, files, needs
 from ..exit_codes import Verb
 from ..flags import Options
-from . import ask
+from . import ask, image
 from .work import RefusedError
 
 PROVIDED = frozenset({"PATH", "LANG", "HOME", "USER", "LOGNAME", "PYTHONUNBUFFERED", "TZ"})
@@ -49,7 +49,9 @@ def needed(words: Sequence[str], base: str) -> tuple[needs.Need, ...]:
 
     def read(place: str) -> str | None:
         try:
-            return files.read_plain(os.path.join(base, place), _MAX_BYTES, follow=True).decode()
+            return files.read_plain(
+                image.outside(os.path.join(base, place)), _MAX_BYTES, follow=True
+            ).decode()
         except (OSError, ValueError):
             return None
 

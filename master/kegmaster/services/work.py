@@ -14,7 +14,7 @@ from typing import Any
 from ..command import Command
 from ..exit_codes import Verb
 from ..problems import printable
-from . import actions, answers, rights
+from . import actions, answers, image, rights
 from .store import Store, StoreError
 from .transaction import StepError, Transaction, undo
 
@@ -33,7 +33,8 @@ class Work:
     def __init__(self, command: Command) -> None:
         self.command = command
         self.options = command.options
-        self.store = Store(command.run_directory.state)
+        self.config_file = image.outside(command.config_file)
+        self.store = Store(image.outside(command.run_directory.state))
         self.transaction = Transaction(self.store)
         self.told: list[str] = []
         self.report: dict[str, Any] = {}
@@ -52,6 +53,8 @@ class Work:
 
     def look(self) -> None:
         """Open the store if there is one. A change that was cut short is undone first, unless nothing is to change."""
+        if image.escapes([f"{self.store.path}/x"]):
+            raise RefusedError(f"{self.store.path}: leads out of {image.VARIABLE}; nothing was changed")
         try:
             there = self.store.open(make=False)
         except PermissionError:
@@ -64,7 +67,7 @@ class Work:
         missing = []
         while not os.path.lexists(state):
             missing.append(state)
-            state = os.path.dirname(state)
+            state = os.path.dirname(state) or "/"
         try:
             for path in reversed(missing):
                 os.mkdir(path, 0o755 if os.geteuid() == 0 else 0o700)
@@ -153,6 +156,10 @@ class Work:
 
 def guarded(command: Command, verb: Callable[[Work], int]) -> int:
     """Carry out a verb; what it refuses is said in a line, and noted in the log if there is one."""
+    try:
+        image.enter(command)
+    except image.ImageError as error:
+        return command.terminal.fail(printable(str(error)), Verb.USAGE)
     work = Work(command)
     try:
         code = verb(work)
@@ -161,7 +168,9 @@ def guarded(command: Command, verb: Callable[[Work], int]) -> int:
     except (StoreError, StepError) as error:
         code = command.terminal.fail(printable(str(error)), Verb.FAILED)
     if not command.options.print:
-        actions.note(command.run_directory.state, command.options.verb, command.options.names, code)
+        actions.note(
+            image.outside(command.run_directory.state), command.options.verb, command.options.names, code
+        )
     return code
 
 

@@ -1,9 +1,10 @@
-"""A box whose services verbs touch nothing of this machine: what is outside of it lies below DESTDIR."""
+"""A box whose services verbs touch nothing of this machine: what the init system reads lies in the box, too."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,17 @@ from tests.master.conftest import Box
 KEPT = ("run/services", "apps.env.d", "log", "home")
 """What remove leaves, and says so; HOME is the box's own."""
 
+# Runs master.py on a machine whose file tree, as far as boot entries go, begins at the first word.
+REDIRECTED = """
+import sys
+from kegmaster import command
+from kegmaster.services import entry
+sys.argv = sys.argv[1:]
+place = sys.argv.pop(0)
+entry.destination = lambda: place
+sys.exit(command.main(sys.argv))
+"""
+
 
 class Services(Box):
     """Box, with install's words in the order they need, and a picture of its tree."""
@@ -23,10 +35,11 @@ class Services(Box):
         stdin: str = "", **environment: str,
     ) -> subprocess.CompletedProcess[str]:  # fmt: skip
         argv = self.command(*words) + (["--", *program] if program else [])
+        if "--boot=none" not in words and "DESTDIR" not in environment:
+            argv = [sys.executable, "-c", REDIRECTED, str(self.directory / "image"), *argv]
         done = subprocess.run(
             argv, cwd=cwd or "/", input=stdin, capture_output=True, text=True, timeout=60, check=False,
-            env={"HOME": str(self.home), "PATH": os.environ["PATH"], "DESTDIR": str(self.directory / "image")}
-            | environment,
+            env={"HOME": str(self.home), "PATH": os.environ["PATH"]} | environment,
         )  # fmt: skip
         assert "Traceback" not in done.stderr, done.stderr
         assert expect is None or done.returncode == expect, (

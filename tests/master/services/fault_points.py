@@ -20,8 +20,11 @@ AT = """
 import errno, os, signal, sys
 sys.argv = sys.argv[1:]
 how, nth = sys.argv[0], int(sys.argv[1])
-sys.argv = sys.argv[2:]
+place = sys.argv[2]
+sys.argv = sys.argv[3:]
 from kegmaster import command
+from kegmaster.services import entry
+entry.destination = lambda: place
 calls = 0
 def wrapped(name, true):
     def call(*args, **named):
@@ -52,8 +55,8 @@ sys.exit(code)
 def at(box: Services, how: str, nth: int, words: tuple[str, ...], program: tuple[str, ...] = ()) -> int:
     argv = box.command(*words) + (["--", *program] if program else [])
     done = subprocess.run(
-        [sys.executable, "-c", AT, how, str(nth), *argv], capture_output=True, text=True, check=False, cwd="/", timeout=60,
-        env={"HOME": str(box.home), "PATH": os.environ["PATH"], "DESTDIR": str(box.directory / "image"), "MY_KEY": "v"},
+        [sys.executable, "-c", AT, how, str(nth), str(box.directory / "image"), *argv], capture_output=True, text=True, check=False, cwd="/", timeout=60,
+        env={"HOME": str(box.home), "PATH": os.environ["PATH"], "MY_KEY": "v"},
     )  # fmt: skip
     assert "Traceback" not in done.stderr, f"{how} {nth}: {done.stderr}"
     return done.returncode

@@ -1,6 +1,6 @@
 """The master's boot entry: written where it belongs, as it was before when removed, refused whole where rights are missing.
 
-Below DESTDIR, or, where a real crontab is changed, in a mount namespace of its own.
+In a file tree of its own, or, where a real crontab is changed, in a mount namespace of its own.
 """
 
 from __future__ import annotations
