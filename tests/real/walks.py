@@ -314,7 +314,6 @@ def _openmsistream_is(box: Box) -> str:
     assert uploaders() == 0
     box.run("master.py", "status", "upload", expect=3)
     assert not box.path("/etc/kegbot/kegbot_master.cfg").exists()
-    box.run("master.py", "remove")
     assert box.run("systemctl", "is-enabled", "kegmaster", expect=None).returncode
     return "one uploader, also after stop_and_restart; none after stop_and_remove"
 

@@ -87,12 +87,7 @@ def _take_section(
         if app := parsed(work).find(name):
             pidfile = app.pidfile
         write_config(work, text, new)
-        if runs and not any(other.name != "DEFAULT" for other in section.places(new)):
-            ended = running.order(command, "stop", [])
-            if ended.code:
-                raise StepError(f"the master does not stop: {' '.join(ended.text.split())}")
-            work.tell("it was the last app: the master is ended; master.py remove takes it out of the boot")
-        elif runs:
+        if runs:
             done = running.reload(command, name)
             if done.code and running.state(command, name).get("pid"):
                 # The file has other faults, or its process does not end: then it must end by name.

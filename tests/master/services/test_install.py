@@ -225,7 +225,7 @@ def test_with_the_last_app_the_master_ends_and_with_another_it_stays(box: Servic
         box.install(name, str(box.program("probe")), flags=("--now",))
     box.services("remove", "one")
     assert [row["name"] for row in box.status()["apps"]] == ["two"]
-    assert "it was the last app: the master is ended" in box.services("remove", "two").stdout
+    assert "the master and its apps are stopped" in box.services("remove", "two").stdout
     assert box.processes() == []
     box.install("two", str(box.program("probe")), flags=("--now",))
     assert box.app("two")["state"] == "running"
