@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Callable
 
+from . import footing
 from .files import open_plain
 
 _NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
@@ -22,19 +23,20 @@ def open_log(path: str, uid: int | None, gid: int | None) -> int:
     Raises OSError, also for what is no plain file, or has other names besides.
     """
     flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    try:
-        fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o644)
-        if uid is not None:
-            os.fchown(fd, uid, -1 if gid is None else gid)
-    except FileExistsError:
+    with footing.hold(path) as (directory, name):
         try:
-            fd = os.open(path, flags)
-        except OSError as error:
-            if error.errno == errno.ELOOP:
-                raise OSError(error.errno, "it is a symlink", path) from None
-            if error.errno == errno.ENXIO:
-                raise OSError(error.errno, "it is no plain file", path) from None
-            raise
+            fd = os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=directory)
+            if uid is not None:
+                os.fchown(fd, uid, -1 if gid is None else gid)
+        except FileExistsError:
+            try:
+                fd = os.open(name, flags, dir_fd=directory)
+            except OSError as error:
+                if error.errno == errno.ELOOP:
+                    raise OSError(error.errno, "it is a symlink", path) from None
+                if error.errno == errno.ENXIO:
+                    raise OSError(error.errno, "it is no plain file", path) from None
+                raise
     seen = os.fstat(fd)
     wrong = ""
     if not (stat.S_ISREG(seen.st_mode) or stat.S_ISCHR(seen.st_mode)):
@@ -78,14 +80,24 @@ def parts(text: bytes, size: int, cap: int, *, in_line: bool) -> list[bytes]:
 
 def rotate(path: str, backups: int) -> None:
     """Make room at `path`: LOG becomes LOG.1, that LOG.2 and so on; the oldest of `backups` goes. Raises OSError."""
-    if not backups:
-        os.unlink(path)
-        return
-    last = 1  # behind a gap nothing need move, so an interrupted rotation costs no log
-    while last < backups and os.path.lexists(f"{path}.{last}"):
-        last += 1
-    for number in range(last, 0, -1):
-        os.rename(f"{path}.{number - 1}" if number > 1 else path, f"{path}.{number}")
+    with footing.hold(path) as (directory, name):
+        if not backups:
+            os.unlink(name, dir_fd=directory)
+            return
+        last = 1  # behind a gap nothing need move, so an interrupted rotation costs no log
+        while last < backups and _there(f"{name}.{last}", directory):
+            last += 1
+        for number in range(last, 0, -1):
+            before = f"{name}.{number - 1}" if number > 1 else name
+            os.rename(before, f"{name}.{number}", src_dir_fd=directory, dst_dir_fd=directory)
+
+
+def _there(name: str, directory: int) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 class AppLog:

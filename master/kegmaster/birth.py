@@ -9,7 +9,7 @@ import gc
 import os
 import sys
 
-from . import __version__, keeper, notify, pidfiles, proc, reexec, spawn
+from . import __version__, footing, keeper, notify, pidfiles, proc, reexec, spawn
 from .commands import Desk
 from .deaths import Keeper
 from .journal import Journal
@@ -288,6 +288,9 @@ def _make_directory(path: str, *, root: bool) -> None:
         raise BirthError(
             f"{path}: can be written by others than root; chown root {path} and chmod go-w {path}"
         )
+    if root and (above := footing.outsider(path, ())):
+        text = f"{path}: others than root can put another directory in its place, since {above} is theirs to write"
+        raise BirthError(f"{text}; chown root {above} and chmod go-w {above}, or name another directory")
 
 
 def _leave_terminal() -> None:

@@ -84,7 +84,8 @@ def write(path: str, death: Death) -> None:
     text = encode(death)
     fd = open_log(path, None, None)
     try:
-        size = os.fstat(fd).st_size
+        seen = os.fstat(fd)
+        size = seen.st_size
         if size + len(text) <= MAX_BYTES:
             _whole(fd, text)
             return
@@ -93,8 +94,7 @@ def write(path: str, death: Death) -> None:
     kept = entries(files.read_plain(path, 2 * MAX_BYTES))[-(MOST_KEPT - 1) :]
     while kept and sum(map(len, kept)) + len(text) > MAX_BYTES // 2:
         kept.pop(0)
-    mode = os.stat(path).st_mode & 0o777
-    files.replace(path, b"".join(kept) + text, mode)
+    files.replace(path, b"".join(kept) + text, seen.st_mode & 0o777)
 
 
 def tail(path: str, begun: tuple[int, int], limit: int = MAX_OUTPUT_BYTES) -> bytes:
@@ -105,7 +105,8 @@ def tail(path: str, begun: tuple[int, int], limit: int = MAX_OUTPUT_BYTES) -> by
     found: list[bytes] = []
     for number in range(_MOST_LOGS):
         try:
-            fd = files.open_plain(f"{path}.{number}" if number else path, follow=True)
+            # What its user may have put in the log's place is not printed by us for him to read.
+            fd = files.open_plain(f"{path}.{number}" if number else path)
         except OSError:
             break
         try:

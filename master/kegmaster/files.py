@@ -10,17 +10,26 @@ import errno
 import os
 import stat
 
+from . import footing
+
 # Never through a symlink, never waiting (for a FIFO's other end), never becoming our terminal.
 _WARILY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
-def open_plain(path: str, flags: int = os.O_RDONLY, mode: int = 0o600, *, follow: bool = False) -> int:
+def open_plain(
+    path: str, flags: int = os.O_RDONLY, mode: int = 0o600, *, follow: bool = False, safely: bool = False
+) -> int:
     """A descriptor of the plain file at `path`; `follow`: where a symlink may lead, for what people name themselves.
 
+    `safely`: but, for root, no symlink that others can lay or move, as it is without `follow` on the way to the file.
     Raises OSError; its errno is ELOOP for a symlink and EINVAL for whatever else is no plain file.
     """
     try:
-        fd = os.open(path, flags | (_WARILY & ~os.O_NOFOLLOW if follow else _WARILY), mode)
+        if follow and not safely:
+            fd = os.open(path, flags | (_WARILY & ~os.O_NOFOLLOW), mode)
+        else:
+            with footing.hold(os.path.abspath(path), follow=follow) as (directory, name):
+                fd = os.open(name, flags | _WARILY, mode, dir_fd=directory)
     except OSError as error:
         if error.errno in (errno.ENXIO, errno.EISDIR):  # a FIFO or a socket to write to; a directory
             raise _not_plain(path) from None
@@ -50,28 +59,35 @@ def replace(path: str, data: bytes, mode: int, *, lasting: bool = False) -> None
     Whatever lies there, a symlink too, is replaced. `lasting`: and it survives a power cut that follows at once.
     Raises OSError.
     """
-    new = f"{path}.new"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _WARILY
-    try:
-        fd = os.open(new, flags, mode)
-    except FileExistsError:  # left by a write that was cut short, or laid there to harm us
-        os.unlink(new)
-        fd = os.open(new, flags, mode)
-    try:
+    with footing.hold(os.path.abspath(path)) as (directory, name):
+        new = f"{name}.new"
         try:
-            while data:
-                data = data[os.write(fd, data) :]
-            if lasting:
-                os.fsync(fd)
-        finally:
-            os.close(fd)
-        os.replace(new, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(new)
-        raise
+            fd = os.open(new, flags, mode, dir_fd=directory)
+        except FileExistsError:  # left by a write that was cut short, or laid there to harm us
+            os.unlink(new, dir_fd=directory)
+            fd = os.open(new, flags, mode, dir_fd=directory)
+        try:
+            try:
+                while data:
+                    data = data[os.write(fd, data) :]
+                if lasting:
+                    os.fsync(fd)
+            finally:
+                os.close(fd)
+            os.replace(new, name, src_dir_fd=directory, dst_dir_fd=directory)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(new, dir_fd=directory)
+            raise
     if lasting:
         sync_directory(os.path.dirname(path) or ".")
+
+
+def remove(path: str) -> None:
+    """Remove the file at `path`. Raises OSError."""
+    with footing.hold(os.path.abspath(path)) as (directory, name):
+        os.unlink(name, dir_fd=directory)
 
 
 def sync_directory(path: str) -> None:

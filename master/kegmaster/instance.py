@@ -289,7 +289,7 @@ class Instance:
         if self.printed and not self.app.detaches:
             return self.printed
         try:
-            fd = files.open_plain(self.app.logfile, follow=True)
+            fd = files.open_plain(self.app.logfile)
             with open(fd, "rb") as file:
                 size = os.fstat(fd).st_size
                 # A log that was rotated or truncated meanwhile is read from its beginning.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from . import pidfiles, proc
+from . import footing, pidfiles, proc
 from .environment import credentials, variables
 from .journal import Journal
 from .lean import TYPE_CHECKING
@@ -35,11 +35,9 @@ def prepare(
     if app.detaches:
         pidfiles.clear_away(app.pidfile)
     for file in (app.pidfile, app.logfile):
-        directory = os.path.dirname(file)
-        if not os.path.isdir(directory):
-            os.makedirs(directory, mode=0o755, exist_ok=True)
-            if file is app.pidfile and app.detaches and uid is not None:
-                os.chown(directory, uid, -1)  # such as /run/redis, which no reboot survives
+        # Such as /run/redis, which no reboot survives.
+        own = file is app.pidfile and app.detaches
+        footing.make_directory(os.path.dirname(file), uid if own else None)
     return Launch(
         path=path, argv=app.argv, environment=given, output=output.open(app, uid, gid),
         umask=app.context.umask, nice=app.context.nice, limit_nofile=app.context.limit_nofile, tag=proc.tag(cookie),

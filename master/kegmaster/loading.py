@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Callable, Collection, Iterator
 
-from . import files
+from . import files, footing
 from .config import Directories, configure
 from .lean import Final, dataclass, replace
 from .problems import Problem
@@ -160,14 +160,18 @@ def _directories(app: App, search: Search) -> Iterator[tuple[str, ProgramError]]
                 shown,
                 ProgramError(f"its {key} directory {directory} {reason}", "mend that or name another"),
             )
-        elif not own and (owners := _strangers(directory, app.context.user, group=key == "pidfile")):
+        elif not own and (found := _strangers(directory, app.context.user, group=key == "pidfile")):
+            open_one, owners = found
+            above = "" if open_one == directory else f"{open_one}, above "
             yield (
                 shown,
                 ProgramError(
-                    f"its {key} directory {directory} can be written by others than {owners}",
-                    f"chown root {directory} and chmod go-w {directory}, or name another",
+                    f"{above}its {key} directory {directory} can be written by others than {owners}",
+                    f"chown root {open_one} and chmod go-w {open_one}, or name another",
                 ),
             )
+        elif wrong := _no_way(path):
+            yield shown, ProgramError(f"its {key} {path} cannot be reached: {wrong}", "or name another")
         elif wrong := _no_plain_file(path):
             yield shown if own else key, ProgramError(f"its {key} {path} {wrong}", "name a plain file")
     work = app.context.working_directory
@@ -175,14 +179,14 @@ def _directories(app: App, search: Search) -> Iterator[tuple[str, ProgramError]]
         yield "_working_directory", ProgramError(f"there is no directory {work}", "make it or name another")
 
 
-def _strangers(path: str, user: str, *, group: bool) -> str:
-    """Who alone should write there when root starts the app, if others can too; empty if all is well.
+def _strangers(path: str, user: str, *, group: bool) -> tuple[str, str] | None:
+    """What others can write to, `path` or a directory above it, and who alone should when root starts the app.
 
     `group`: nor may a group; /var/log belongs to one on many systems. A sticky directory such as /tmp is no better:
     anybody may lay a file of his own in the app's way before it starts.
     """
     if os.geteuid() != 0:
-        return ""
+        return None
     owners = {0}
     if user:
         import pwd
@@ -190,14 +194,23 @@ def _strangers(path: str, user: str, *, group: bool) -> str:
         try:
             owners.add(pwd.getpwnam(user).pw_uid)
         except KeyError:
-            return ""  # told of elsewhere
+            return None  # told of elsewhere
     try:
         seen = os.stat(path)
     except OSError:
-        return ""
-    if seen.st_uid in owners and not seen.st_mode & (0o022 if group else 0o002):
-        return ""
-    return f"root and {user}" if user else "root"
+        return None
+    sound = seen.st_uid in owners and not seen.st_mode & (0o022 if group else 0o002)
+    found = footing.outsider(path, owners) if sound else path
+    return (found, f"root and {user}" if user else "root") if found else None
+
+
+def _no_way(path: str) -> str:
+    """Which symlink root will not follow on the way to `path`; empty if none."""
+    try:
+        with footing.hold(path):
+            return ""
+    except OSError as error:
+        return f"{error.filename} {error.strerror}" if error.errno in (errno.ENOTDIR, errno.ELOOP) else ""
 
 
 def _no_plain_file(path: str) -> str:
@@ -256,12 +269,15 @@ def _environment_file(app: App, search: Search) -> Iterator[tuple[str, ProgramEr
     except ProgramError as error:
         yield "_environment_file", error
         return
-    if owners := _strangers(path, app.context.user, group=True):
+    if found := _strangers(path, app.context.user, group=True):
         # LD_PRELOAD in it would be theirs to choose.
+        open_one, owners = found
+        above = "" if open_one == path else f", above {path},"
         yield (
             "_environment_file",
             ProgramError(
-                f"{path} can be written by others than {owners}", f"chown root {path} and chmod go-w {path}"
+                f"{open_one}{above} can be written by others than {owners}",
+                f"chown root {open_one} and chmod go-w {open_one}",
             ),
         )
 
@@ -269,7 +285,8 @@ def _environment_file(app: App, search: Search) -> Iterator[tuple[str, ProgramEr
 def read_environment_file(path: str) -> dict[str, str]:
     """The NAME=value lines, as `envfile` reads them. Raises ProgramError."""
     try:
-        with open(files.open_plain(path, follow=True), encoding="utf-8") as file:
+        # The app's user may own its directory: a symlink of his is not to show him what root alone may read.
+        with open(files.open_plain(path, follow=True, safely=True), encoding="utf-8") as file:
             text = file.read(_MAX_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and error.errno == errno.EINVAL:

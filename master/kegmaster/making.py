@@ -9,7 +9,7 @@ import contextlib
 import os
 import socket
 
-from . import client, pidfiles
+from . import client, footing, pidfiles
 from .exit_codes import Verb
 from .lean import TYPE_CHECKING, Final
 from .paths import HOME_VARIABLE
@@ -102,7 +102,7 @@ def _tell_crash_logs(command: Command, config: Config) -> None:
         wanted = app.name in command.options.names if command.options.names else app.enabled
         if wanted and config.logs_safely(app.name):
             with contextlib.suppress(OSError):
-                os.makedirs(os.path.dirname(app.crash_log), mode=0o755, exist_ok=True)
+                footing.make_directory(os.path.dirname(app.crash_log))
             crashes.refused(app, config.why_left_out(app.name))
     crashes.flush()
 

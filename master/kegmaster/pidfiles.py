@@ -51,6 +51,8 @@ def _claim(path: str) -> tuple[int | None, bool]:
     except OSError as error:
         if error.errno in _ODD:
             raise PidfileError(f"pidfile {path} {_ODD[error.errno]}; remove it") from None
+        if error.errno == errno.ENOTDIR:
+            raise PidfileError(f"pidfile {path} cannot be read: {error.filename} {error.strerror}") from None
         raise PidfileError(
             f"pidfile {path} cannot be read ({error.strerror}); remove it, or mend its rights"
         ) from None
@@ -92,16 +94,16 @@ def clear_away(path: str) -> None:
     with contextlib.suppress(PidfileError, OSError):
         pid, alone = _claim(path)
         if pid is not None and alone and not os.path.exists(f"/proc/{pid}"):
-            os.unlink(path)
+            files.remove(path)
 
 
 def remove(path: str, pid: int) -> None:
     """Remove `path` if it claims `pid`, and what a write that was cut short left; anything else is left alone."""
     with contextlib.suppress(PidfileError, OSError):
         if _claim(path) == (pid, True):
-            os.unlink(path)
+            files.remove(path)
     with contextlib.suppress(OSError):
-        os.unlink(f"{path}.new")
+        files.remove(f"{path}.new")
 
 
 class Lock:
