@@ -15,7 +15,7 @@ from tests.master.conftest import BIN
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-@pytest.mark.parametrize("sample", sorted((ROOT / "conf").rglob("*.cfg")), ids=lambda path: path.name)
+@pytest.mark.parametrize("sample", sorted((ROOT / "conf").glob("*.cfg")), ids=lambda path: path.name)
 def test_every_sample_configuration_is_sound(sample: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [BIN / "master.py", "configtest", f"--config={sample}", f"--pidfile_dir={tmp_path}", f"--logfile_dir={tmp_path}"],

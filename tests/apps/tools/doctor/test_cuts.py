@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import re
 import shutil
 import socket
 import sqlite3
@@ -473,5 +474,6 @@ def test_a_core_that_the_master_starts_in_vain_because_of_its_store(tmp_path: Pa
         box.master("stop", expect=None)
         box.close()
     assert found.of("store", "trouble"), found.answer
-    assert "kegbot_core is in backoff" in " ".join(found.of("master", "hint"))
+    # Its next try may just be under way.
+    assert re.search("kegbot_core is (in backoff|starting once more)", " ".join(found.of("master", "hint")))
     assert "master" not in found.troubled()
