@@ -77,6 +77,7 @@ class Options:
     service_name: str = ""
     boot_name: str = "kegmaster"
     description: str = ""
+    s4u: bool = False
     activate: str = ""
     each: bool = False
     replace: bool = False
@@ -164,6 +165,8 @@ FLAGS: Final = (
          help="install: what the init system calls the master (kegmaster)"),
     Flag(words=("--description",), sets="description", metavar="TEXT", verbs=("install",),
          help="install: what the init system shows"),
+    Flag(words=("--s4u",), sets="s4u", verbs=("install",),
+         help="install, on Windows: the task stores no password, and has no rights on the network"),
     Flag(words=("--activate",), sets="activate", metavar="COMMAND", verbs=("install",),
          help="install, on Windows: what the batch file calls first"),
     Flag(words=("--each",), sets="each", verbs=("install",), help="install, on Windows: a service for each app"),

@@ -26,6 +26,7 @@ class Service:
     timeout_stop_s how long the slowest orderly stop of all apps may take before somebody loses patience
     apps           (name, command line, working directory) of each enabled app, for those who want a service each
     each           make a service of each of `apps` instead of one of the master (Windows)
+    s4u            a Windows task stores no password, and has no rights on the network (service for user)
     activate       what a Windows batch file is to `call` first
     """
 
@@ -43,6 +44,7 @@ class Service:
     logfile_dir: str
     state_dir: str
     timeout_stop_s: int = 180
+    s4u: bool = False
     activate: str = ""
     apps: tuple[tuple[str, tuple[str, ...], str], ...] = ()
     each: bool = False

@@ -77,17 +77,20 @@ def task(service: Service) -> Plan:
     if not user:
         raise BootError(r"a task runs as somebody: give --user=NAME, or --user=DOMAIN\NAME")
     name, file = service.name, beside(service, f"{service.name}.xml")
+    password = () if service.s4u else ("/ru", user, "/rp", "*")
     xml = Artefact(path=file, text=_xml(service, user), encoding="utf-16")
     return Plan(
         kind="windows-task",
         artefacts=(xml, launcher(service)) if service.activate else (xml,),
-        enable=(("schtasks", "/create", "/tn", name, "/xml", file, "/ru", user, "/rp", "*"),),
+        enable=(("schtasks", "/create", "/tn", name, "/xml", file, *password),),
         start=(("schtasks", "/run", "/tn", name),),
         stop=(("schtasks", "/end", "/tn", name),),
         disable=(("schtasks", "/delete", "/tn", name, "/f"),),
         notes=(
-            "/rp * asks for the user's password, without which no task runs unless its user is logged on; it stands"
-            " in no file",
+            "without a stored password (S4U) it has no rights on the network: no shares, no other machine's login"
+            if service.s4u
+            else "/rp * asks for the user's password, without which no task runs unless its user is logged on; it"
+            " stands in no file",
             "save the task's XML as UTF-16 with its byte order mark, as it is written here",
             *FOREIGN,
         ),
@@ -108,7 +111,7 @@ def _xml(service: Service, user: str) -> str:
         ("RegistrationInfo/Description", " ".join(service.description.split())),
         ("Triggers/BootTrigger/Enabled", "true"),
         ("Principals/Principal/UserId", user),
-        ("Principals/Principal/LogonType", "Password"),
+        ("Principals/Principal/LogonType", "S4U" if service.s4u else "Password"),
         ("Principals/Principal/RunLevel", "HighestAvailable"),
         *((f"Settings/{name}", value) for name, value in _SETTINGS),
         ("Actions/Exec/Command", command),

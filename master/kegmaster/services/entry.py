@@ -80,7 +80,7 @@ def want(command: Command, user: str, config: Config | None) -> Wanted:
         user=own.pw_name if kind == "systemd-user" else user, caller=own.pw_name, home=home,
         system=system or kind in _MACHINES,
         config=command.config_file, pidfile_dir=command.run_directory.path, logfile_dir=directories.logfile_dir,
-        state_dir=command.run_directory.state, activate=options.activate, each=options.each,
+        state_dir=command.run_directory.state, s4u=options.s4u, activate=options.activate, each=options.each,
         timeout_stop_s=max(180, 10 + int(sum(app.timeout_stop_sec for app in apps))),
         apps=tuple((app.name, app.argv, app.context.working_directory) for app in apps),
     )  # fmt: skip

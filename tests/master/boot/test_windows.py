@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import pytest
 
@@ -37,9 +38,12 @@ def commands(plan: Plan, end: str, program: str) -> list[list[str]]:
     return [windows_argv(cmd_line(line)) for line in bat(plan, end) if line.startswith(program)]
 
 
-def task(user: str = r"LAB\keg", activate: str = "") -> tuple[Plan, ElementTree.Element]:
+def task(
+    user: str = r"LAB\keg", activate: str = "", *, s4u: bool = False
+) -> tuple[Plan, ElementTree.Element]:
     plan = kinds.plan(
-        "windows-task", service(base=BASE, argv=ARGV, user=user, activate=activate, description="keg & co")
+        "windows-task",
+        replace(service(base=BASE, argv=ARGV, user=user, activate=activate, description="keg & co"), s4u=s4u),
     )
     written = artefact(plan, ".xml")
     content = written.text.encode(written.encoding)
@@ -100,6 +104,13 @@ def test_the_task_asks_for_the_password_and_keeps_it_nowhere() -> None:
     assert create[create.index("/xml") + 1] == BASE + r"\kegmaster.xml"
     assert create[-4:] == ("/ru", r"LAB\keg", "/rp", "*")
     assert plan.foreign
+
+
+def test_a_task_without_a_stored_password_is_made_on_request_and_warned_of() -> None:
+    plan, root = task(s4u=True)
+    assert root.findtext(f".//{NAMESPACE}LogonType") == "S4U"
+    assert "/rp" not in plan.enable[0]
+    assert any("no rights on the network" in note for note in plan.notes)
 
 
 def test_a_task_of_nobody_is_refused_and_the_caller_is_the_default() -> None:
