@@ -35,6 +35,7 @@ class Wanted:
     name: str
     user: str
     description: str
+    config: str
     idle: str = ""
 
 
@@ -91,7 +92,12 @@ def want(command: Command, user: str, config: Config | None) -> Wanted:
     if destination() and any(part.role == "crontab" for part in plan.artefacts):
         raise BootError("a crontab is no file of an image; with DESTDIR choose another --boot")
     return Wanted(
-        plan=plan, name=service.name, user=user, description=options.description, idle=_idle(plan, machine)
+        plan=plan,
+        name=service.name,
+        user=user,
+        description=options.description,
+        config=command.config_file,
+        idle=_idle(plan, machine),
     )
 
 
@@ -148,6 +154,11 @@ def standing(boot: Boot) -> bool:
     ]
 
 
+def succeeds(wanted: Wanted, before: Boot) -> bool:
+    """It is the same entry anew: what it writes takes the place of all that the one before wrote."""
+    return (wanted.plan.kind, wanted.name) == (before.plan.kind, before.name)
+
+
 def strangers(wanted: Wanted, before: Boot | None) -> list[str]:
     """Paths where something stands that install did not put there. Raises StepError."""
     ours = {}
@@ -156,6 +167,10 @@ def strangers(wanted: Wanted, before: Boot | None) -> list[str]:
     found = []
     for part in wanted.plan.artefacts:
         if part.role != "file":
+            lines = marks.within(_text(_now(part), part) or "", wanted.name)
+            known = before is not None and before.installed and before.name == wanted.name
+            if lines not in (None, part.text) and not known:
+                found.append(f"{place(part) if part.path else 'the crontab'}: {wanted.name}")
             continue
         now, path = snapshot(place(part)), place(part)
         same = content_sum(now) == content_sum(_shot(content(part, "", None), part))
@@ -164,7 +179,7 @@ def strangers(wanted: Wanted, before: Boot | None) -> list[str]:
     return found
 
 
-def put(transaction: Transaction, wanted: Wanted, before: Boot | None, config: str) -> tuple[Boot, list[str]]:
+def put(transaction: Transaction, wanted: Wanted, before: Boot | None) -> tuple[Boot, list[str]]:
     """Write the artefacts and run the commands; what is to be remembered, and what was written. Raises StepError."""
     plan = wanted.plan
     kept = {}
@@ -206,7 +221,7 @@ def put(transaction: Transaction, wanted: Wanted, before: Boot | None, config: s
             ):
                 attempted.append(index)
     return Boot(
-        plan=plan, name=wanted.name, user=wanted.user, description=wanted.description, config=config,
+        plan=plan, name=wanted.name, user=wanted.user, description=wanted.description, config=wanted.config,
         made=tuple(image.inside(path) for path in transaction.made), before=tuple(shots),
         after=tuple(_now(part) for part in plan.artefacts),
         attempted=tuple(attempted),
@@ -286,6 +301,6 @@ def _text(shot: Any, part: Artefact) -> str | None:
 def again(boot: Boot) -> Wanted:
     """What an earlier install wanted, to be wanted once more."""
     return Wanted(
-        plan=boot.plan, name=boot.name, user=boot.user, description=boot.description,
+        plan=boot.plan, name=boot.name, user=boot.user, description=boot.description, config=boot.config,
         idle=_idle(boot.plan, detect.machine()),
     )  # fmt: skip

@@ -169,6 +169,8 @@ def _boot(work: Work, request: Request) -> None:
             raise RefusedError("--boot=none without a program: then there is nothing to install", Verb.USAGE)
         return
     before = entry.load(work.store)
+    if before is not None and before.installed:
+        _same_master(work, before)
     if request.name and options.boot == "auto" and before is not None and entry.standing(before):
         return
     if before is not None and before.installed and request.name:
@@ -189,8 +191,22 @@ def _boot(work: Work, request: Request) -> None:
         raise work.no_rights(f"--boot={wanted.plan.kind} is root's to install")
     if (strange := entry.strangers(wanted, before)) and not options.replace:
         raise RefusedError(
-            f"{', '.join(strange)}: is there already, and not ours; --replace puts ours in its place"
+            f"{', '.join(strange)}: is there already, and not ours; --replace puts ours in its place,"
+            " --boot_name=NAME ours beside it"
         )
+
+
+def _same_master(work: Work, before: answers.Boot) -> None:
+    """One state directory is one master's: another's boot entry is not to be taken over. Raises RefusedError."""
+    config = work.command.config_file
+    if before.config in ("", config) or work.options.replace or work.options.print:
+        return
+    raise RefusedError(
+        f"the boot entry {before.name} starts the master of {before.config}, not that of {config}. A second master"
+        " wants its own --boot_name, --pidfile_dir, --logfile_dir and --state_dir; --replace has this one started"
+        " in place of the other; with a program, --boot=none leaves the boot alone",
+        Verb.USAGE,
+    )
 
 
 def _rights(work: Work, request: Request) -> None:
@@ -250,12 +266,13 @@ def _steps(
             work.tell(
                 f"{path}: was not executable, so it did not run; now it is, and all its lines run at boot"
             )
-        if before is not None and before.installed and before.plan.kind != request.boot.plan.kind:
+        if before is not None and before.installed and not entry.succeeds(request.boot, before):
             for note in entry.take_out(transaction, before):
                 work.tell(note)
-            work.tell(f"the boot entry for {before.plan.kind} is replaced")
+            named = f" {before.name}" if before.name != request.boot.name else ""
+            work.tell(f"the boot entry{named} for {before.plan.kind} is replaced")
             before = None
-        boot, written = entry.put(transaction, request.boot, before, work.command.config_file)
+        boot, written = entry.put(transaction, request.boot, before)
         work.report["written"] = written
         boot = answers.later(boot, before, by_app=bool(request.name))
     # Last: what is written down is what was done.

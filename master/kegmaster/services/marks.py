@@ -39,6 +39,12 @@ def put(text: str | None, name: str, lines: str, frame: tuple[str, str], *, scri
     return before + ("" if not before or before.endswith("\n") else "\n") + new + after
 
 
+def within(text: str, name: str) -> str | None:
+    """The lines between the marks of the service `name`; None if there are none."""
+    place = _find(text, name)
+    return None if place is None else text[place[0] + len(begin(name)) : place[1] - len(end(name))]
+
+
 def cut(text: str, name: str) -> str:
     """`text` without the block; as it is if there is none."""
     place = _find(text, name)

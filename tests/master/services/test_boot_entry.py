@@ -376,3 +376,44 @@ def test_the_document_of_print_has_all_that_the_text_has(ready: Services) -> Non
     done = json.loads(ready.services("install", "--boot=systemd", "--print", "--json").stdout)
     assert [Path(part["path"]).name for part in done["artefacts"]] == ["kegmaster.service"]
     assert done["commands"]["enable"][1] == ["systemctl", "enable", "kegmaster.service"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_name_for_the_boot_entry_takes_the_place_of_the_one_before(
+    ready: Services, kind: str
+) -> None:
+    before = ready.tree()
+    ready.services("install", f"--boot={kind}")
+    done = ready.services("install", f"--boot={kind}", "--boot_name=third")
+    assert f"the boot entry kegmaster for {kind} is replaced" in done.stdout
+    texts = b"".join(data for name, (_, data) in ready.tree().items() if name.startswith("image/"))
+    assert b"wrote for kegmaster;" not in texts
+    assert not list((ready.directory / "image").rglob("*kegmaster*"))
+    ready.services("remove")
+    assert ready.tree() == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_boot_entry_of_another_configuration_is_not_taken_over(ready: Services, kind: str) -> None:
+    empty = ready.tree()
+    first, second = ready.config, ready.directory / "other.cfg"
+    ready.services("install", f"--boot={kind}")
+    second.write_text(first.read_text())
+    before = ready.tree()
+    ready.config = second
+    for words, program in ((("install",), ()), (("install", "web"), ("/bin/true",))):
+        done = ready.services(*words, f"--boot={kind}", program=program, expect=2)
+        assert f"the boot entry kegmaster starts the master of {first}, not that of {second}" in done.stderr
+        assert "--boot_name" in done.stderr
+        assert ready.tree() == before
+    state = f"--state_dir={ready.directory}/home/second"
+    done = ready.services("install", f"--boot={kind}", state, expect=1)
+    assert "is there already, and not ours" in done.stderr
+    assert ready.tree() == before
+    ready.services("install", f"--boot={kind}", state, "--boot_name=second")
+    ready.services("remove", state)
+    assert ready.tree() == before
+    ready.services("install", f"--boot={kind}", "--replace")
+    ready.services("remove")
+    second.unlink()
+    assert ready.tree() == empty
