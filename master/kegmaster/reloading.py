@@ -145,7 +145,8 @@ class Session:
         text = "reload refused" if refused else f"reloaded: {', '.join(told) or 'nothing changed'}"
         self._watchdog.history.master("running", "running", text, os.getpid())
         lives = self._watchdog.lives
-        for name in self.ending:
+        # Those that had been stopped before their section went, too.
+        for name in {*self.ending, *(() if refused else self._watchdog.config.unknown(list(lives)))}:
             life = lives.get(name)
             if life and life.state is State.STOPPED and not life.wanted:
                 del lives[name]

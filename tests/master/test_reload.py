@@ -43,6 +43,16 @@ def test_only_what_changed_is_touched(box: Box) -> None:
     assert pids(box) == after
 
 
+def test_an_app_that_was_stopped_before_its_section_went_is_gone_too(box: Box) -> None:
+    write(box, one="_command = PROBE", two="_command = PROBE")
+    box.master("start")
+    box.master("stop", "two")
+    write(box, one="_command = PROBE")
+    box.master("reload")
+    assert list(pids(box)) == ["one"]
+    assert "two" not in box.master("stop").stdout
+
+
 def test_a_dry_run_shows_old_and_new_and_touches_nothing(box: Box) -> None:
     write(
         box,
