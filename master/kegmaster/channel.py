@@ -54,14 +54,23 @@ class Loss:
     size: int = 0
     """Bytes."""
     lines: int = 0
+    more: bool = False
+    """And some that never got to us: nobody knows how much."""
 
-    def add(self, text: bytes, uncounted: int) -> None:
-        """Count `text` too, and so many bytes whose lines nobody counted."""
-        self.size += len(text) + uncounted
-        self.lines += text.count(b"\n")
+    def add(self, other: Loss) -> None:
+        """Count that, too."""
+        self.size += other.size
+        self.lines += other.lines
+        self.more |= other.more
+
+    def __bool__(self) -> bool:
+        return bool(self.size or self.more)
 
     def __str__(self) -> str:
-        return f"{self.lines} lines of output lost" if self.lines else f"{self.size} bytes of output lost"
+        if not self.size:
+            return "output lost, nobody knows how much"
+        count = f"{self.lines} lines" if self.lines else f"{self.size} bytes"
+        return f"{count} of output lost{', and nobody knows how much more' if self.more else ''}"
 
 
 class Channel:
@@ -78,7 +87,7 @@ class Channel:
         spool: Spool,
         log: AppLog,
         journal: Journal,
-        on_loss: Callable[[str, bytes, int], None],
+        on_loss: Callable[[str, Loss], None],
     ) -> None:
         self.name = name
         self.spool = spool
@@ -112,7 +121,7 @@ class Channel:
         """What is the matter, in words; empty if nothing is."""
         if not self.trouble:
             return ""
-        return f"{self._unsaid if self._unsaid.size else 'output waits'}: {self.trouble}"
+        return f"{self._unsaid or 'output waits'}: {self.trouble}"
 
     def words(self) -> tuple[str, ...]:
         """The last lines of this launch, whether or not they got into the log."""
@@ -134,6 +143,8 @@ class Channel:
             self._write(now_s, all_of_it=all_of_it)
         self._drop(STUCK_BYTES if self.trouble else FLOOD_BYTES)
         self.spool.release()
+        if self.spool.cut is not None:
+            self._come_to_cut(now_s)
         if self.trouble and self.spool.waiting:
             self.due_s = self._retry_s
         return self.spool.position - before
@@ -146,8 +157,10 @@ class Channel:
                 return
 
     def _write(self, now_s: float, *, all_of_it: bool) -> None:
-        text = self.spool.read(TURN_BYTES)
+        text = self.spool.read(self._until_cut(TURN_BYTES))
         due = self._line_s is not None and now_s >= self._line_s + LINE_S
+        # A line that was cut never gets its end.
+        due |= self.spool.cut == self.spool.position + len(text)
         count = ripe(text, all_of_it=all_of_it or due)
         if not count:
             self._wait_for_line(now_s)
@@ -168,13 +181,29 @@ class Channel:
         elif self.spool.waiting:
             self._wait_for_line(now_s)
 
+    def _until_cut(self, at_most: int) -> int:
+        return at_most if self.spool.cut is None else min(at_most, self.spool.cut - self.spool.position)
+
+    def _come_to_cut(self, now_s: float) -> None:
+        """Something is missing from what is printed next: go on until there at once, and say so there."""
+        cut = self.spool.cut
+        if cut is not None and cut <= self.spool.position:
+            self.spool.cut = None
+            self._lose(
+                Loss(more=True), f"{self.spool.bound >> 20} MiB waited, and there was no room for more"
+            )
+            if not self.trouble:
+                self._say_losses()
+        elif not self.trouble:
+            self.due_s = now_s
+
     def _wait_for_line(self, now_s: float) -> None:
         if self._line_s is None:
             self._line_s = now_s
         self.due_s = self._line_s + LINE_S
 
     def _say_losses(self) -> None:
-        if not self._unsaid.size:
+        if not self._unsaid:
             return
         start = b"\n" if self.log.in_line else b""
         line = f"kegmaster: {self._unsaid}: {self._cause}\n"
@@ -193,9 +222,9 @@ class Channel:
         excess = self.spool.waiting - at_most
         if excess <= 0:
             return
-        self._cause = self.trouble or "printed faster than the log takes it"
+        cause = self.trouble or "printed faster than the log takes it"
         if excess > _COUNTED_BYTES:
-            self._lose(b"", excess - _COUNTED_BYTES)
+            self._lose(Loss(excess - _COUNTED_BYTES), cause)
             excess = _COUNTED_BYTES
         while excess > 0:
             text = self.spool.read(TURN_BYTES)
@@ -203,10 +232,11 @@ class Channel:
                 return
             if excess < len(text):
                 text = text[: text.find(b"\n", excess - 1) + 1 or excess]
-            self._lose(text)
+            self._lose(Loss(len(text), text.count(b"\n")), cause)
             excess -= len(text)
 
-    def _lose(self, text: bytes, uncounted: int = 0) -> None:
-        self._unsaid.add(text, uncounted)
-        self._on_loss(self.name, text, uncounted)
-        self.spool.consume(len(text) + uncounted)
+    def _lose(self, loss: Loss, cause: str) -> None:
+        self._unsaid.add(loss)
+        self._cause = cause
+        self._on_loss(self.name, loss)
+        self.spool.consume(loss.size)

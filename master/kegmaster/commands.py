@@ -325,7 +325,7 @@ def _row(life: Life, pid: int, now_s: float, output: Output) -> dict[str, Any]:
         "last_exit": {"status": ended.status, "signal": ended.signal} if ended else None,
         "reason": "; ".join(text for text in (output.trouble(app.name), _reason(life)) if text),
         "last_output": list(life.last_output),
-        "output_lost": {"bytes": lost.size, "lines": lost.lines} if lost else None,
+        "output_lost": {"bytes": lost.size, "lines": lost.lines, "more": lost.more} if lost else None,
         "next_try_s": max(0.0, round(next_try_s - now_s, 3)) if next_try_s is not None else None,
         "pidfile": app.pidfile,
         "logfile": app.logfile,

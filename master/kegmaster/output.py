@@ -17,11 +17,14 @@ from .channel import RETRY_S, Channel, Loss
 from .environment import credentials
 from .journal import Journal
 from .lean import Final
+from .ramdisk import Ramdisks
 from .spec import App
-from .spool import Spool, SpoolWatch, holders, works
+from .spool import Spool, SpoolWatch, bound_bytes, flaw, holders
 
 GATHER_S: Final = 0.1
 """So long after the first word is waited for more: one write for many lines."""
+LOUD_BYTES: Final = 64 << 10
+"""Who has printed so much before we even hear of it would fill its spool meanwhile."""
 ROUND_BYTES: Final = 4 << 20
 """At most so much of all apps together before the watchdog turns to other work."""
 
@@ -36,11 +39,20 @@ class Output:
         self._lost: dict[str, Loss] = {}
         self._holders: dict[str, list[int]] | None = None
         self._watch: SpoolWatch | None = None
-        if works():
-            self._watch = SpoolWatch()
-            selector.register(self._watch, selectors.EVENT_READ, lambda _: self._on_news())
-        else:
-            journal.debug("no memfds that inotify tells of: apps print to their logs directly, without a cap")
+        self._disks: Ramdisks | None = Ramdisks(
+            bound_bytes(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        )
+        if why := flaw(self._disks):
+            self._disks.close()
+            self._disks = None
+            journal.debug(
+                f"no spools with a bound ({why}): what waits while no watchdog runs may fill the memory"
+            )
+        if self._disks is None and (why := flaw()):
+            journal.debug(f"no spools ({why}): apps print to their logs directly, without a cap")
+            return
+        self._watch = SpoolWatch()
+        selector.register(self._watch, selectors.EVENT_READ, lambda _: self._on_news())
 
     def open(self, app: App, uid: int | None, gid: int | None) -> int:
         """What is to become stdout and stderr of an app about to be made; the caller closes it. Raises OSError."""
@@ -56,7 +68,7 @@ class Output:
             os.close(fd)
         channel = self._channels.get(app.name)
         if channel is None:
-            channel = self._add(app, Spool.make(app.name, uid), uid, gid)
+            channel = self._add(app, self._spool(app.name, uid), uid, gid)
         else:
             channel.begin(self._log(app, uid, gid), uid)
         self._ask(channel, time.monotonic())
@@ -142,6 +154,8 @@ class Output:
                 )
         if self._watch:
             self._watch.close()
+        if self._disks:
+            self._disks.close()
 
     @property
     def due_s(self) -> float | None:
@@ -182,6 +196,14 @@ class Output:
         self._channels[app.name] = channel
         return channel
 
+    def _spool(self, name: str, uid: int | None) -> Spool:
+        if self._disks is not None:
+            try:
+                return Spool.make(name, uid, self._disks)
+            except OSError as error:
+                self._journal.debug(f"{name}: its spool has no bound: {error}")
+        return Spool.make(name, uid)
+
     def _log(self, app: App, uid: int | None, gid: int | None) -> AppLog:
         cap, backups = _limits(app)
         return AppLog(
@@ -189,8 +211,8 @@ class Output:
             complain=lambda text: self._journal.warning(f"{app.name}: {text}"),
         )  # fmt: skip
 
-    def _on_loss(self, name: str, text: bytes, uncounted: int) -> None:
-        self._lost.setdefault(name, Loss()).add(text, uncounted)
+    def _on_loss(self, name: str, loss: Loss) -> None:
+        self._lost.setdefault(name, Loss()).add(loss)
 
     def _ask(self, channel: Channel, now_s: float) -> bool:
         told = self._watch is not None and self._watch.ask(channel.spool)
@@ -201,9 +223,10 @@ class Output:
     def _on_news(self) -> None:
         assert self._watch is not None
         channels = {channel.spool: channel for channel in self._channels.values()}
-        due_s = time.monotonic() + GATHER_S
+        now_s = time.monotonic()
         for spool in self._watch.take():
             channel = channels[spool]
+            due_s = now_s if spool.look() > LOUD_BYTES else now_s + GATHER_S
             channel.due_s = due_s if channel.due_s is None else min(channel.due_s, due_s)
 
     def _end(self, channel: Channel) -> None:

@@ -1,7 +1,8 @@
 """Where an app prints to: a file in memory, which the watchdog empties into the app's log.
 
-Knows memfds, inotify on them, and holes. Must not know apps, logs or time. A pipe would fill up, block its writer and
-break with its reader's death; a file does neither, and outlives the watchdog as long as the app has it open.
+Knows memfds, files that have a ramdisk each, inotify on them, and holes. Must not know apps, logs or time. A pipe would
+fill up, block its writer and break with its reader's death; a file does neither, and outlives the watchdog as long as
+the app has it open. On a ramdisk it may be full, as any disk may.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import stat
 import struct
 
 from .lean import Final
+from .ramdisk import Ramdisks
 
 _PAGE: Final = os.sysconf("SC_PAGESIZE")
 _ZEROS_BYTES: Final = 64 << 10
@@ -21,26 +23,35 @@ _LARGEST_PAGE: Final = 4 << 20
 _KEEP_SIZE, _PUNCH_HOLE = 0x1, 0x2
 _MODIFY, _ONESHOT = 0x2, 0x80000000
 _EVENT: Final = struct.Struct("iIII")
-_MARK: Final = "/memfd:kegmaster:"
+_NAME: Final = "kegmaster:"
+_MARK: Final = f"/memfd:{_NAME}"
+_LEAST_BYTES, _MOST_BYTES = 32 << 20, 256 << 20
+
+
+def bound_bytes(memory_bytes: int) -> int:
+    """How much an app may have printed that nobody consumed, on a machine with so much memory."""
+    return max(_LEAST_BYTES, min(memory_bytes // 64, _MOST_BYTES)) // _PAGE * _PAGE
 
 
 class Spool:
     """What one app has printed and nobody has consumed yet."""
 
-    __slots__ = ("_holes", "_released", "end", "fd", "position")
+    __slots__ = ("_holes", "_released", "cut", "end", "fd", "position")
 
     def __init__(self, fd: int, position: int = 0) -> None:
-        """Take on the memfd `fd`, consumed up to `position`."""
+        """Take on the file `fd`, consumed up to `position`."""
         self.fd = fd
         self.position = position
         self.end = position
+        self.cut: int | None = None
+        """It was full, and what was printed next is missing between the bytes before and after this one."""
         self._released = position
         self._holes = True
 
     @classmethod
-    def make(cls, app: str, uid: int | None) -> Spool:
-        """A new one, for `uid` to write to. Raises OSError where there are no memfds."""
-        spool = cls(os.memfd_create(f"kegmaster:{app}"))
+    def make(cls, app: str, uid: int | None, disks: Ramdisks | None = None) -> Spool:
+        """A new one, for `uid` to write to: on a disk of its own, or a memfd, which has no bound. Raises OSError."""
+        spool = cls(os.memfd_create(_NAME + app) if disks is None else _file_on(disks.take(), app))
         try:
             os.fchmod(spool.fd, 0o600)
             spool.give(uid)
@@ -92,6 +103,8 @@ class Spool:
             self.position = _first_unread(self.fd)
             self.end = os.fstat(self.fd).st_size
             self.position = self._released = min(self.position, self.end)
+            if self.cut is not None:
+                self.cut = max(self.position, min(self.cut, self.end))
         return self.waiting
 
     def _rewritten(self) -> bool:
@@ -115,14 +128,32 @@ class Spool:
         """The next `count` bytes are done with, once `release` is called."""
         self.position += count
 
-    def release(self) -> None:
-        """Give back the memory of what was consumed; a successor begins behind it."""
+    def release(self) -> bool:
+        """Give back the memory of what was consumed, if that can be done; a successor begins behind it."""
         # Not for each piece: whoever prints in a tight loop holds the file's lock, and lets go of it after 4 ms.
         if self.position > self._released and self._holes:
+            # The last moment to see that it is full, and so the surest.
+            if self.full():
+                self.cut = os.fstat(self.fd).st_size
             # A page consumed in part before goes with the rest.
             start = self._released - self._released % _PAGE
             self._holes = _punch(self.fd, start, self.position - start)
         self._released = self.position
+        return self._holes
+
+    def full(self) -> bool:
+        """Whether its last write met the bound: one that fitted in ends within a page, but for a rare chance."""
+        disk = os.fstatvfs(self.fd)
+        # A memfd has no blocks; of an overfull disk the free ones are a negative number without its sign.
+        if not disk.f_blocks or 0 < disk.f_bfree <= disk.f_blocks:
+            return False
+        return os.fstat(self.fd).st_size % _PAGE == 0
+
+    @property
+    def bound(self) -> int:
+        """So many bytes can wait; 0: as many as there is memory."""
+        disk = os.fstatvfs(self.fd)
+        return disk.f_blocks * disk.f_frsize
 
     def close(self) -> None:
         """Let go of it; it goes with the last process that prints to it."""
@@ -179,22 +210,28 @@ class SpoolWatch:
         os.close(self._fd)
 
 
-def works() -> bool:
-    """Whether the kernel has memfds and tells inotify of what is printed to them."""
+def flaw(disks: Ramdisks | None = None) -> str:
+    """Why the kernel does not let us have spools, or none on such disks; empty if it does."""
     with contextlib.ExitStack() as stack:
         try:
-            spool = Spool.make("probe", None)
+            spool = Spool.make("probe", None, disks)
             stack.callback(spool.close)
             watch = SpoolWatch()
             stack.callback(watch.close)
             fd = spool.open()
             stack.callback(os.close, fd)
             if not watch.ask(spool):
-                return False
-            os.write(fd, b".")
-            return bool(select.select([watch], [], [], 0)[0]) and watch.take() == [spool]
-        except OSError:
-            return False
+                return "inotify takes no more files"
+            os.write(fd, b"." * _PAGE)
+            if not select.select([watch], [], [], 0)[0] or watch.take() != [spool]:
+                return "inotify does not tell of what is written to them"
+            spool.consume(spool.look())
+            # Where nothing is ever given back, what has a bound is full for ever.
+            if disks is not None and not (spool.bound and spool.release()):
+                return "they have no bound, or no holes"
+        except OSError as error:
+            return error.strerror or str(error)
+    return ""
 
 
 def holders() -> dict[str, list[int]]:
@@ -207,6 +244,17 @@ def holders() -> dict[str, list[int]]:
                 if name.startswith(_MARK):
                     found.setdefault(name.removeprefix(_MARK).removesuffix(" (deleted)"), []).append(int(pid))
     return found
+
+
+def _file_on(disk: int, app: str) -> int:
+    """The only file there, named as a memfd is: whoever comes next need not know which it is."""
+    name = _MARK[1:] + app
+    try:
+        fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=disk)
+        os.unlink(name, dir_fd=disk)
+    finally:
+        os.close(disk)
+    return fd
 
 
 def _is_spool(path: str, app: str) -> bool:

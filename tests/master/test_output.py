@@ -17,8 +17,9 @@ from kegmaster.channel import LINE_BYTES, last_lines, ripe
 from kegmaster.journal import Journal
 from kegmaster.keys import size
 from kegmaster.output import Output
+from kegmaster.ramdisk import Ramdisks
 from kegmaster.spec import App
-from kegmaster.spool import Spool
+from kegmaster.spool import Spool, flaw
 
 from .conftest import Box, eventually, living, proc_status, wait_for_end
 
@@ -412,7 +413,7 @@ def test_a_flood_delays_no_other_app_and_its_memory_is_bounded(box: Box) -> None
         """
         [flood]
         _enabled = True
-        _command = yes the same line again and again
+        _command = sh -c 'while :; do yes the same line again and again; done'
         [quiet]
         _enabled = True
         _command = sh -c 'echo here; exec sleep 1000'
@@ -491,7 +492,7 @@ def test_an_app_of_another_user_may_open_dev_stdout_and_its_log_is_its_own(box: 
 def test_without_spools_apps_print_to_their_logs_directly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kegmaster.output.works", lambda: False)
+    monkeypatch.setattr("kegmaster.output.flaw", lambda *_: "refused")
     journal = Journal(str(tmp_path / "journal"), verbose=True)
     app = App(
         name="app", line=1, enabled=True, argv=("app",), type="simple", pidfile="/p",
@@ -522,8 +523,15 @@ def test_the_masters_own_log_is_begun_anew_when_it_is_full(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "log.1"]
 
 
-def test_a_spool_gives_back_the_memory_of_what_was_consumed_and_is_found_where_it_was_left() -> None:
-    spool = Spool.make("app", None)
+@pytest.mark.parametrize("bounded", [True, False])
+def test_a_spool_gives_back_the_memory_of_what_was_consumed_and_is_found_where_it_was_left(
+    bounded: bool,
+) -> None:
+    disks = Ramdisks(1 << 20)
+    if bounded and (why := flaw(disks)):
+        pytest.skip(f"no ramdisks here: {why}")
+    spool = Spool.make("app", None, disks if bounded else None)
+    disks.close()
     fd = spool.open()
     try:
         for number in range(100):
