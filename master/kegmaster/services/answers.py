@@ -109,6 +109,11 @@ def _words(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def as_found(known: App, section: str) -> App:
+    """The same with the section as somebody has left it by hand: which words that means, only the file can say."""
+    return known if known.section == section else replace(known, section=section, words=())
+
+
 def later(answers: Boot, before: Boot | None, *, by_app: bool) -> Boot:
     """The same, with what an earlier install of it made before; `by_app`: this one was for an app."""
     if before is None or not before.installed:

@@ -254,10 +254,16 @@ def _steps(
         here = (*transaction.made, *created)
         made_for_app = (*(known.made if known else ()), *(image.inside(path) for path in here))
         transaction.made = []
-        names = tuple(request.values) or (known.variables if known else ())
+        env_file, names = request.env_file, tuple(request.values) or (known.variables if known else ())
+        if known and known.env_file and not request.env_file:
+            # Nothing reads it any more, but it is still ours to remove.
+            env_file, names = known.env_file, ()
+            work.tell(
+                f"kept: {known.env_file}, which {request.name} reads no longer; remove --remove_env_vars takes it"
+            )
         app = answers.App(
             name=request.name, config=work.command.config_file, words=request.words, section=request.section,
-            glue=glue, env_file=request.env_file, variables=names, made=tuple(dict.fromkeys(made_for_app)),
+            glue=glue, env_file=env_file, variables=names, made=tuple(dict.fromkeys(made_for_app)),
             boot=request.wants_boot,
         )  # fmt: skip
     boot = None
@@ -303,7 +309,8 @@ def _after(work: Work, request: Request) -> int:
     """Tell what is there now; start it if that is wanted."""
     command, boot, code = work.command, request.boot, int(Verb.DONE)
     if request.name:
-        work.tell(f"{request.name}: installed, runs {shown(request.words)}")
+        runs = f", runs {shown(request.words)}" if request.words else ""
+        work.tell(f"{request.name}: installed{runs}")
         if request.values:
             kept = f"{', '.join(request.values)} in {request.env_file}, which only its user reads"
             work.tell(f"{request.name}: keeps {kept}")

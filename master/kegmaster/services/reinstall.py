@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 
+from ..config import configure
 from ..exit_codes import Verb
 from ..needs import Need
-from . import answers, ask, entry, image, running, variables
+from . import answers, ask, entry, image, running, section, variables
+from .editing import read_config
 from .install import Request, apply
 from .remove import remove
 from .work import RefusedError, Work, shown
@@ -31,10 +33,11 @@ def reinstall(work: Work) -> int:
         raise RefusedError(f"{name or 'the master'}: {why}; install it anew")
     boot = entry.load(work.store)
     if isinstance(known, answers.App):
+        known = _as_it_stands(work, known)
         user = _user(known.section)
         typed = [
             "install", name, *([] if known.boot else ["--boot=none"]), *([f"--user={user}"] if user else []),
-            *(["--", *known.words] if known.words else []),
+            *(["--", *words] if (words := known.words or _words(work, known)) else []),
         ]  # fmt: skip
         request = Request(
             name=name, words=known.words, section=known.section, env_file=known.env_file, replace=True, user=user,
@@ -54,6 +57,25 @@ def reinstall(work: Work) -> int:
     if isinstance(known, answers.App) and not options.print:
         _values(request, known)
     return apply(work, request)
+
+
+def _as_it_stands(work: Work, known: answers.App) -> answers.App:
+    """What was changed by hand since is what is wanted."""
+    text = read_config(work.config_file)
+    place = section.find(text, known.name) if text is not None else None
+    if text is None or place is None:
+        return known
+    found = answers.as_found(known, text[place.start : place.end])
+    if found != known:
+        work.tell(f"{known.name}: its section was changed since it was installed; it stays as it is")
+    return found
+
+
+def _words(work: Work, known: answers.App) -> tuple[str, ...]:
+    """What the section would run by itself, to be shown; nothing if it does not say."""
+    config = configure(known.section, work.command.config_file, work.command.source.directories)
+    app = config.find(known.name)
+    return app.argv if app and "_command" in app.key_lines else ()
 
 
 def _values(request: Request, known: answers.App) -> None:

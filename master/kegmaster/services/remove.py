@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ..exit_codes import Verb
-from . import answers, entry, image, rights, running, section
+from . import answers, entry, image, rights, running, section, variables
 from .editing import parsed, read_config, write_config
 from .install import check_image
 from .transaction import StepError
@@ -46,7 +46,7 @@ def _remove_app(work: Work, name: str) -> int:
     kept = known
     if place is not None:
         found = (text or "")[place.start : place.end]
-        kept = replace(known, section=found) if known else answers.App(
+        kept = answers.as_found(known, found) if known else answers.App(
             name=name, config=command.config_file, words=(), section=found
         )  # fmt: skip
         if known and known.section != found:
@@ -101,9 +101,8 @@ def _take_section(
             transaction.unlink(path)
     if not image.destination():
         running.forget_stop(command, name)
-    if options.remove_env_vars and kept and kept.env_file:
-        transaction.unlink(image.outside(kept.env_file))
-        work.tell(f"{name}: its variables are removed")
+    if options.remove_env_vars:
+        _take_values(work, name, kept)
     made = dict.fromkeys(
         image.outside(path) for app in (*_apps(work), *([kept] if kept else [])) for path in app.made
     )
@@ -113,6 +112,16 @@ def _take_section(
         work.forget(name)
     elif kept:
         work.keep(replace(kept, installed=False))
+
+
+def _take_values(work: Work, name: str, kept: answers.App | None) -> None:
+    """Remove the file of its variables: also one of which only the name tells, when all else is forgotten."""
+    usual = variables.path(image.inside(os.path.realpath(work.config_file)), name)
+    for path in dict.fromkeys((usual, *([kept.env_file] if kept and kept.env_file else []))):
+        if os.path.lexists(image.outside(path)):
+            work.transaction.unlink(image.outside(path))
+            work.tell(f"{name}: its variables are removed")
+        work.transaction.rmdir(os.path.dirname(image.outside(path)))
 
 
 def _apps(work: Work) -> Iterable[answers.App]:

@@ -367,3 +367,20 @@ def test_a_configuration_behind_a_symlink_is_changed_where_it_is(box: Services) 
     assert "[web]" in real.read_text()
     box.services("remove", "web")
     assert box.tree() == before
+
+
+def test_a_command_changed_by_hand_is_what_reinstall_brings_back(box: Services) -> None:
+    box.install("web", "/bin/sleep", "4")
+    changed = sections(box).replace("sleep 4", "sleep 5")
+    box.config.write_text(changed)
+    done = box.services("reinstall", "web", "--yes")
+    assert "its section was changed since it was installed; it stays as it is" in done.stdout
+    assert "install web --boot=none -- /bin/sleep 5" in done.stdout
+    assert sections(box) == changed
+    assert "it is kept as it was last" in box.services("remove", "web").stdout
+    done = box.services("reinstall", "web", "--yes")
+    assert "install web --boot=none -- /bin/sleep 5" in done.stdout
+    assert sections(box) == changed
+    box.services("remove", "web")
+    box.services("reinstall", "web")
+    assert sections(box) == changed

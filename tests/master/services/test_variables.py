@@ -131,3 +131,26 @@ def test_reinstall_asks_at_a_terminal_only(box: Services) -> None:
     assert (code, box.config.exists()) == (0, True), said
     code, said = at_terminal(box, [], "reinstall", "web", "--yes", program=[])
     assert code == 0, said
+
+
+def test_variables_that_a_replacement_needs_no_longer_are_told_of_and_still_ours_to_remove(
+    box: Services,
+) -> None:
+    box.install("web", "/bin/echo", "$MY_KEY", MY_KEY="v")
+    kept = env_file(box)
+    done = box.install("web", "/bin/echo", "hi", flags=("--replace",))
+    assert f"kept: {kept}, which web reads no longer" in done.stdout
+    assert "installed already" in box.services("reinstall", "web").stdout
+    assert f"kept: {kept}" in box.services("remove", "web").stdout
+    box.services("reinstall", "web")
+    box.services("remove", "web", "--remove_env_vars")
+    assert not kept.parent.exists()
+
+
+def test_variables_can_be_removed_when_all_else_is_forgotten(box: Services) -> None:
+    box.install("web", "/bin/echo", "$MY_KEY", MY_KEY="v")
+    kept = env_file(box)
+    box.services("remove", "web", "--remove_install_args")
+    assert kept.exists()
+    assert "its variables are removed" in box.services("remove", "web", "--remove_env_vars").stdout
+    assert not kept.parent.exists()
