@@ -101,7 +101,10 @@ def stop_and(work: Work, then: str) -> int:
         raise RefusedError(
             f"{verb}: which app? give its name; restart without names restarts all", Verb.USAGE
         )
-    done = running.order(command, "stop", names)
+    if then != "restart" and _gone(work, names):
+        done = running.Outcome(code=Verb.DONE, text="")
+    else:
+        done = running.order(command, "stop", names)
     for line in done.text.splitlines():
         work.tell(line)
     if done.code:
@@ -114,6 +117,15 @@ def stop_and(work: Work, then: str) -> int:
     if code:
         command.terminal.error(f"{verb}: {then} failed after the stop")
     return code
+
+
+def _gone(work: Work, names: list[str]) -> bool:
+    """It was installed here once, and has no section any more: there is nothing to stop."""
+    work.look()
+    text = read_config(work.config_file) or ""
+    return len(names) == 1 and section.find(text, names[0]) is None and (
+        work.app(names[0]) is not None or work.forgotten(names[0])
+    )  # fmt: skip
 
 
 def _start(work: Work, names: list[str]) -> int:

@@ -384,3 +384,19 @@ def test_a_command_changed_by_hand_is_what_reinstall_brings_back(box: Services) 
     box.services("remove", "web")
     box.services("reinstall", "web")
     assert sections(box) == changed
+
+
+@pytest.mark.parametrize("forget", [(), ("--remove_install_args",)])
+def test_the_verbs_of_two_steps_are_harmless_twice_and_answered_in_advance(
+    box: Services, forget: tuple[str, ...]
+) -> None:
+    box.install("web", str(box.program("probe")), flags=("--now",))
+    before = sections(box)
+    box.services("stop_and_reinstall", "web", "--yes")
+    assert sections(box) == before
+    box.services("stop_and_remove", "web", "--yes", *forget)
+    again = box.services("stop_and_remove", "web", *forget)
+    assert "is not installed, there is nothing to remove" in again.stdout
+    if not forget:
+        box.services("stop_and_reinstall", "web", "--yes")
+        assert sections(box) == before
