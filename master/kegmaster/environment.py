@@ -51,6 +51,8 @@ def credentials(context: Context) -> tuple[int | None, int | None, tuple[int, ..
     if not context.user:
         return None, gid, tuple(os.getgroups())
     user = pwd.getpwnam(context.user)
+    if not context.group and user.pw_uid == os.geteuid() != 0:
+        return user.pw_uid, None, ()  # that is who we are; only root may take on groups
     gid = user.pw_gid if gid is None else gid
     return user.pw_uid, gid, tuple(os.getgrouplist(user.pw_name, gid))
 

@@ -248,11 +248,11 @@ def _user(app: App, search: Search) -> Iterator[tuple[str, ProgramError]]:
         if not name:
             continue
         try:
-            look_up(name)
+            found = look_up(name)
         except KeyError:
             yield f"_{kind}", ProgramError(f"there is no {kind} {name}", "make it or name another")
         else:
-            if os.geteuid() != 0:
+            if os.geteuid() not in (0, getattr(found, "pw_uid", 0)):
                 yield (
                     f"_{kind}",
                     ProgramError(f"only root can start it as {kind} {name}", "run as root, or take it out"),

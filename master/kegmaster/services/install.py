@@ -12,7 +12,7 @@ from ..boot.plan import BootError
 from ..config import sound_name
 from ..exit_codes import Verb
 from ..programs import ProgramError
-from . import answers, editing, entry, image, listing, rights, running, section, variables
+from . import agreement, answers, editing, entry, image, listing, rights, running, section, variables
 from .work import RefusedError, Work, shown
 
 
@@ -49,7 +49,9 @@ def install(work: Work) -> int:
         request.user = options.user
     else:
         request.master_user = options.user
-    _check_user(work, options.user)
+    agreement.user_there(work, options.user)
+    if name and options.user:
+        agreement.startable_as(work, name, options.user)
     if name:
         _describe(work, request)
     elif not os.path.exists(work.config_file):
@@ -109,16 +111,6 @@ def _help(program: list[str]) -> int:
         raise RefusedError(f"{program[0]}: {error.strerror}", Verb.NOT_INSTALLED) from None
 
 
-def _check_user(work: Work, name: str) -> None:
-    if not name or image.destination():
-        return
-    account = rights.user(name)
-    if account is None:
-        raise RefusedError(f"--user: there is no user {name}; make it or name another", Verb.USAGE)
-    if os.geteuid() not in (0, account.pw_uid):
-        raise work.no_rights(f"only root installs something that runs as {name}")
-
-
 def _describe(work: Work, request: Request) -> None:
     """The words made absolute, the section composed."""
     options, command = work.options, work.command
@@ -170,17 +162,15 @@ def _boot(work: Work, request: Request) -> None:
         return
     before = entry.load(work.store)
     if before is not None and before.installed:
-        _same_master(work, before)
+        agreement.same_master(work, before)
     if request.name and options.boot == "auto" and before is not None and entry.standing(before):
         return
     if before is not None and before.installed and request.name:
         request.master_user = before.user
+    config = editing.parsed(work) if os.path.exists(work.config_file) else None
+    agreement.master_startable_as(config, request.master_user)
     try:
-        wanted = entry.want(
-            work.command,
-            request.master_user,
-            editing.parsed(work) if os.path.exists(work.config_file) else None,
-        )
+        wanted = entry.want(work.command, request.master_user, config)
     except BootError as error:
         hint = "; --boot=none leaves the machine's boot alone" if request.name else ""
         raise RefusedError(f"{error}{hint}") from None
@@ -196,19 +186,6 @@ def _boot(work: Work, request: Request) -> None:
         )
 
 
-def _same_master(work: Work, before: answers.Boot) -> None:
-    """One state directory is one master's: another's boot entry is not to be taken over. Raises RefusedError."""
-    config = work.command.config_file
-    if before.config in ("", config) or work.options.replace or work.options.print:
-        return
-    raise RefusedError(
-        f"the boot entry {before.name} starts the master of {before.config}, not that of {config}. A second master"
-        " wants its own --boot_name, --pidfile_dir, --logfile_dir and --state_dir; --replace has this one started"
-        " in place of the other; with a program, --boot=none leaves the boot alone",
-        Verb.USAGE,
-    )
-
-
 def _rights(work: Work, request: Request) -> None:
     """Everything that may be asked before anything is written."""
     command = work.command
@@ -217,7 +194,7 @@ def _rights(work: Work, request: Request) -> None:
         targets.append(os.path.realpath(work.config_file))
     if request.boot:
         targets += [entry.place(part) for part in request.boot.plan.artefacts if part.path]
-    check_image(targets)
+    agreement.within_image(targets)
     if blocked := rights.unwritable(targets):
         raise work.no_rights(f"{', '.join(blocked)}: cannot be written")
     if request.boot is None or image.destination():
@@ -231,12 +208,6 @@ def _rights(work: Work, request: Request) -> None:
     )  # fmt: skip
     if found:
         raise RefusedError(f"{'; '.join(found)}; mend that first, nothing was changed", Verb.NO_RIGHTS)
-
-
-def check_image(targets: list[str]) -> None:
-    """No symlink in an image may lead us out of it. Raises RefusedError."""
-    if found := image.escapes(targets):
-        raise RefusedError(f"{', '.join(found)}: leads out of {image.VARIABLE}; nothing was changed")
 
 
 def _steps(
@@ -353,7 +324,7 @@ def _start(work: Work, request: Request) -> int:
     if running.runs(command):
         if request.name:
             done = running.reload(command, request.name)
-            if done.code:
+            if done.code and not running.state(command, request.name):
                 work.tell(f"{request.name}: the master that runs did not take it over; see configtest")
                 return done.code
         if work.options.now and request.name:

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from ..exit_codes import Verb
 from . import answers, entry, image, rights, running, section, variables
+from .agreement import within_image
 from .editing import parsed, read_config, write_config
-from .install import check_image
 from .transaction import StepError
 from .work import RefusedError, Work, shown
 
@@ -175,7 +175,7 @@ def _check_rights(work: Work, boot: answers.Boot | None, targets: list[str]) -> 
     if boot and boot.plan.needs_root and os.geteuid() != 0:
         raise work.no_rights(f"--boot={boot.plan.kind} is root's to remove")
     files = [entry.place(part) for part in boot.plan.artefacts if part.path] if boot else []
-    check_image([*targets, *files])
+    within_image([*targets, *files])
     if blocked := rights.unwritable([*targets, *files]):
         raise work.no_rights(f"{', '.join(blocked)}: cannot be written")
 

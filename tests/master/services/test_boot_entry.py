@@ -220,7 +220,7 @@ import os, sys
 from kegmaster import command, orders, client, dispatch
 from kegmaster.services import install, remove, reinstall
 from kegmaster.boot import cron, detect, kinds, lsb, rclocal, systemd
-import encodings.utf_8_sig, shlex
+import encodings.utf_8_sig, grp, pwd, shlex
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 os.environ["HOME"] = "/nonexistent"
 sys.argv = sys.argv[1:]
@@ -417,3 +417,50 @@ def test_the_boot_entry_of_another_configuration_is_not_taken_over(ready: Servic
     ready.services("remove")
     second.unlink()
     assert ready.tree() == empty
+
+
+@ROOT
+def test_an_app_that_the_masters_user_could_not_start_is_refused_and_its_own_user_is_not(
+    ready: Services,
+) -> None:
+    dest = str(ready.directory)
+    ready.services("install", "--boot=sysv", "--user=lab", DESTDIR=dest)
+    before = ready.tree()
+    done = ready.services("install", "two", "--user=keg", program=["/bin/true"], expect=2, DESTDIR=dest)
+    assert "the master runs as lab, and only root's could start two as keg" in done.stderr
+    assert ready.tree() == before
+    ready.services("install", "two", "--user=lab", program=["/bin/true"], DESTDIR=dest)
+    assert "_user = lab" in ready.config.read_text()
+
+
+@ROOT
+def test_a_master_that_could_not_start_its_apps_as_their_users_is_refused(ready: Services) -> None:
+    dest = str(ready.directory)
+    ready.config.write_text("[x]\n_enabled = True\n_command = /bin/true\n_user = lab\n")
+    before = ready.tree()
+    done = ready.services("install", "--boot=sysv", "--user=keg", expect=6, DESTDIR=dest)
+    assert "apps.cfg:4: [x] _user: a master that runs as keg cannot start it so" in done.stderr
+    assert ready.tree() == before
+    ready.services("install", "--boot=sysv", "--user=lab", DESTDIR=dest)
+
+
+@ROOT
+def test_a_master_starts_what_is_to_run_as_the_user_that_it_is_itself(ready_for_others: Services) -> None:
+    box = ready_for_others
+    config = box.directory / "home/own.cfg"
+    config.write_text("[x]\n_enabled = True\n_user = nobody\n_command = /bin/sleep 600\n[y]\n_enabled = True\n"
+                      "_user = daemon\n_command = /bin/true\n")  # fmt: skip
+    os.chown(box.home, 65534, 65534)
+    flags = [f"--{key}={box.home}/{key}" for key in ("pidfile_dir", "logfile_dir")]
+    done = subprocess.run(
+        [sys.executable, "-c", AS_NOBODY, str(box.script), "configtest", f"--master_config={config}", *flags],
+        capture_output=True, text=True, check=False, cwd="/", timeout=60,
+    )  # fmt: skip
+    assert "[y] _user: only root can start it as user daemon" in done.stderr
+    assert "[x]" not in done.stderr
+    code = (
+        "import os; os.setgroups([]); os.setgid(65534); import pwd, grp; from kegmaster.environment import credentials\n"
+        "from kegmaster.spec import Context\nos.setuid(65534); print(credentials(Context(user='nobody')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
+    assert done.stdout == "(65534, None, ())\n"

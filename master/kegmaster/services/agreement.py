@@ -1,0 +1,68 @@
+"""What is to be installed held against what is there: the user, the master's own user, its configuration, the image.
+
+Each check raises RefusedError, before anything is written. Must not change anything.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..exit_codes import Verb
+from ..spec import Config
+from . import answers, entry, image, rights
+from .work import RefusedError, Work
+
+
+def user_there(work: Work, name: str) -> None:
+    """The user `name` exists, and is ours to install for. Raises RefusedError."""
+    if not name or image.destination():
+        return
+    account = rights.user(name)
+    if account is None:
+        raise RefusedError(f"--user: there is no user {name}; make it or name another", Verb.USAGE)
+    if os.geteuid() not in (0, account.pw_uid):
+        raise work.no_rights(f"only root installs something that runs as {name}")
+
+
+def startable_as(work: Work, name: str, user: str) -> None:
+    """Only root's master can start an app as anybody but itself. Raises RefusedError."""
+    boot = entry.load(work.store)
+    if boot is not None and boot.installed and boot.user not in ("", "root", user):
+        raise RefusedError(
+            f"the master runs as {boot.user}, and only root's could start {name} as {user}; leave out --user,"
+            " or give root a master of its own",
+            Verb.USAGE,
+        )
+
+
+def master_startable_as(config: Config | None, user: str) -> None:
+    """A master that is not root's cannot start what is to run as somebody else. Raises RefusedError."""
+    if user in ("", "root"):
+        return
+    for app in config.apps if config else ():
+        other = "_group" if app.context.group else "_user" if app.context.user not in ("", user) else ""
+        if app.enabled and other:
+            raise RefusedError(
+                f"{config.file if config else ''}:{app.key_lines.get(other, app.line)}: [{app.name}] {other}: a master"
+                f" that runs as {user} cannot start it so; take that out, or install the master without --user",
+                Verb.NOT_CONFIGURED,
+            )
+
+
+def same_master(work: Work, before: answers.Boot) -> None:
+    """One state directory is one master's: another's boot entry is not to be taken over. Raises RefusedError."""
+    config = work.command.config_file
+    if before.config in ("", config) or work.options.replace or work.options.print:
+        return
+    raise RefusedError(
+        f"the boot entry {before.name} starts the master of {before.config}, not that of {config}. A second master"
+        " wants its own --boot_name, --pidfile_dir, --logfile_dir and --state_dir; --replace has this one started"
+        " in place of the other; with a program, --boot=none leaves the boot alone",
+        Verb.USAGE,
+    )
+
+
+def within_image(targets: list[str]) -> None:
+    """No symlink in an image may lead us out of it. Raises RefusedError."""
+    if found := image.escapes(targets):
+        raise RefusedError(f"{', '.join(found)}: leads out of {image.VARIABLE}; nothing was changed")
