@@ -9,7 +9,7 @@ import gc
 import os
 import sys
 
-from . import __version__, footing, keeper, notify, pidfiles, proc, reexec, spawn
+from . import __version__, footing, keeper, notify, pidfiles, proc, reexec, sole, spawn
 from .commands import Desk
 from .deaths import Keeper
 from .journal import Journal
@@ -155,6 +155,9 @@ def _watch(birth: Birth, config: Config, news: Keeper, verdict_w: int) -> None:
         if verdict_w >= 0 and birth.revive:
             # A stop whose masters were killed on their way out is not carried on: a start came after it.
             Records(birth.run.records).leaving = False
+            if refusal := sole.refusal(birth.source.file, birth.run.path):
+                _say(verdict_w, f"failed {refusal}")
+                return
         if verdict_w < 0:
             config = _read_again(birth.source, config, journal)
         watchdog = Watchdog(setup, config, revive=birth.revive or verdict_w < 0)
@@ -173,6 +176,7 @@ def _watch(birth: Birth, config: Config, news: Keeper, verdict_w: int) -> None:
             raise
         _say(verdict_w, f"failed {_explain(error)}")
         return
+    sole.take(birth.source.file)
     Desk(watchdog)
     journal.info(f"watching, process {os.getpid()}")
     if verdict_w >= 0:
@@ -232,6 +236,7 @@ def foreground(
         raise LockedError from None
     except (OSError, pidfiles.PidfileError) as error:
         raise BirthError(_explain(error)) from None
+    sole.take(source.file)
     desk = Desk(watchdog)
     journal.info(f"watching, process {os.getpid()}")
     desk.start(names, lambda: notify.tell(address, "READY=1"))

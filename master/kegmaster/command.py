@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from . import client, flags, paths, pidfiles
+from . import client, flags, paths, pidfiles, sole
 from .config import Directories
 from .dispatch import Dispatch, Terminal
 from .exit_codes import Verb
@@ -101,7 +101,9 @@ def _places(options: flags.Options) -> tuple[str, str, str, str]:
         if config == default.system_config and not os.environ.get(paths.HOME_VARIABLE):
             default = _machines_or_own(default)
     if run is None:
-        run = next(filter(_inhabited, default.other_run_dirs), default.pidfile_dir)
+        # Wherever it was started from, with whatever variables set: a configuration has one master.
+        living = sole.elsewhere(os.path.abspath(os.path.expanduser(config)))
+        run = living[1] if living else next(filter(_inhabited, default.other_run_dirs), default.pidfile_dir)
     return (
         config,
         run,

@@ -75,6 +75,8 @@ class Desk:
         )
         if verb not in _VERBS or not sound:
             talk.finish(error=f"expected a verb of {', '.join(_VERBS)}, and a list of names")
+        elif refusal := self._is_for_another(request.get("config")):
+            talk.finish(error=refusal, exit=Verb.FAILED)
         elif verb == "ping":
             talk.finish(pid=self.watchdog.setup.lock.holder)
         elif verb == "events":
@@ -96,6 +98,13 @@ class Desk:
         else:
             fresh, sparing = request.get("fresh") is True, request.get("sparing") is True
             self._start(verb, names, talk, fresh=fresh, sparing=sparing)
+
+    def _is_for_another(self, asked: object) -> str:
+        """Why a request that names a configuration file is not for this master; empty if it is."""
+        has = self.watchdog.setup.source.file
+        if not isinstance(asked, str) or "\0" in asked or loading.same_file(asked, has):
+            return ""
+        return loading.other_config(self.watchdog.setup.run.path, has, asked)
 
     def look(self, now_s: float) -> float | None:
         """Tell of what has settled; returns when to look again, if only time must pass."""

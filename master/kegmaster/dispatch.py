@@ -125,9 +125,9 @@ class Dispatch:
             Verb.FAILED,
         )
 
-    def reload(self, sock: socket.socket, *, dry_run: bool) -> int:
-        """Have the file read again, or see what that would change; the exit status."""
-        code = self.follow(sock, "reload", [], dry_run=dry_run)
+    def reload(self, sock: socket.socket, *, dry_run: bool, config: str) -> int:
+        """Have the file `config` read again, or see what that would change; the exit status."""
+        code = self.follow(sock, "reload", [], dry_run=dry_run, config=config)
         if self._terminal.json:
             return code
         if code in (Verb.NO_RIGHTS, Verb.NOT_INSTALLED, Verb.NOT_CONFIGURED):

@@ -41,6 +41,12 @@ def named(run: RunDirectory) -> str:
     return f"process {seen.pid}, since {seen.since}, `{seen.command}`" if seen else ""
 
 
+def config_of(run: RunDirectory) -> str:
+    """The configuration file of whoever claims to hold the lock, as written down; empty if that is not known."""
+    claim = holder.read(run.lock)
+    return claim.config if claim else ""
+
+
 def end(run: RunDirectory, script: str) -> list[str]:
     """End the master that holds the lock and does not answer; a line for each process. Raises ForceError.
 
@@ -159,14 +165,15 @@ def _holds(pid: int, path: str) -> bool:
     try:
         # readlink and not stat: that would wait for a network file system that some process has a file of open.
         for fd in os.listdir(f"/proc/{pid}/fd"):
-            if os.readlink(f"/proc/{pid}/fd/{fd}") == path and _locks(pid, fd):
+            if os.readlink(f"/proc/{pid}/fd/{fd}") == path and locks(pid, fd):
                 return True
     except OSError:
         return False  # gone, or not ours to look at
     return False
 
 
-def _locks(pid: int, fd: str) -> bool:
+def locks(pid: int, fd: str) -> bool:
+    """It holds a lock of flock(2) by that descriptor. Raises OSError."""
     with open(f"/proc/{pid}/fdinfo/{fd}", encoding="ascii", errors="replace") as file:
         return any({"FLOCK", "WRITE"} <= set(line.split()) for line in file if line.startswith("lock:"))
 

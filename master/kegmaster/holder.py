@@ -30,15 +30,17 @@ class Claim:
     host: str = ""
     since_unix: float = 0.0
     command: str = ""
+    config: str = ""
+    """The configuration file; empty in what earlier versions wrote."""
 
 
-def own_words(pid: int) -> bytes:
-    """What a master that is process `pid` of this machine writes of itself."""
+def own_words(pid: int, config: str = "") -> bytes:
+    """What a master that is process `pid` of this machine, with that configuration file, writes of itself."""
     seen = proc.stat(pid)
     ticks = seen.start_ticks if seen else 0
     claim = Claim(
         pid=pid, boot_id=proc.boot_id(), start_ticks=ticks, pid_namespace=pid_namespace(), host=os.uname().nodename,
-        since_unix=round(since_unix(ticks)), command=command_line(pid),
+        since_unix=round(since_unix(ticks)), command=command_line(pid), config=config,
     )  # fmt: skip
     return json.dumps(asdict(claim)).encode() + b"\n"
 
@@ -47,11 +49,13 @@ def read(path: str) -> Claim | None:
     """What stands in the file `path`; None if that is nothing, or nothing that makes sense."""
     try:
         told = json.loads(files.read_plain(path, MAX_BYTES))
-        claim = Claim(**{name: told[name] for name in Claim.__annotations__})
+        claim = Claim(
+            **{name: told[name] for name in Claim.__annotations__ if name != "config" or name in told}
+        )
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
     numbers = (claim.pid, claim.start_ticks, claim.pid_namespace)
-    texts = (claim.boot_id, claim.host, claim.command)
+    texts = (claim.boot_id, claim.host, claim.command, claim.config)
     sound = (
         all(type(number) is int and 0 <= number < 1 << 63 for number in numbers)
         and all(isinstance(text, str) and text.isprintable() for text in texts)

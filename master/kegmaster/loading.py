@@ -106,6 +106,22 @@ def stamp(path: str) -> tuple[int, ...]:
     return seen.st_mtime_ns, seen.st_size, seen.st_ino
 
 
+def same_file(one: str, other: str) -> bool:
+    """Two paths of one configuration file."""
+    try:
+        return os.path.realpath(one) == os.path.realpath(other) or os.path.samefile(one, other)
+    except OSError:
+        return False
+
+
+def other_config(run: str, has: str, asked: str) -> str:
+    """What to say to somebody who asks the master in `run`, whose configuration is `has`, for another."""
+    return (
+        f"the master in {run} has the configuration {has}, not {asked}: give --master_config={has}, or a"
+        f" --pidfile_dir of its own to {asked}; if the file was moved, stop the master first"
+    )
+
+
 def _read(path: str) -> str:
     try:
         fd = files.open_plain(path, follow=True)

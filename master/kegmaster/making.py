@@ -9,7 +9,7 @@ import contextlib
 import os
 import socket
 
-from . import client, footing, pidfiles
+from . import client, footing, loading, pidfiles
 from .exit_codes import Verb
 from .lean import TYPE_CHECKING, Final
 from .paths import HOME_VARIABLE
@@ -49,6 +49,8 @@ def reach(command: Command) -> socket.socket | None:
         return None
     if not command.options.force:
         raise client.NoAnswerError(f"{finding.text}; see {command.logfile}")
+    if (other := forcing.config_of(run)) and not loading.same_file(other, command.config_file):
+        raise client.NoAnswerError(loading.other_config(run.path, other, command.config_file))
     try:
         for line in forcing.end(run, script):
             command.terminal.tell(line)
@@ -125,6 +127,8 @@ def master(command: Command, config: Config, *, revive: bool = True) -> socket.s
     """Make a master and connect to it; None if it is gone already, having carried a stop on to its end."""
     from . import birth
 
+    if revive:
+        _refuse_second(command)
     files = (command.source, command.run_directory, config, command.logfile)
     for _ in range(_BIRTHS):
         try:
@@ -144,6 +148,14 @@ def master(command: Command, config: Config, *, revive: bool = True) -> socket.s
     raise client.NoAnswerError(f"{finding.text}; see {command.logfile}")
 
 
+def _refuse_second(command: Command) -> None:
+    """Raise NoAnswerError if the configuration has a master in another run directory."""
+    from . import sole
+
+    if refusal := sole.refusal(command.config_file, command.run_directory.path):
+        raise client.NoAnswerError(refusal)
+
+
 def foreground(command: Command) -> int:
     """Be the master in the foreground; what apps say that were named is printed, too."""
     from . import birth
@@ -156,6 +168,7 @@ def foreground(command: Command) -> int:
     if (sock := reach(command)) is not None:
         sock.close()
         return command.terminal.fail(_alive(command), Verb.FAILED)
+    _refuse_second(command)
     if command.options.names and not pidfiles.locked(command.run_directory.pidfile):
         # Whoever names apps tries them out, and would look for their output here.
         from . import logs

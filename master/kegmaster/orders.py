@@ -32,7 +32,7 @@ def start(command: Command) -> int:
         sock = making.master(command, config)
     # A new master may have adopted what a dead one left: that too is to be restarted.
     return command.dispatch.follow(
-        sock, command.options.verb, command.options.names, fresh=fresh,
+        sock, command.options.verb, command.options.names, fresh=fresh, config=command.config_file,
         make=lambda: making.master(command, command.source.load(command.options.names)[0]),
     )  # fmt: skip
 
@@ -42,7 +42,9 @@ def try_restart(command: Command) -> int:
     sock = client.connect(command.run_directory.socket)
     if sock is None:
         return _nothing_runs(command, "restart")
-    return command.dispatch.follow(sock, "restart", command.options.names, sparing=True)
+    return command.dispatch.follow(
+        sock, "restart", command.options.names, sparing=True, config=command.config_file
+    )
 
 
 def reload(command: Command) -> int:
@@ -59,7 +61,7 @@ def reload(command: Command) -> int:
         )
     if names:
         return command.dispatch.follow(sock, "reload", names)
-    return command.dispatch.reload(sock, dry_run=command.options.dry_run)
+    return command.dispatch.reload(sock, dry_run=command.options.dry_run, config=command.config_file)
 
 
 def reexec(command: Command) -> int:

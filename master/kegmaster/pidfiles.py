@@ -122,6 +122,8 @@ class Lock:
         """The pid that was claimed last."""
         self.words = f"{path.removesuffix('.pid')}.lock"
         """The file that says who the holder is in more words than a number; for people, and for --force."""
+        self.config = ""
+        """The configuration file of whoever claims it, to be written down."""
         self._file: tuple[int, int] | None = None
         """Device and inode of the pidfile that we wrote."""
 
@@ -224,7 +226,7 @@ class Lock:
                 os.ftruncate(fd, len(text))
             finally:
                 os.close(fd)
-            files.replace(self.words, holder.own_words(pid), _MODE)
+            files.replace(self.words, holder.own_words(pid, self.config), _MODE)
 
     def release(self) -> None:
         """Remove the pidfile and let go of the lock."""

@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 
-from . import __version__, birth, keeper, pidfiles, proc, reexec
+from . import __version__, birth, keeper, pidfiles, proc, reexec, sole
 from .commands import Desk
 from .deaths import Keeper
 from .exit_codes import Verb
@@ -76,6 +76,7 @@ def _as_watchdog(origin: birth.Birth, inheritance: Inheritance, *, verbose: bool
         notify_address=address, program=origin.program, inherited=inheritance,
     )  # fmt: skip
     watchdog = Watchdog(setup, config)
+    sole.take(origin.source.file)
     desk = Desk(watchdog)
     clients = [watchdog.control.converse(socket.socket(fileno=fd)) for fd in inheritance.clients]
     desk.succession.arrived(inheritance, clients)

@@ -123,6 +123,7 @@ class Watchdog:
         self.control = ControlServer(
             setup.run.socket, self.selector, lambda *call: self.on_request(*call), inherited=setup.inherited.control
         )  # fmt: skip
+        setup.lock.config = setup.source.file
         setup.lock.claim(os.getpid())
 
     def run(self) -> bool:

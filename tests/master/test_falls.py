@@ -484,6 +484,10 @@ def test_of_two_masters_the_one_that_lost_the_lock_leaves_and_no_app_notices(box
     pids, watchdog, keeper = [box.pid("one"), box.pid("two")], box.master_pid(), keeper_of(box)
     os.kill(watchdog, signal.SIGSTOP)  # or it would mend what is removed
     box.run.rename(box.directory / "moved")
+    assert "has a master already" in box.master("start", expect=1).stderr
+    again = box.directory / "again"
+    again.mkdir()
+    box.config = box.config.rename(again / "apps.cfg")  # by another name nobody can see that it is the same
     box.master("start")
     os.kill(watchdog, signal.SIGCONT)
     wait_for_end(watchdog)

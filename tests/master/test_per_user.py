@@ -310,3 +310,16 @@ def test_every_verb_says_and_returns_the_same_whoever_calls(ann: Person) -> None
             told.append(re.sub("[0-9 ]+", "_", f"{verb}: {done.stdout}{done.stderr}"))
         said.append(told)
     assert said[0] == said[1]
+
+
+def test_a_shell_with_other_directories_finds_the_same_master(ann: Person) -> None:
+    _own(ann)
+    ann.master("start")
+    before = ann.processes()
+    moved = ann.cron | {"XDG_STATE_HOME": str(ann.home / "elsewhere")}
+    ann.master("start", environment=moved)
+    assert ann.processes() == before
+    rows = json.loads(ann.master("status", "--json", environment=moved).stdout)["apps"]
+    assert [row["state"] for row in rows] == ["running"]
+    ann.master("stop", environment=moved)
+    assert ann.processes() == []

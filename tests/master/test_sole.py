@@ -1,0 +1,98 @@
+"""A configuration and a user have one master, whatever directories it is asked for by."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kegmaster import sole
+
+from .conftest import TWO, Box, eventually, kill_masters, proc_stat
+
+
+def _in(box: Box, directory: str, *words: str, expect: int) -> subprocess.CompletedProcess[str]:
+    """The same configuration, asked for by another run directory."""
+    usual, box.run = box.run, box.directory / directory
+    try:
+        return box.master(*words, expect=expect)
+    finally:
+        box.run = usual
+
+
+def test_a_second_run_directory_is_refused_by_the_living_masters_name(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    before = sorted(box.processes())
+    for words in (("start",), ("restart",), ("run",), ("start", "--force")):
+        told = _in(box, "other", *words, expect=1).stderr
+        assert f"{box.config} has a master already, process {box.master_pid()} in {box.run}" in told
+    assert sorted(box.processes()) == before
+    box.master("stop")
+    _in(box, "other", "start", expect=0)
+    _in(box, "other", "stop", expect=0)
+    assert box.processes() == []
+
+
+@pytest.mark.parametrize("fallen", ["watchdog", "keeper"])
+def test_the_name_is_borne_by_whoever_watches_after_a_fall(box: Box, fallen: str) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    watchdog = box.master_pid()
+    os.kill(watchdog if fallen == "watchdog" else int(proc_stat(watchdog)[1]), signal.SIGKILL)
+    eventually(lambda: (found := sole.elsewhere(str(box.config))) and found[0] != watchdog)
+    assert sole.elsewhere(str(box.config)) == (box.master_pid(), str(box.run))
+    box.config.write_text(box.config.read_text() + "# replaced, as editors do\n")
+    _in(box, "other", "start", expect=1)
+
+
+def test_a_master_that_was_killed_holds_nobody_up(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    kill_masters(box)
+    assert sole.elsewhere(str(box.config)) is None
+
+
+def test_a_stranger_who_takes_the_name_holds_nobody_up(box: Box) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(b"\0" + sole._name(str(box.config)))
+        box.master("start")
+    box.master("stop")
+
+
+def _copy(box: Box) -> tuple[Path, Path]:
+    """The configuration that a master runs, and another one with an app of the same name."""
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    one, other = box.config, box.directory / "other.cfg"
+    other.write_text(one.read_text().replace("probe", "probe again"))
+    box.config = other
+    return one, other
+
+
+@pytest.mark.parametrize("verb", ["start", "restart", "try-restart", "reload"])
+def test_a_master_with_another_configuration_is_not_taken_for_ones_own(box: Box, verb: str) -> None:
+    one, other = _copy(box)
+    before = sorted(box.processes())
+    told = box.master(verb, expect=1).stderr
+    assert f"the master in {box.run} has the configuration {one}, not {other}" in told
+    assert sorted(box.processes()) == before
+    box.config = box.directory / "link.cfg"
+    box.config.symlink_to(one)
+    box.master(verb)
+
+
+def test_force_takes_no_apps_over_for_another_configuration(box: Box) -> None:
+    one, other = _copy(box)
+    watchdog = box.master_pid()
+    before = sorted(box.processes())
+    os.kill(watchdog, signal.SIGSTOP)
+    told = box.master("start", "--force", "--timeout=0.3", expect=1).stderr
+    assert f"the master in {box.run} has the configuration {one}, not {other}" in told
+    assert sorted(box.processes()) == before
+    os.kill(watchdog, signal.SIGCONT)
