@@ -6,11 +6,16 @@ Each check raises RefusedError, before anything is written. Must not change anyt
 from __future__ import annotations
 
 import os
+import pwd
+from typing import TYPE_CHECKING
 
 from ..exit_codes import Verb
 from ..spec import Config
-from . import answers, entry, image, rights
+from . import answers, editing, entry, handover, image, rights, running
 from .work import RefusedError, Work
+
+if TYPE_CHECKING:
+    from .install import Request
 
 
 def user_there(work: Work, name: str) -> None:
@@ -66,3 +71,51 @@ def within_image(targets: list[str]) -> None:
     """No symlink in an image may lead us out of it. Raises RefusedError."""
     if found := image.escapes(targets):
         raise RefusedError(f"{', '.join(found)}: leads out of {image.VARIABLE}; nothing was changed")
+
+
+def allowed(work: Work, request: Request) -> None:
+    """Everything that may be asked before anything is written."""
+    command = work.command
+    targets = [f"{work.store.path}/x"]
+    if request.name:
+        targets.append(os.path.realpath(work.config_file))
+    if request.boot:
+        targets += [entry.place(part) for part in request.boot.plan.artefacts if part.path]
+    within_image(targets)
+    if blocked := rights.unwritable(targets):
+        raise work.no_rights(f"{', '.join(blocked)}: cannot be written")
+    if request.boot is None or image.destination():
+        return
+    directories = command.source.directories
+    account = rights.user(request.master_user) if request.master_user else None
+    reads = [command.script, *([command.config_file] if os.path.exists(command.config_file) else [])]
+    found = rights.obstacles(account, reads=reads, runs=[os.path.realpath("/proc/self/exe")], writes=[])
+    writes = [command.run_directory.path, directories.logfile_dir, command.run_directory.state]
+    blocked = [path for path in writes if rights.obstacles(account, reads=[], runs=[], writes=[path])]
+    if blocked and account and os.geteuid() == 0:
+        request.handover, wrong = _handover(work, account, blocked)
+        found += wrong
+    else:
+        found += [
+            text for path in blocked for text in rights.obstacles(account, reads=[], runs=[], writes=[path])
+        ]
+    if found:
+        raise RefusedError(f"{'; '.join(found)}; mend that first, nothing was changed", Verb.NO_RIGHTS)
+
+
+def _handover(
+    work: Work, account: pwd.struct_passwd, directories: list[str]
+) -> tuple[handover.Handover, list[str]]:
+    """Root's master has used these directories before; from now on its user does."""
+    if running.runs(work.command):
+        raise RefusedError(
+            f"a master runs that is not {account.pw_name}'s; end it first: {work.command.program} stop."
+            " Nothing was changed"
+        )
+    config = editing.parsed(work) if os.path.exists(work.config_file) else None
+    apps = {app.name: app for app in (*config.apps, *config.unsound)} if config else {}
+    kept = [app for name in work.apps() if (app := work.app(name))]
+    values = [app.env_file for app in kept if app.env_file and not (
+        app.name in apps and apps[app.name].context.user
+    )]  # fmt: skip
+    return handover.plan(account, directories, values, {*apps, *(app.name for app in kept)})

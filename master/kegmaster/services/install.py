@@ -12,7 +12,19 @@ from ..boot.plan import BootError
 from ..config import sound_name
 from ..exit_codes import Verb
 from ..programs import ProgramError
-from . import agreement, answers, editing, entry, image, listing, rights, running, section, variables
+from . import (
+    agreement,
+    answers,
+    editing,
+    entry,
+    handover,
+    image,
+    listing,
+    rights,
+    running,
+    section,
+    variables,
+)
 from .work import RefusedError, Work, shown
 
 
@@ -29,6 +41,7 @@ class Request:
     master_user: str = ""
     replace: bool = False
     wants_boot: bool = False
+    handover: handover.Handover | None = None
     boot: entry.Wanted | None = None
     """None: the boot entry is left as it is, though `wants_boot` may hold."""
 
@@ -76,7 +89,7 @@ def apply(work: Work, request: Request) -> int:
     )
     if work.options.print:
         return work.finish(Verb.DONE, **listing.show(work, request, quiet=work.options.json))
-    _rights(work, request)
+    agreement.allowed(work, request)
     if request.boot is None and new == (text or "") and not request.values:
         work.tell(f"{request.name or 'the master'}: is installed already, nothing is to be done")
         return work.finish(Verb.DONE)
@@ -186,34 +199,14 @@ def _boot(work: Work, request: Request) -> None:
         )
 
 
-def _rights(work: Work, request: Request) -> None:
-    """Everything that may be asked before anything is written."""
-    command = work.command
-    targets = [f"{work.store.path}/x"]
-    if request.name:
-        targets.append(os.path.realpath(work.config_file))
-    if request.boot:
-        targets += [entry.place(part) for part in request.boot.plan.artefacts if part.path]
-    agreement.within_image(targets)
-    if blocked := rights.unwritable(targets):
-        raise work.no_rights(f"{', '.join(blocked)}: cannot be written")
-    if request.boot is None or image.destination():
-        return
-    directories = command.source.directories
-    account = rights.user(request.master_user) if request.master_user else None
-    reads = [command.script, *([command.config_file] if os.path.exists(command.config_file) else [])]
-    found = rights.obstacles(
-        account, reads=reads, runs=[os.path.realpath("/proc/self/exe")],
-        writes=[command.run_directory.path, directories.logfile_dir, command.run_directory.state],
-    )  # fmt: skip
-    if found:
-        raise RefusedError(f"{'; '.join(found)}; mend that first, nothing was changed", Verb.NO_RIGHTS)
-
-
 def _steps(
     work: Work, request: Request, text: str | None, new: str, glue: str, before: answers.Boot | None
 ) -> None:
     transaction = work.transaction
+    if request.handover:
+        handover.carry_out(transaction, request.handover)
+        for path in request.handover.directories:
+            work.tell(f"{path}: belongs to {request.master_user} now, with what the master keeps there")
     made_for_app: tuple[str, ...] = ()
     if request.name:
         known = work.app(request.name)

@@ -125,11 +125,7 @@ def _take_values(work: Work, name: str, kept: answers.App | None) -> None:
 
 
 def _apps(work: Work) -> Iterable[answers.App]:
-    for file in work.store.names():
-        if file.startswith("app.") and file.endswith(".json"):
-            found = work.app(file.removeprefix("app.").removesuffix(".json"))
-            if found:
-                yield found
+    yield from filter(None, map(work.app, work.apps()))
 
 
 def _remove_master(work: Work) -> int:

@@ -118,6 +118,17 @@ class Transaction:
             return False
         return True
 
+    def give(self, path: str, uid: int, gid: int) -> None:
+        """Make it that user's; a symlink is not followed."""
+        try:
+            seen = os.lstat(path)
+            self._note(
+                {"do": "owner", "path": path, "before": [seen.st_uid, seen.st_gid], "after": [uid, gid]}
+            )
+            os.chown(path, uid, gid, follow_symlinks=False)
+        except OSError as error:
+            raise StepError(f"{path}: cannot be given away ({error.strerror})") from None
+
     def crontab(self, user: str, text: str | None) -> None:
         """Make `text` the crontab of `user` (empty: one's own); None: have none."""
         before = read_crontab(user)
@@ -200,6 +211,11 @@ def _undo(row: dict[str, Any]) -> None:
     elif kind == "crontab":
         if read_crontab(row["user"]) == row["after"]:
             write_crontab(row["user"], row["before"])
+    elif kind == "owner":
+        with contextlib.suppress(FileNotFoundError):
+            seen = os.lstat(row["path"])
+            if [seen.st_uid, seen.st_gid] == row["after"]:
+                os.chown(row["path"], *row["before"], follow_symlinks=False)
     elif kind == "run":
         run(row["argv"])
     elif kind == "file":

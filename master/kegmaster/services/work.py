@@ -115,6 +115,11 @@ class Work:
         except ValueError as error:
             raise StoreError(f"{self.store.path}/{app_file(name)}: {error}; remove it") from None
 
+    def apps(self) -> list[str]:
+        """The names that were installed here once. Raises StoreError."""
+        files = self.store.names()
+        return [file[4:-5] for file in files if file.startswith("app.") and file.endswith(".json")]
+
     def forgotten(self, name: str) -> bool:
         """It was installed here once, and `--remove_install_args` took what that was."""
         row = self.store.read_json(app_file(name) if name else "master.json")

@@ -195,7 +195,12 @@ def test_a_user_or_a_configuration_that_will_not_do_is_refused_before_anything_i
         ready.run.mkdir()
         ready.run.chmod(0o755)
         done = ready.services("install", "--boot=systemd", "--user=nobody", expect=4)
-        assert f"nobody cannot write into {ready.run}" in done.stderr
+        assert "cannot be given to nobody" not in done.stderr
+        (ready.run / "precious").write_text("")
+        done = ready.services("install", "--boot=systemd", "--user=nobody", expect=4)
+        assert f"{ready.run}: cannot be given to nobody, it holds precious; name another" in done.stderr
+        assert f"chown nobody {ready.run}" in done.stderr
+        (ready.run / "precious").unlink()
         ready.run.rmdir()
         ready.config.chmod(before["apps.cfg"][0] & 0o777)
     assert ready.tree() == before
