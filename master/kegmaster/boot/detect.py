@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 
-from .kinds import PATHS, PROGRAMS, SCANNERS, Machine
+from .machine import PATHS, PROGRAMS, SCANNERS, Machine
 
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 """Not on a user's PATH, and yet there."""
@@ -28,7 +28,20 @@ def machine(root: str = "/", environment: dict[str, str] | None = None) -> Machi
         root=hasattr(os, "geteuid") and os.geteuid() == 0,
         platform=sys.platform,
         scanned=frozenset(_scanners(f"{root}proc")),
+        session=hasattr(os, "geteuid") and bool(session(root, environment)),
     )
+
+
+def session(root: str = "/", environment: dict[str, str] | None = None) -> str:
+    """The runtime directory by which the caller's own systemd is reached; empty if it is not there.
+
+    What `su`, `sudo` and cron do not set is found all the same.
+    """
+    given = (os.environ if environment is None else environment).get("XDG_RUNTIME_DIR", "")
+    for path in filter(None, (given, f"{root}run/user/{os.geteuid()}")):
+        if os.path.exists(f"{path}/systemd/private") or os.path.exists(f"{path}/bus"):
+            return path
+    return ""
 
 
 def _scanners(proc: str) -> set[str]:

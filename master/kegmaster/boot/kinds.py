@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 
 from . import (
@@ -19,37 +19,12 @@ from . import (
     windows,
     windows_services,
 )
+from .machine import PATHS, PROGRAMS, SCANNERS, Machine
 from .plan import BootError, Plan, Service
+from .presence import absent, no_session
 
+__all__ = ("PATHS", "PROGRAMS", "SCANNERS", "Machine", "choose", "plan")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """What tells which init system is there: the paths that exist, pid 1's name, the programs on PATH, the caller.
-
-    platform    sys.platform's word: linux, darwin, win32
-    paths       those of PATHS that exist
-    programs    those of PROGRAMS that can be found
-    scanned     names of running processes that supervise a directory of services, though they need not be pid 1
-    """
-
-    booted_systemd: bool = False
-    pid1: str = ""
-    paths: frozenset[str] = frozenset()
-    programs: frozenset[str] = frozenset()
-    root: bool = True
-    platform: str = "linux"
-    scanned: frozenset[str] = frozenset()
-
-
-PATHS = (
-    "/run/openrc/softlevel",
-    "/etc/init.d",
-    "/etc/rc.local",
-    "/etc/service",
-    "/etc/runit/runsvdir/default",
-)
-PROGRAMS = ("rc-update", "update-rc.d", "chkconfig", "insserv", "crontab")
-SCANNERS = ("runsvdir", "s6-svscan")
 
 _PLANS: Mapping[str, Callable[[Service], Plan]] = MappingProxyType({
     "systemd": systemd.system,
@@ -80,6 +55,7 @@ def choose(machine: Machine, *, system: bool) -> str:
         return "launchd"
     if machine.platform.startswith(("win", "cygwin")):
         return "windows-task"
+    cron = "crontab" in machine.programs and not absent("cron", machine)
     rules = (
         ("systemd", machine.booted_systemd),
         ("openrc", "/run/openrc/softlevel" in machine.paths and "rc-update" in machine.programs),
@@ -87,15 +63,17 @@ def choose(machine: Machine, *, system: bool) -> str:
         ("s6", machine.pid1 == "s6-svscan" or "s6-svscan" in machine.scanned),
         ("sysv", "/etc/init.d" in machine.paths and machine.pid1 == "init"
             and bool({"update-rc.d", "chkconfig", "insserv"} & machine.programs)),
-        ("cron", "crontab" in machine.programs),
-        ("rc.local", "/etc/rc.local" in machine.paths),
+        ("cron", cron),
+        ("rc.local", "/etc/rc.local" in machine.paths and not absent("rc.local", machine)),
     ) if system else (
-        ("systemd-user", machine.booted_systemd),
-        ("cron", "crontab" in machine.programs),
+        ("systemd-user", machine.booted_systemd and machine.session),
+        ("cron", cron),
     )  # fmt: skip
     for kind, there in rules:
         if there:
             return kind
+    if not system and machine.booted_systemd:
+        raise BootError(no_session(machine, "NAME"))
     raise BootError(
         "no init system of those known is here"
         + (f" (process 1 is {machine.pid1})" if machine.pid1 else "")

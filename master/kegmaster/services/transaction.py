@@ -16,6 +16,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
+from ..boot import detect
 from .store import Store, StoreError, write_all
 
 JOURNAL = "undo"
@@ -317,6 +318,8 @@ def run(argv: Sequence[str]) -> str:
 def _call(argv: Sequence[str], data: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
     keep = ("HOME", "USER", "LOGNAME", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "TMPDIR")
     environment = {name: os.environ[name] for name in keep if name in os.environ}
+    if argv[0] in ("systemctl", "loginctl") and (directory := detect.session()):
+        environment.setdefault("XDG_RUNTIME_DIR", directory)
     # Messages are looked at, so they must be in the language that is looked for.
     environment |= {"PATH": f"{os.environ.get('PATH', '')}:{_PATH}".strip(":"), "LC_ALL": "C"}
     given: dict[str, Any] = {"input": data} if data is not None else {"stdin": subprocess.DEVNULL}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ from kegmaster import flags
 from kegmaster.boot import detect, kinds
 from kegmaster.boot.kinds import Machine
 from kegmaster.boot.plan import BootError
+from kegmaster.boot.presence import absent
 
 from .samples import service
 
 CRON = frozenset({"crontab"})
+RUNS = frozenset({"cron"})
 INIT_D = frozenset({"/etc/init.d"})
 
 
@@ -25,13 +28,14 @@ INIT_D = frozenset({"/etc/init.d"})
         (Machine(pid1="init", paths=INIT_D, programs=frozenset({"update-rc.d", "crontab"})), True, "sysv"),
         (Machine(pid1="init", paths=INIT_D, programs=frozenset({"chkconfig"})), True, "sysv"),
         (Machine(pid1="init", paths=INIT_D | {"/run/openrc/softlevel"}, programs=frozenset({"rc-update"})), True, "openrc"),
-        (Machine(pid1="init", paths=INIT_D, programs=frozenset({"rc-update", "crontab"})), True, "cron"),
+        (Machine(pid1="init", paths=INIT_D, programs=frozenset({"rc-update", "crontab"}), scanned=RUNS), True, "cron"),
         (Machine(pid1="runit", programs=CRON), True, "runit"),
         (Machine(pid1="docker-init", scanned=frozenset({"runsvdir"})), True, "runit"),
         (Machine(pid1="s6-svscan", programs=CRON), True, "s6"),
-        (Machine(pid1="bash", paths=INIT_D, programs=frozenset({"update-rc.d", "crontab"})), True, "cron"),
-        (Machine(pid1="init", paths=INIT_D, programs=CRON | {"update-rc.d"}), False, "cron"),
-        (Machine(pid1="busybox", paths=frozenset({"/etc/rc.local"})), True, "rc.local"),
+        (Machine(pid1="bash", paths=INIT_D, programs=CRON | {"update-rc.d"}, scanned=RUNS), True, "cron"),
+        (Machine(pid1="init", paths=INIT_D, programs=CRON | {"update-rc.d"}, scanned=RUNS), False, "cron"),
+        (Machine(booted_systemd=True, pid1="systemd", programs=CRON, scanned=RUNS, session=False), False, "cron"),
+        (Machine(pid1="linuxrc", paths=frozenset({"/etc/rc.local"}), programs=CRON), True, "rc.local"),
         (Machine(platform="darwin"), True, "launchd"),
         (Machine(platform="win32"), False, "windows-task"),
     ],
@@ -43,6 +47,28 @@ def test_what_the_machine_has_is_chosen(machine: Machine, system: bool, expected
 def test_a_container_without_any_is_told_what_to_do() -> None:
     with pytest.raises(BootError, match=r"process 1 is sleep.*master.py run"):
         kinds.choose(Machine(pid1="sleep"), system=True)
+
+
+def test_a_container_is_given_neither_a_cron_nor_an_rc_local_that_nobody_runs() -> None:
+    there = Machine(pid1="bash", paths=INIT_D | {"/etc/rc.local"}, programs=CRON | {"update-rc.d"})
+    for system in (True, False):
+        with pytest.raises(BootError, match=r"process 1 is bash.*master.py run"):
+            kinds.choose(there, system=system)
+
+
+def test_a_user_whose_systemd_does_not_run_is_told_how_it_would() -> None:
+    with pytest.raises(BootError, match="enable-linger"):
+        kinds.choose(Machine(booted_systemd=True, pid1="systemd", session=False), system=False)
+
+
+@pytest.mark.parametrize(
+    "kind", ["systemd", "systemd-user", "sysv", "openrc", "runit", "s6", "cron", "rc.local"]
+)
+def test_in_a_container_every_init_system_is_absent_and_on_its_own_machine_it_is_not(kind: str) -> None:
+    assert absent(kind, Machine(pid1="bash"))
+    every = Machine(booted_systemd=True, pid1="init", paths=frozenset({"/run/openrc/softlevel"}),
+                    scanned=frozenset({"crond", "runsvdir", "s6-svscan"}))  # fmt: skip
+    assert absent(kind, every) == ""
 
 
 def test_the_machine_is_read_from_its_tree(tmp_path: Path) -> None:
@@ -61,6 +87,9 @@ def test_the_machine_is_read_from_its_tree(tmp_path: Path) -> None:
     (tmp_path / "proc/77/comm").write_text("runsvdir\n")
     (tmp_path / "bin/rc-update").touch(mode=0o755)
     found = detect.machine(f"{tmp_path}/", {"PATH": str(tmp_path / "bin")})
+    assert not found.session
+    (tmp_path / f"run/user/{os.geteuid()}/systemd/private").mkdir(parents=True)
+    assert detect.session(f"{tmp_path}/", {}) == f"{tmp_path}/run/user/{os.geteuid()}"
     assert found.booted_systemd
     assert found.pid1 == "systemd"
     assert found.paths == {"/run/openrc/softlevel", "/etc/init.d"}
