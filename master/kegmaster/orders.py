@@ -6,6 +6,7 @@ Knows when a master is to be made first. Must not know how: that is `making`.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 
 from . import client, making
@@ -29,6 +30,14 @@ def start(command: Command) -> int:
         config, missing = command.source.load(command.options.names)
         if (code := making.startable(command, config, missing)) is not None:
             return code
+        if os.path.isdir(f"{command.run_directory.state}/services"):
+            from .services import supervised
+
+            by_init = supervised.start(command)
+            if isinstance(by_init, int):
+                return by_init
+            if by_init is not None:
+                return command.dispatch.follow(by_init, "start", command.options.names, fresh=True)
         sock = making.master(command, config)
     # A new master may have adopted what a dead one left: that too is to be restarted.
     return command.dispatch.follow(

@@ -29,6 +29,12 @@ def loopback_up() -> None:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags | IFF_UP))
 
 
+def take_name() -> None:
+    """Be called what the first process of such a machine is called."""
+    with open("/proc/self/comm", "w") as file:
+        file.write("init")
+
+
 def reap(seconds: float) -> bool:
     """Whether all children ended within this time."""
     until_s = time.monotonic() + seconds
@@ -46,6 +52,7 @@ def main() -> None:
     if os.getpid() != 1:
         sys.exit("this ends all processes of the machine whose pid 1 it is; it is none")
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, signal.SIGTERM})
+    take_name()
     address = os.environ.pop("NOTIFY_SOCKET")
     os.environ.pop("container")
     loopback_up()

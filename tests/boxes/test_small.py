@@ -65,7 +65,7 @@ def test_a_users_crontab_gets_one_line_that_starts_the_master_at_boot(systemd: B
 @needs("cron")
 def test_cron_in_the_foreground_starts_the_master_of_the_machine(plain: Box) -> None:
     with plain as box:
-        box.run(MASTER, "install", "--boot=cron")
+        assert "no cron runs here" in box.run(MASTER, "install", "--boot=cron", expect=3).stdout
         box.run("sh", "-c", "setsid cron -f </dev/null >/dev/null 2>&1 &")
         started(box)
         box.run("pkill", "-x", "cron")

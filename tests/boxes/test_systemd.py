@@ -102,6 +102,27 @@ def test_a_stop_of_the_launchers_own_is_no_death(systemd: Box) -> None:
         assert witnesses(box) == ["one", "two"]
 
 
+def test_start_has_the_unit_started_so_that_no_master_runs_beside_it(systemd: Box) -> None:
+    with systemd as box:
+        said = box.run(MASTER, "install", "three", "--", "/srv/witness", "three").stdout
+        assert "systemctl start kegmaster.service" in said
+        assert "run as root; install --user=NAME" in said
+        box.run(MASTER, "start", "three")
+        assert witnesses(box) == ["one", "three", "two"]
+        assert prop(box, "ActiveState") == "active"
+        assert status(box)["master"]["pid"] == int(prop(box, "MainPID"))
+        box.run(MASTER, "stop")
+        eventually(lambda: prop(box, "ActiveState") == "inactive")
+        box.run(MASTER, "restart")
+        assert status(box)["master"]["pid"] == int(prop(box, "MainPID"))
+        refused = box.run(MASTER, "install", "--boot=sysv", expect=1)
+        assert "was started by systemd" in refused.stderr
+        assert prop(box, "ActiveState") == "active"
+        box.run(MASTER, "stop")
+        box.path(product.CONFIG).write_text("garbage\n")
+        box.run(MASTER, "start", expect=6)
+
+
 def test_remove_leaves_the_tree_as_it_was(systemd: Box) -> None:
     with systemd as box:
         before = kept(box)

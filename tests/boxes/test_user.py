@@ -57,6 +57,22 @@ def test_a_user_who_may_not_linger_is_told_what_root_must_run(systemd: Box) -> N
         assert box.path(LINGERS).exists()  # it was root's decision
 
 
+def test_a_user_without_a_login_is_told_how_his_systemd_would_run(systemd: Box) -> None:
+    product.configure(systemd, inside=f"/home/{USER}/.config/kegbot/kegbot_master.cfg", owner=USER)
+    systemd.on_disk("systemctl", "disable", "cron")
+    with systemd as box:
+        for words, code in ((("--boot=systemd-user",), 1), ((), 1)):
+            done = box.run(MASTER, "install", *words, user=USER, expect=code)
+            assert "loginctl enable-linger" in done.stderr
+        log_in(box)
+        box.run(MASTER, "install", user=USER)  # without XDG_RUNTIME_DIR, as su has it
+        assert box.path(f"/home/{USER}/.config/systemd/user/{UNIT}").exists()
+        box.run(MASTER, "start", user=USER)
+        assert witnesses(box) == ["one", "two"]
+        running = box.run(*OWN, "is-active", UNIT, user=USER, environment=log_in(box))
+        assert running.stdout == "active\n"
+
+
 @pytest.mark.skipif(not os.path.exists("/usr/lib/polkit-1/polkitd"), reason="no polkit")
 def test_a_user_who_may_linger_needs_no_login_and_no_root(systemd: Box) -> None:
     product.configure(systemd, inside=f"/home/{USER}/.config/kegbot/kegbot_master.cfg", owner=USER)

@@ -67,6 +67,24 @@ def same_master(work: Work, before: answers.Boot) -> None:
     )
 
 
+def harmless(work: Work, before: answers.Boot | None, wanted: entry.Wanted, edited: list[str]) -> None:
+    """Neither what somebody wrote into `edited` files is lost, nor does anything stop unasked. Raises RefusedError."""
+    options = work.options
+    if edited and not options.replace:
+        raise RefusedError(
+            f"{', '.join(edited)}: was changed since it was installed; --replace writes it anew, and keeps what was"
+            f" changed in {edited[0]}.changed; nothing was changed now"
+        )
+    if before is None or not before.installed or image.destination() or entry.succeeds(wanted, before):
+        return
+    if not options.now and running.runs(work.command):
+        raise RefusedError(
+            f"the master runs, and was started by {before.plan.kind}: to have it started by {wanted.plan.kind} stops it"
+            " and its apps. --now does so, and starts them again; or stop it first:"
+            f" {work.command.program} stop; nothing was changed"
+        )
+
+
 def within_image(targets: list[str]) -> None:
     """No symlink in an image may lead us out of it. Raises RefusedError."""
     if found := image.escapes(targets):
@@ -83,7 +101,9 @@ def allowed(work: Work, request: Request) -> None:
         targets += [entry.place(part) for part in request.boot.plan.artefacts if part.path]
     within_image(targets)
     if blocked := rights.unwritable(targets):
-        raise work.no_rights(f"{', '.join(blocked)}: cannot be written")
+        raise work.no_rights(rights.said(blocked))
+    if not image.destination():
+        running.refuse_frozen(command)
     if request.boot is None or image.destination():
         return
     directories = command.source.directories

@@ -9,6 +9,10 @@ import sys
 _SECRET = re.compile(r"KEY|PASS|SECRET|TOKEN|CREDENTIAL", re.IGNORECASE)
 
 
+class NotAnsweredError(Exception):
+    """Ctrl-C, or the end of the input, where an answer was wanted."""
+
+
 def there() -> bool:
     """Somebody can be asked: both stdin and stderr are a terminal."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
@@ -22,10 +26,13 @@ def secret(name: str) -> bool:
 def value(name: str, where: str) -> str:
     """The value that a person gives the variable `name`. Raises EOFError if none is given."""
     prompt = f"{name} (named in {where}): "
-    if secret(name):
-        return getpass.getpass(prompt)
-    print(prompt, end="", file=sys.stderr, flush=True)
-    line = sys.stdin.readline()
+    try:
+        if secret(name):
+            return getpass.getpass(prompt)
+        print(prompt, end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+    except KeyboardInterrupt:
+        raise NotAnsweredError from None
     if not line:
         raise EOFError
     return line.removesuffix("\n")
@@ -33,5 +40,8 @@ def value(name: str, where: str) -> str:
 
 def yes(question: str) -> bool:
     """A person says y or yes; anything else is no."""
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    try:
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+    except KeyboardInterrupt:
+        raise NotAnsweredError from None

@@ -14,7 +14,7 @@ from ..loading import DISK
 from ..spec import Config
 from ..whereabouts import NO_DISK
 from . import image, section
-from .work import RefusedError, Work, shown
+from .work import ChangedError, RefusedError, Work, shown
 
 MAX_CONFIG_BYTES = 4 << 20
 
@@ -52,7 +52,7 @@ def write_config(work: Work, old: str | None, new: str) -> None:
     path = os.path.realpath(work.config_file)
     work.transaction.directory(os.path.dirname(path), 0o755 if os.geteuid() == 0 else 0o700)
     if read_config(path) != old:
-        raise RefusedError(f"{path}: somebody else changed it just now; try again")
+        raise ChangedError(f"{path}: somebody else changed it just now; try again")
     seen = os.stat(path) if old is not None else None
     owner = (seen.st_uid, seen.st_gid) if seen else None
     work.transaction.write(path, new.encode(), seen.st_mode & 0o7777 if seen else 0o644, owner)
@@ -89,6 +89,7 @@ def with_section(
     for problem in config.problems:
         if problem.section == name:
             raise RefusedError(f"{problem}; nothing was changed", Verb.NOT_CONFIGURED)
+    refuse_broken(work, config)
     app = config.find(name)
     if app is None or (words and app.argv != words):
         raise RefusedError(
@@ -97,3 +98,20 @@ def with_section(
             Verb.NOT_CONFIGURED,
         )
     return new, glue
+
+
+def refuse_broken(work: Work, config: Config) -> None:
+    """No boot is given a configuration with mistakes in it; what is not enabled may have some. Raises RefusedError."""
+    idle = {app.name for app in config.unsound if not app.enabled}
+    problems = [
+        str(problem)
+        for problem in config.problems
+        if problem.section not in idle or problem.key in (None, "_enabled")
+    ]
+    if problems and not work.options.print:
+        for problem in problems:
+            work.command.terminal.error(problem, bare=True)
+        raise RefusedError(
+            f"{config.file} has {len(problems)} mistake{'s' if len(problems) > 1 else ''}; nothing was changed",
+            Verb.NOT_CONFIGURED,
+        )

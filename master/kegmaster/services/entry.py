@@ -10,11 +10,12 @@ import os
 import pwd
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..boot import detect, kinds
 from ..boot.plan import Artefact, BootError, Plan, Service
+from ..boot.presence import SUPERVISED, absent, no_session
 from ..command import Command
 from ..spec import Config
 from . import image, marks
@@ -37,6 +38,8 @@ class Wanted:
     description: str
     config: str
     idle: str = ""
+    absent: str = ""
+    """Why the next boot starts nothing, as this machine is now; empty if it does."""
 
 
 def load(store: Store) -> Boot | None:
@@ -89,6 +92,11 @@ def want(command: Command, user: str, config: Config | None) -> Wanted:
     for part in plan.artefacts if not plan.foreign else ():
         if part.role == "block":
             _may_take(part, service.name)
+    if kind == "cron" and options.boot == "auto" and not root and machine.booted_systemd:
+        plan = replace(plan, notes=(*plan.notes, f"cron has it, since {no_session(machine, own.pw_name)}"))
+    why = no_session(machine, own.pw_name) if kind == "systemd-user" and machine.booted_systemd else ""
+    if why and not options.print:
+        raise BootError(f"{why}, or take --boot=cron; nothing was changed")
     if destination() and any(part.role == "crontab" for part in plan.artefacts):
         raise BootError("a crontab is no file of an image; with DESTDIR choose another --boot")
     return Wanted(
@@ -98,6 +106,7 @@ def want(command: Command, user: str, config: Config | None) -> Wanted:
         description=options.description,
         config=command.config_file,
         idle=_idle(plan, machine),
+        absent=absent(kind, machine),
     )
 
 
@@ -107,8 +116,8 @@ _MACHINES = ("systemd", "sysv", "openrc", "runit", "s6", "upstart", "rc.local")
 def _idle(plan: Plan, machine: kinds.Machine) -> str:
     if destination():
         return f"it lies below {destination()}"
-    if plan.kind in ("systemd", "systemd-user") and not machine.booted_systemd:
-        return "systemd does not run here"
+    if plan.kind in SUPERVISED and (why := absent(plan.kind, machine)):
+        return why
     search = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
     for words in plan.enable:
         if shutil.which(words[0], path=search) is None:
@@ -182,10 +191,13 @@ def strangers(wanted: Wanted, before: Boot | None) -> list[str]:
 def put(transaction: Transaction, wanted: Wanted, before: Boot | None) -> tuple[Boot, list[str]]:
     """Write the artefacts and run the commands; what is to be remembered, and what was written. Raises StepError."""
     plan = wanted.plan
-    kept = {}
+    kept: dict[str, Any] = {}
+    ours: dict[str, Any] = {}
     if before is not None and before.installed:
         kept = dict(zip((place(part) for part in before.plan.artefacts), before.before, strict=True))
-    shots, written = [], []
+        ours = dict(zip(kept, before.after, strict=True))
+    shots: list[Any] = []
+    written: list[str] = []
     for part in plan.artefacts:
         now = _now(part)
         shots.append(kept.get(place(part), now))
@@ -202,6 +214,8 @@ def put(transaction: Transaction, wanted: Wanted, before: Boot | None) -> tuple[
         if _as_wanted(now, text, part):
             continue
         written.append(path)
+        if part.role == "file" and path in ours and now and content_sum(now) != content_sum(ours[path]):
+            _keep_aside(transaction, path, now)
         transaction.directory(os.path.dirname(path))
         if part.link:
             transaction.link(path, part.link)
@@ -237,7 +251,9 @@ def _as_wanted(now: dict[str, object] | None, text: str, part: Artefact) -> bool
 def take_out(transaction: Transaction, boot: Boot) -> list[str]:
     """Undo it; what was changed since, and so could not be made what it was, in words. Raises StepError."""
     plan, notes = boot.plan, []
-    for words in () if destination() else (*plan.stop, *plan.disable):
+    # The master is stopped already; but an init system that supervises must know that it was meant.
+    stop = plan.stop if plan.kind in (*SUPERVISED, "openrc") else ()
+    for words in () if destination() else (*stop, *plan.disable):
         transaction.command(words, may_fail=True)
     for part, before, after in zip(plan.artefacts, boot.before, boot.after, strict=True):
         now = _now(part)
@@ -246,7 +262,7 @@ def take_out(transaction: Transaction, boot: Boot) -> list[str]:
         unchanged = content_sum(now) == content_sum(after)
         if part.role == "file":
             if not unchanged:
-                notes.append(f"{place(part)} was changed since it was installed; it is removed all the same")
+                notes.append(_keep_aside(transaction, place(part), now))
             _bring_back(transaction, place(part), before)
         elif unchanged:
             if part.role == "crontab":
@@ -269,6 +285,22 @@ def take_out(transaction: Transaction, boot: Boot) -> list[str]:
     for path in reversed((*boot.made, *plan.made)):
         transaction.rmdir(image.outside(path))
     return notes
+
+
+def _keep_aside(transaction: Transaction, path: str, now: dict[str, Any]) -> str:
+    """What a person wrote is never lost: a copy that no init system takes for a service of its own."""
+    if "link" in now:
+        return f"{path} was changed since it was installed, to a link to {now['link']}"
+    aside = f"{path}.changed"
+    transaction.write(aside, base64.b64decode(now["data"]), now["mode"] & ~0o111, tuple(now["owner"]))
+    return f"{path} was changed since it was installed; that is kept in {aside}"
+
+
+def changed(before: Boot) -> list[str]:
+    """Files of the boot entry that somebody changed since install wrote them. Raises StepError."""
+    rows = [(place(part), _now(part), after) for part, after in zip(before.plan.artefacts, before.after, strict=True)
+            if part.role == "file"]  # fmt: skip
+    return [path for path, now, after in rows if now is not None and content_sum(now) != content_sum(after)]
 
 
 def _bring_back(transaction: Transaction, path: str, before: dict[str, Any] | None) -> None:
@@ -302,5 +334,5 @@ def again(boot: Boot) -> Wanted:
     """What an earlier install wanted, to be wanted once more."""
     return Wanted(
         plan=boot.plan, name=boot.name, user=boot.user, description=boot.description, config=boot.config,
-        idle=_idle(boot.plan, detect.machine()),
+        idle=_idle(boot.plan, detect.machine()), absent=absent(boot.plan.kind, detect.machine()),
     )  # fmt: skip

@@ -8,11 +8,13 @@ import subprocess
 from dataclasses import dataclass, field
 
 from ..absolute import make_absolute
+from ..boot import checked
 from ..boot.plan import BootError
-from ..config import sound_name
+from ..config import RESERVED, sound_name
 from ..exit_codes import Verb
 from ..programs import ProgramError
 from . import (
+    advice,
     agreement,
     answers,
     editing,
@@ -107,6 +109,8 @@ def _name(work: Work) -> str:
         raise RefusedError(f"one name at a time, not {' and '.join(names)}", Verb.USAGE)
     name = names[0] if names else ""
     options.names = [name] if name else []
+    if name == RESERVED:
+        raise RefusedError(f"{name} is the launcher's own name; take another", Verb.USAGE)
     if name and not sound_name(name):
         raise RefusedError(
             f"{name!r} makes no name: use letters, digits and _ . @ : + -, at most 64,"
@@ -174,9 +178,17 @@ def _boot(work: Work, request: Request) -> None:
             raise RefusedError("--boot=none without a program: then there is nothing to install", Verb.USAGE)
         return
     before = entry.load(work.store)
+    edited = entry.changed(before) if before is not None and before.installed else []
+    try:
+        checked.check_name(options.boot_name)
+    except BootError as error:
+        raise RefusedError(f"--boot_name: {error}", Verb.USAGE) from None
     if before is not None and before.installed:
         agreement.same_master(work, before)
     if request.name and options.boot == "auto" and before is not None and entry.standing(before):
+        return
+    if request.name and options.boot == "auto" and edited and not options.replace:
+        work.tell(f"{', '.join(edited)}: was changed since it was installed, and stays as it is")
         return
     if before is not None and before.installed and request.name:
         request.master_user = before.user
@@ -190,6 +202,8 @@ def _boot(work: Work, request: Request) -> None:
     request.boot = wanted
     if wanted.plan.foreign or options.print:
         return
+    if not request.name:
+        editing.refuse_broken(work, editing.parsed(work))
     if wanted.plan.needs_root and os.geteuid() != 0:
         raise work.no_rights(f"--boot={wanted.plan.kind} is root's to install")
     if (strange := entry.strangers(wanted, before)) and not options.replace:
@@ -197,6 +211,7 @@ def _boot(work: Work, request: Request) -> None:
             f"{', '.join(strange)}: is there already, and not ours; --replace puts ours in its place,"
             " --boot_name=NAME ours beside it"
         )
+    agreement.harmless(work, before, wanted, edited)
 
 
 def _steps(
@@ -237,11 +252,16 @@ def _steps(
                 f"{path}: was not executable, so it did not run; now it is, and all its lines run at boot"
             )
         if before is not None and before.installed and not entry.succeeds(request.boot, before):
+            if not image.destination() and running.runs(work.command):
+                running.stop(work.command)
+                work.tell("the master and its apps are stopped")
             for note in entry.take_out(transaction, before):
                 work.tell(note)
             named = f" {before.name}" if before.name != request.boot.name else ""
             work.tell(f"the boot entry{named} for {before.plan.kind} is replaced")
             before = None
+        for path in entry.changed(before) if before is not None and before.installed else ():
+            work.tell(f"{path}: was changed since it was installed; that is kept in {path}.changed")
         boot, written = entry.put(transaction, request.boot, before)
         work.report["written"] = written
         boot = answers.later(boot, before, by_app=bool(request.name))
@@ -285,11 +305,15 @@ def _after(work: Work, request: Request) -> int:
             work.tell("the master: is installed already, as it would be now")
         for note in boot.plan.notes:
             work.tell(f"note: {note}")
-        _untried(work, boot)
+        advice.untried(work, boot)
+        advice.as_root(work, boot.user)
         if boot.idle:
             commands = [shown(words) for words in (*boot.plan.enable, *boot.plan.start)]
             work.tell(f"not active yet: {boot.idle}; to be run where it does: {'; '.join(commands)}")
             code = Verb.DONE if entry.destination() else Verb.NOT_ACTIVE
+        elif boot.absent:
+            work.tell(f"not active yet: {boot.absent}; a boot that has it starts the master")
+            code = Verb.NOT_ACTIVE
         else:
             work.tell(f"the master starts at boot, by {boot.plan.kind}")
     if image.destination():
@@ -298,18 +322,9 @@ def _after(work: Work, request: Request) -> int:
                 f"note: {image.outside(request.env_file)} is to belong to that user; its package sees to that"
             )
     elif not (boot and entry.destination()):
+        advice.lacking(work)
         code = _start(work, request) or code
     return work.finish(code, kind=boot.plan.kind if boot else None, config=command.config_file)
-
-
-def _untried(work: Work, boot: entry.Wanted) -> None:
-    kept = entry.load(work.store)
-    for index, attempt in enumerate(boot.plan.attempts):
-        done = (kept is not None and index in kept.attempted) or (
-            attempt.done_if and os.path.exists(attempt.done_if)
-        )
-        if not done:
-            work.tell(f"note: {attempt.otherwise}")
 
 
 def _start(work: Work, request: Request) -> int:
@@ -324,11 +339,11 @@ def _start(work: Work, request: Request) -> int:
             return _started(work, running.order(command, "start", [request.name]))
         if request.name:
             work.tell(
-                f"{request.name}: starts with {command.program} start {request.name}{_or_at_boot(work)}"
+                f"{request.name}: starts with {command.program} start {request.name}{advice.or_at_boot(_known(work))}"
             )
         return Verb.DONE
     if not work.options.now:
-        work.tell(f"nothing was started; {_how(work, request)} does it{_or_at_boot(work)}")
+        work.tell(advice.to_start(command.program, request.name, _known(work)))
         return Verb.DONE
     boot = request.boot or _known(work)
     if boot is None or boot.idle:
@@ -341,19 +356,6 @@ def _start(work: Work, request: Request) -> int:
             return Verb.FAILED
     work.tell("started")
     return Verb.DONE
-
-
-def _how(work: Work, request: Request) -> str:
-    """What starts it now. Where an init system watches the master, that should be the one to start it."""
-    boot = _known(work)
-    if boot is not None and not boot.idle and boot.plan.kind not in ("cron", "rc.local"):
-        return "; ".join(shown(words) for words in boot.plan.start)
-    return f"{work.command.program} start{f' {request.name}' if request.name else ''}"
-
-
-def _or_at_boot(work: Work) -> str:
-    boot = _known(work)
-    return ", and so does the next boot" if boot is not None and not boot.idle else ""
 
 
 def _known(work: Work) -> entry.Wanted | None:

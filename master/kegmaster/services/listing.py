@@ -1,7 +1,13 @@
-"""--print: the section, the files and the commands, on the terminal and nowhere else."""
+"""--print: the section, the files and the commands, on the terminal and nowhere else.
+
+Standard output has what is to stand on the disk: one artefact alone exactly as it is, several each below a line
+`# file: PATH`. Commands and notes go to standard error.
+"""
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import TYPE_CHECKING, Any
 
 from . import entry, marks
@@ -14,11 +20,13 @@ if TYPE_CHECKING:
 def show(work: Work, request: Request, *, quiet: bool) -> dict[str, Any]:
     """Print it all, unless `quiet`; returns the same as data."""
     found: dict[str, Any] = {"artefacts": [], "commands": {}, "notes": []}
-    lines = []
+    pieces: list[tuple[str, str, str]] = []
+    said = []
     if request.name:
         found["section"] = request.section
         found["config"] = work.command.config_file
-        lines += [f"# added to {work.command.config_file}:", request.section]
+        pieces.append((work.command.config_file, request.section, "utf-8"))
+        said.append(f"# added to {work.command.config_file}: the section [{request.name}]")
     plan = request.boot.plan if request.boot else None
     for part in plan.artefacts if plan else ():
         where = entry.place(part) if part.path else "the crontab"
@@ -28,12 +36,10 @@ def show(work: Work, request: Request, *, quiet: bool) -> dict[str, Any]:
              "link": part.link}
         )  # fmt: skip
         if part.link:
-            lines.append(f"# {where} -> {part.link}\n")
-        elif plan and plan.foreign:
-            lines.append(part.text)
+            said.append(f"# link: {where} -> {part.link}")
         else:
-            mode = f", mode {part.mode:04o}" if part.path else ""
-            lines += [f"# {where}{mode}:", text]
+            pieces.append((where, text, part.encoding))
+            said.append(f"# {where}{f', mode {part.mode:04o}' if part.path else ''}")
     if plan:
         steps = {
             "enable": plan.enable, "attempts": tuple(attempt.command for attempt in plan.attempts),
@@ -44,9 +50,29 @@ def show(work: Work, request: Request, *, quiet: bool) -> dict[str, Any]:
         for title, keys in (("install runs", ("enable", "attempts")), ("then", ("start",)),
                             ("remove runs", ("stop", "disable", "forget"))):  # fmt: skip
             words = [shown(words) for key in keys for words in steps[key]]
-            lines += [f"# {title}: {line}" for line in words]
-        lines += [f"# note: {note}" for note in plan.notes]
+            said += [f"# {title}: {line}" for line in words]
+        said += [f"# note: {note}" for note in plan.notes]
     if not quiet:
-        for line in lines:
-            print(line)
+        _print(pieces)
+        for line in said:
+            print(line, file=sys.stderr)
     return found
+
+
+def _print(pieces: list[tuple[str, str, str]]) -> None:
+    if len(pieces) == 1:
+        [(_, text, encoding)] = pieces
+        # To a person UTF-16 would be noise; to a file it is what the text itself says that it is in.
+        _write(text, "utf-8" if sys.stdout.isatty() else encoding)
+        return
+    for where, text, _ in pieces:
+        _write(f"# file: {where}\n{text}" + ("" if text.endswith("\n") else "\n"), "utf-8")
+
+
+def _write(text: str, encoding: str) -> None:
+    sys.stdout.flush()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.buffer.write(text.encode(encoding, "surrogateescape" if encoding == "utf-8" else "strict"))
+        sys.stdout.flush()
+    else:
+        sys.stdout.write(text)

@@ -140,7 +140,7 @@ def _remove_master(work: Work) -> int:
     if options.print:
         return _print_boot(work, boot)
     _check_rights(work, boot, [f"{work.store.path}/x"])
-    if not entry.destination() and running.runs(work.command):
+    if not entry.destination() and (running.runs(work.command) or work.command.dispatch.leftovers()):
         _stop_master(work)
     work.carry_out(lambda: _take_boot(work, boot), "")
     _tell_gone(work, boot)
@@ -173,7 +173,9 @@ def _check_rights(work: Work, boot: answers.Boot | None, targets: list[str]) -> 
     files = [entry.place(part) for part in boot.plan.artefacts if part.path] if boot else []
     within_image([*targets, *files])
     if blocked := rights.unwritable([*targets, *files]):
-        raise work.no_rights(f"{', '.join(blocked)}: cannot be written")
+        raise work.no_rights(rights.said(blocked))
+    if not image.destination():
+        running.refuse_frozen(work.command)
 
 
 def _stop_master(work: Work) -> None:

@@ -78,6 +78,20 @@ def unwritable(paths: Iterable[str]) -> list[str]:
     return found
 
 
+def reason(path: str) -> str:
+    """What, other than rights, keeps files from being put there: a file system that is mounted read-only."""
+    place = os.path.dirname(path)
+    while not os.path.lexists(place):
+        place = os.path.dirname(place)
+    return "the file system is read-only" if os.statvfs(place).f_flag & os.ST_RDONLY else ""
+
+
+def said(blocked: list[str]) -> str:
+    """That these paths cannot be written, and why, if it is not for want of rights."""
+    why = reason(blocked[0])
+    return f"{', '.join(blocked)}: cannot be written" + (f", since {why}" if why else "")
+
+
 def with_root(script: str) -> str:
     """The command that does with root's rights what was typed."""
     words = [script, *sys.argv[1:]]

@@ -15,6 +15,7 @@ from .. import client, orders
 from ..command import Command
 from ..exit_codes import Verb
 from ..intent import Intent
+from .transaction import StepError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +46,20 @@ def reload(command: Command, name: str) -> Outcome:
     sock = client.connect(command.run_directory.socket)
     if sock is None:
         return Outcome(code=Verb.DONE, text="")
-    with _quiet() as said:
-        code = command.dispatch.follow(sock, "reload", [], known=[name, *held])
+    try:
+        with _quiet() as said:
+            code = command.dispatch.follow(sock, "reload", [], known=[name, *held])
+    except client.NoAnswerError as error:
+        return Outcome(code=Verb.FAILED, text=str(error))
     return Outcome(code=code, text=said.getvalue())
+
+
+def refuse_frozen(command: Command) -> None:
+    """A master that lives but does not answer would not learn of any change. Raises NoAnswerError, RightsError."""
+    if runs(command) and not command.dispatch.answers():
+        raise client.NoAnswerError(
+            "the master that runs does not answer, so nothing was changed; master.py start --force ends it"
+        )
 
 
 def forget_stop(command: Command, name: str) -> None:
@@ -67,6 +79,13 @@ def order(command: Command, verb: str, names: list[str]) -> Outcome:
     finally:
         options.verb, options.names, options.json, terminal.verb, terminal.json = before
     return Outcome(code=code, text=said.getvalue())
+
+
+def stop(command: Command) -> None:
+    """End the master and all apps. Raises StepError."""
+    ended = order(command, "stop", [])
+    if ended.code:
+        raise StepError(f"the master does not stop: {' '.join(ended.text.split())}")
 
 
 def state(command: Command, name: str) -> dict[str, object]:

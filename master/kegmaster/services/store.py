@@ -11,11 +11,13 @@ import fcntl
 import json
 import os
 import stat
+import time
 from collections.abc import Iterator
 from typing import Any
 
 NAME = "services"
 MAX_BYTES = 32 << 20
+_LOOK_EVERY_S = 0.02
 
 
 class StoreError(Exception):
@@ -29,10 +31,10 @@ class Store:
         self.path = f"{state_dir}/{NAME}"
         self._fd = -1
 
-    def open(self, *, make: bool) -> bool:
-        """Open it, and hold its lock as long as this process lives; False if there is none.
+    def open(self, *, make: bool, lock: bool = True, wait_s: float = 0.0) -> bool:
+        """Open it, and hold its lock until `close`, for which others are waited for; False if there is none.
 
-        Raises StoreError if it is another's, or another install is under way, OSError if it cannot be made.
+        Raises StoreError if it is another's, or another install is not done in time, OSError if it cannot be made.
         """
         if self._fd >= 0:
             return True
@@ -46,13 +48,27 @@ class Store:
                 raise StoreError(f"{self.path} is no directory; remove it") from error
             return False
         self._own(fd, self.path)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            raise StoreError(f"another install or remove is under way ({self.path}); try again") from None
+        until_s = time.monotonic() + wait_s
+        while lock:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until_s:
+                    os.close(fd)
+                    raise StoreError(
+                        f"another install or remove is under way ({self.path}), and was not done within"
+                        f" {wait_s:.0f} s; try again"
+                    ) from None
+                time.sleep(_LOOK_EVERY_S)
         self._fd = fd
         return True
+
+    def close(self) -> None:
+        """Let others have it."""
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
 
     def read(self, name: str) -> bytes | None:
         """The content of a file; None if there is none. Raises StoreError."""

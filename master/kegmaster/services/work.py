@@ -14,9 +14,11 @@ from typing import Any
 from ..command import Command
 from ..exit_codes import Verb
 from ..problems import printable
-from . import actions, answers, image, rights
+from . import actions, answers, ask, image, rights
 from .store import Store, StoreError
 from .transaction import StepError, Transaction, undo
+
+_TRIES = 8
 
 
 class RefusedError(Exception):
@@ -25,6 +27,10 @@ class RefusedError(Exception):
     def __init__(self, text: str, code: int = Verb.FAILED) -> None:
         super().__init__(text)
         self.code = code
+
+
+class ChangedError(RefusedError):
+    """Somebody else was quicker, and nothing was changed: what was read must be read once more."""
 
 
 class Work:
@@ -56,7 +62,7 @@ class Work:
         if image.escapes([f"{self.store.path}/x"]):
             raise RefusedError(f"{self.store.path}: leads out of {image.VARIABLE}; nothing was changed")
         try:
-            there = self.store.open(make=False)
+            there = self.store.open(make=False, wait_s=self.options.timeout)
         except PermissionError:
             raise self.no_rights(f"{self.store.path}: cannot be read") from None
         self._recover(there)
@@ -73,7 +79,7 @@ class Work:
                 os.mkdir(path, 0o755 if os.geteuid() == 0 else 0o700)
                 if owner and path == missing[0]:
                     os.chown(path, *owner)
-            self._recover(self.store.open(make=True))
+            self._recover(self.store.open(make=True, wait_s=self.options.timeout))
         except OSError as error:
             raise RefusedError(f"{self.store.path}: cannot be made ({error.strerror})") from None
 
@@ -94,6 +100,8 @@ class Work:
             for problem in problems:
                 self.command.terminal.error(problem)
             reason = error.strerror if isinstance(error, OSError) else str(error)
+            if isinstance(error, ChangedError) and not problems:
+                raise
             if isinstance(error, StepError | OSError):
                 undone = "what was made before is undone" if not problems else "not all of it could be undone"
                 raise RefusedError(f"{reason}; {undone}") from None
@@ -138,6 +146,8 @@ class Work:
     def no_rights(self, what: str) -> RefusedError:
         """The refusal that names the command to run with root's rights."""
         if os.geteuid() == 0:
+            return RefusedError(f"{what}; nothing was changed", Verb.NO_RIGHTS)
+        if os.geteuid() == 0:
             return RefusedError(
                 f"{what}, not even by root: is it read-only? nothing was changed", Verb.NO_RIGHTS
             )
@@ -167,7 +177,10 @@ def guarded(command: Command, verb: Callable[[Work], int]) -> int:
         return command.terminal.fail(printable(str(error)), Verb.USAGE)
     work = Work(command)
     try:
-        code = verb(work)
+        code = _tried(command, verb, work)
+    except ask.NotAnsweredError:
+        command.terminal.error("interrupted; nothing was changed")
+        code = 130
     except RefusedError as error:
         code = command.terminal.fail(printable(str(error)), error.code)
     except (StoreError, StepError) as error:
@@ -177,6 +190,16 @@ def guarded(command: Command, verb: Callable[[Work], int]) -> int:
             image.outside(command.run_directory.state), command.options.verb, command.options.names, code
         )
     return code
+
+
+def _tried(command: Command, verb: Callable[[Work], int], work: Work) -> int:
+    for _ in range(_TRIES):
+        try:
+            return verb(work)
+        except ChangedError:
+            work.store.close()
+            work = Work(command)
+    return verb(work)
 
 
 def app_file(name: str) -> str:

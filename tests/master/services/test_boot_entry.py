@@ -212,7 +212,7 @@ def test_a_user_or_a_configuration_that_will_not_do_is_refused_before_anything_i
 @pytest.mark.parametrize("kind", ["launchd", "upstart", "windows-task", "nssm", "sc"])
 def test_what_is_for_another_platform_is_only_ever_shown(ready: Services, kind: str) -> None:
     before = ready.tree()
-    done = ready.services("install", f"--boot={kind}", expect=None)
+    done = ready.services("install", f"--boot={kind}", "--json", expect=None)
     assert ready.tree() == before
     assert not ready.run.exists()
     if done.returncode == 0:
@@ -297,10 +297,8 @@ def test_systemd_is_written_but_not_active_where_it_does_not_run(ready: Services
     """
     done = in_namespace(script)
     assert done.returncode == 0, done.stderr
-    assert (
-        "not active yet: systemd does not run here; to be run where it does: systemctl daemon-reload"
-        in done.stdout
-    )
+    assert "not active yet: systemd does not run here" in done.stdout
+    assert "; to be run where it does: systemctl daemon-reload" in done.stdout
     assert "status 3\n[Unit]" in done.stdout
 
 
@@ -323,14 +321,14 @@ def test_one_line_in_the_crontab_comes_and_goes_and_all_others_stay(ready: Servi
     mount -t tmpfs none {spool} && mkdir -m 1730 {spool}/crontabs && chgrp crontab {spool}/crontabs
     cd {ready.directory}
     test ! -s before || crontab before
-    {install}
+    {install} || test $? = 3
     crontab -l > once
-    {install} > again.txt
+    {install} > again.txt || test $? = 3
     crontab -l > twice
     crontab -n twice 2>/dev/null || crontab -T twice
     {remove}
     crontab -l > after || test ! -s before
-    {install}
+    {install} || test $? = 3
     (crontab -l; echo '1 1 1 1 1 added') | crontab -
     {remove}
     crontab -l > mine
