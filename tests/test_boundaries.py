@@ -34,6 +34,7 @@ DECIDING = {
         "lateness",
         "envfile",
         "services/answers",
+        "services/elevation",
         "services/marks",
         "services/script",
         "services/section",

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable
 
 from ..problems import printable
-from .store import NAME
+from .store import place
 
 FILE = "actions.log"
 MAX_BYTES = 256 << 10
@@ -22,7 +22,7 @@ MAX_BYTES = 256 << 10
 def note(state_dir: str, verb: str, names: Iterable[str], result: int) -> None:
     """Write a line, if something was ever installed here. A log that takes nothing stands in nobody's way."""
     with contextlib.suppress(OSError):
-        fd = os.open(f"{state_dir}/{NAME}", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = os.open(place(state_dir), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             if os.fstat(fd).st_uid == os.geteuid():
                 _append(fd, line(time.time(), who(), verb, names, result).encode())

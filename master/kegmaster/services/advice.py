@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from ..boot.presence import SUPERVISED
+from ..loading import UnreadableError
 from . import entry
 from .work import Work, shown
 
@@ -42,7 +43,10 @@ def lacking(work: Work) -> None:
     """Apps of the configuration that this machine has no program for."""
     if entry.destination() or not os.path.exists(work.command.config_file):
         return
-    config, missing = work.command.source.load()
+    try:
+        config, missing = work.command.source.load()
+    except UnreadableError:
+        return  # the file is the master's user's, and root starts nothing by it
     for problem in config.problems:
         if problem.section in missing:
             work.tell(f"note: {problem}")

@@ -132,7 +132,7 @@ def _handover(
             f"a master runs that is not {account.pw_name}'s; end it first: {work.command.program} stop."
             " Nothing was changed"
         )
-    config = editing.parsed(work) if os.path.exists(work.config_file) else None
+    config = editing.parsed(work, account.pw_name) if os.path.exists(work.config_file) else None
     apps = {app.name: app for app in (*config.apps, *config.unsound)} if config else {}
     kept = [app for name in work.apps() if (app := work.app(name))]
     values = [app.env_file for app in kept if app.env_file and not (

@@ -13,7 +13,7 @@ from ..exit_codes import Verb
 from ..loading import DISK
 from ..spec import Config
 from ..whereabouts import NO_DISK
-from . import image, section
+from . import image, rights, section
 from .work import ChangedError, RefusedError, Work, shown
 
 MAX_CONFIG_BYTES = 4 << 20
@@ -33,12 +33,18 @@ def read_config(path: str) -> str | None:
         raise RefusedError(f"{path}: is not UTF-8; save it as UTF-8", Verb.NOT_CONFIGURED) from None
 
 
-def parsed(work: Work) -> Config:
+def parsed(work: Work, user: str = "") -> Config:
     """What the configuration says now. That of an image is held against nothing of this machine.
 
-    Raises UnreadableError, RefusedError.
+    `user`: whose master reads it; then it may be his. Raises UnreadableError, RefusedError.
     """
     command = work.command
+    account = rights.user(user) if user and not image.destination() else None
+    if account is not None and os.path.exists(work.config_file):
+        seen = os.stat(work.config_file)
+        if seen.st_uid == account.pw_uid and not seen.st_mode & 0o022:
+            text = read_config(work.config_file)
+            return configure(text or "", command.config_file, command.source.directories, DISK)
     if not image.destination():
         return command.source.parse()
     text = read_config(work.config_file)

@@ -34,7 +34,7 @@ class Handover:
 
 def ours(name: str, apps: Collection[str]) -> bool:
     """A file of this name in one of the master's directories is the master's, or one of these apps'."""
-    stems = (*_OWN, *apps)
+    stems = (*_OWN, STORE, *apps)
     return name in (*_OWN, STORE) or any(name.startswith(f"{stem}.") for stem in stems)
 
 
@@ -78,7 +78,7 @@ def _inner(directory: str) -> Iterator[str]:
     """All below `directory` but the store, which stays root's; the deepest first, and no symlink followed."""
     with os.scandir(directory) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
-            if entry.name == STORE:
+            if entry.name == STORE or entry.name.startswith(f"{STORE}."):
                 continue
             # What the user has already, he may exchange while we look.
             if entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_uid == 0:

@@ -185,14 +185,18 @@ def _boot(work: Work, request: Request) -> None:
         raise RefusedError(f"--boot_name: {error}", Verb.USAGE) from None
     if before is not None and before.installed:
         agreement.same_master(work, before)
-    if request.name and options.boot == "auto" and before is not None and entry.standing(before):
-        return
-    if request.name and options.boot == "auto" and edited and not options.replace:
-        work.tell(f"{', '.join(edited)}: was changed since it was installed, and stays as it is")
-        return
+    if request.name and options.boot == "auto":
+        if before is not None and entry.standing(before):
+            return
+        if edited and not options.replace:
+            work.tell(f"{', '.join(edited)}: was changed since it was installed, and stays as it is")
+            return
+        if work.store.of_root and before is None:
+            work.tell("note: that this master starts at boot is root's to install, and seems to be so")
+            return
     if before is not None and before.installed and request.name:
         request.master_user = before.user
-    config = editing.parsed(work) if os.path.exists(work.config_file) else None
+    config = editing.parsed(work, request.master_user) if os.path.exists(work.config_file) else None
     agreement.master_startable_as(config, request.master_user)
     try:
         wanted = entry.want(work.command, request.master_user, config)
@@ -203,9 +207,9 @@ def _boot(work: Work, request: Request) -> None:
     if wanted.plan.foreign or options.print:
         return
     if not request.name:
-        editing.refuse_broken(work, editing.parsed(work))
+        editing.refuse_broken(work, editing.parsed(work, request.master_user))
     if wanted.plan.needs_root and os.geteuid() != 0:
-        raise work.no_rights(f"--boot={wanted.plan.kind} is root's to install")
+        raise work.no_rights(f"--boot={wanted.plan.kind} is root's to install", boot=wanted.plan.kind)
     if (strange := entry.strangers(wanted, before)) and not options.replace:
         raise RefusedError(
             f"{', '.join(strange)}: is there already, and not ours; --replace puts ours in its place,"

@@ -132,6 +132,8 @@ def _remove_master(work: Work) -> int:
     options = work.options
     boot = entry.load(work.store)
     if boot is None or not boot.installed:
+        if work.store.of_root:
+            raise work.no_rights(f"{work.store.of_root}: what root installed is root's to remove")
         if options.remove_install_args and boot:
             work.begin()
             work.carry_out(lambda: work.forget(""), "")

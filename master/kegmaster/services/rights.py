@@ -8,9 +8,6 @@ from __future__ import annotations
 import json
 import os
 import pwd
-import shlex
-import shutil
-import sys
 from collections.abc import Iterable
 
 _MOST_BYTES = 1 << 20
@@ -82,7 +79,7 @@ def reason(path: str) -> str:
     """What, other than rights, keeps files from being put there: a file system that is mounted read-only."""
     place = os.path.dirname(path)
     while not os.path.lexists(place):
-        place = os.path.dirname(place)
+        place = os.path.dirname(place) or "/"
     return "the file system is read-only" if os.statvfs(place).f_flag & os.ST_RDONLY else ""
 
 
@@ -90,9 +87,3 @@ def said(blocked: list[str]) -> str:
     """That these paths cannot be written, and why, if it is not for want of rights."""
     why = reason(blocked[0])
     return f"{', '.join(blocked)}: cannot be written" + (f", since {why}" if why else "")
-
-
-def with_root(script: str) -> str:
-    """The command that does with root's rights what was typed."""
-    words = [script, *sys.argv[1:]]
-    return shlex.join(["sudo", *words] if shutil.which("sudo") else ["su", "-c", shlex.join(words)])

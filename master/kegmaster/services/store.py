@@ -20,6 +20,24 @@ MAX_BYTES = 32 << 20
 _LOOK_EVERY_S = 0.02
 
 
+def place(state_dir: str) -> str:
+    """Where ours is. Root and the master's user each have their own, since neither believes the other's."""
+    usual = f"{state_dir}/{NAME}"
+    try:
+        owner = os.lstat(usual).st_uid
+    except OSError:
+        return usual
+    own = os.geteuid()
+    return usual if owner == own else f"{usual}.{own or 'root'}"
+
+
+def _of_root(path: str) -> bool:
+    try:
+        return os.geteuid() != 0 and os.lstat(path).st_uid == 0
+    except OSError:
+        return False
+
+
 class StoreError(Exception):
     """What is there cannot be used; the text says why, and what to do."""
 
@@ -28,7 +46,9 @@ class Store:
     """`<state_dir>/services`. Nothing is made before `open(make=True)`."""
 
     def __init__(self, state_dir: str) -> None:
-        self.path = f"{state_dir}/{NAME}"
+        self.path = place(state_dir)
+        self.of_root = next(filter(_of_root, (f"{state_dir}/{NAME}", f"{state_dir}/{NAME}.root")), "")
+        """What root has installed for this user's master; empty if we are root, or root has not."""
         self._fd = -1
 
     def open(self, *, make: bool, lock: bool = True, wait_s: float = 0.0) -> bool:

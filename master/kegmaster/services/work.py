@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shlex
+import shutil
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from ..command import Command
 from ..exit_codes import Verb
+from ..paths import HOME_VARIABLE
 from ..problems import printable
-from . import actions, answers, ask, image, rights
+from . import actions, answers, ask, elevation, image
 from .store import Store, StoreError
 from .transaction import StepError, Transaction, undo
 
@@ -77,7 +81,8 @@ class Work:
         try:
             for path in reversed(missing):
                 os.mkdir(path, 0o755 if os.geteuid() == 0 else 0o700)
-                if owner and path == missing[0]:
+                # In his home all of it is his, elsewhere only the last.
+                if owner and (path == missing[0] or os.stat(os.path.dirname(path)).st_uid == owner[0]):
                     os.chown(path, *owner)
             self._recover(self.store.open(make=True, wait_s=self.options.timeout))
         except OSError as error:
@@ -143,17 +148,35 @@ class Work:
         row = {"version": answers.VERSION, "forgotten": True}
         self.transaction.keep(app_file(name) if name else "master.json", json.dumps(row).encode() + b"\n")
 
-    def no_rights(self, what: str) -> RefusedError:
+    def no_rights(self, what: str, *, boot: str = "") -> RefusedError:
         """The refusal that names the command to run with root's rights."""
         if os.geteuid() == 0:
             return RefusedError(f"{what}; nothing was changed", Verb.NO_RIGHTS)
-        if os.geteuid() == 0:
-            return RefusedError(
-                f"{what}, not even by root: is it read-only? nothing was changed", Verb.NO_RIGHTS
-            )
-        return RefusedError(
-            f"{what}; nothing was changed. Run: {rights.with_root(self.command.script)}", Verb.NO_RIGHTS
-        )
+        return RefusedError(f"{what}; nothing was changed. Run: {self._with_root(boot)}", Verb.NO_RIGHTS)
+
+    def _with_root(self, boot: str) -> str:
+        command, options = self.command, self.options
+        words = sys.argv[1:]
+        end = words.index("--") if options.program else len(words)
+        own = os.path.exists(self.config_file) and os.stat(self.config_file).st_uid == os.geteuid()
+        whole = own or HOME_VARIABLE in os.environ
+        run, logs = command.run_directory, command.source.directories.logfile_dir
+        places = (
+            ("master_config", command.config_file), ("pidfile_dir", run.path), ("logfile_dir", logs),
+            ("state_dir", run.state),
+        )  # fmt: skip
+        caller = pwd.getpwuid(os.geteuid()).pw_name
+        asked = elevation.Asked(
+            script=command.script, verb=options.verb, typed=tuple(words[:end]), program=tuple(options.program),
+            places=tuple(f"--{key}={path}" for key, path in places if whole or getattr(options, key) is not None),
+            own=own and options.user in ("", caller), boot=boot, caller=caller, now=options.now,
+            entry=(
+                *([f"--boot_name={options.boot_name}"] if options.boot_name != "kegmaster" else []),
+                *([f"--description={options.description}"] if options.description else []),
+                *(["--replace"] if options.replace else []),
+            ),
+        )  # fmt: skip
+        return elevation.line(asked, sudo=bool(shutil.which("sudo")))
 
     def finish(self, code: int, **more: Any) -> int:
         """Print the document, if that is wanted; returns `code`."""
