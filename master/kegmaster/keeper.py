@@ -23,6 +23,10 @@ OVER: Final = 93
 The version before and the one after a change must agree on it.
 """
 _PASSED_ON: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+WITHOUT_MEANING: Final = (
+    signal.SIGUSR2, signal.SIGQUIT, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGIO,
+)  # fmt: skip
+"""People send such to have things reloaded or told. To us they mean nothing, and that is no reason to die."""
 _HEARD: Final = (*_PASSED_ON, signal.SIGCHLD, REPLACE_KEEPER)
 
 
@@ -37,6 +41,8 @@ def keep(
     once it can take them. `replace` is called with the watchdog's pid when it asks for that; it may exec.
     `watchdog`: a child of ours that is one already.
     """
+    for number in WITHOUT_MEANING:
+        signal.signal(number, ignore)
     # Blocked for good, and waited for: nothing comes when it is not expected, and nothing is lost through exec.
     signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
     quick = 0
@@ -59,6 +65,10 @@ def keep(
         quick = quick + 1 if time.monotonic() - born_s < QUICK_S else 0
         if quick > QUICK_DEATHS:
             time.sleep(QUICK_S)
+
+
+def ignore(number: int, frame: object) -> None:
+    """Nothing. A handler, since what is ignored stays so through exec, and an app is to have what it expects."""
 
 
 def _wait(watchdog: int, pidfd: int, deaths_w: int, replace: Callable[[int], None]) -> int:

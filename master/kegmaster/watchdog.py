@@ -23,6 +23,7 @@ from .history import History
 from .inotify import COME, DELETED, GONE, Inotify, existing
 from .intent import Intent
 from .journal import Journal
+from .keeper import WITHOUT_MEANING, ignore
 from .lateness import Lateness
 from .lean import dataclass, field
 from .life import Life
@@ -35,6 +36,7 @@ from .spec import App, Config
 
 _LONGEST_WAIT_S = 86400.0
 _SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_UNHEEDED = (signal.SIGUSR1, *WITHOUT_MEANING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +130,8 @@ class Watchdog:
 
     def run(self) -> bool:
         """Watch. True: everything is stopped and the master is to leave; False: the keeper is gone."""
+        for number in _UNHEEDED:  # only now: SIGALRM ends a successor that does not get so far
+            signal.signal(number, ignore)
         while True:
             if self.crew.keeper.lost:
                 self._tell_of_master("running", "running", "the keeper was killed, taking its place")
@@ -232,7 +236,7 @@ class Watchdog:
         """Where the numbers of signals are read from."""
         signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
         for number in _SIGNALS:
-            signal.signal(number, _take_note)
+            signal.signal(number, ignore)  # the wakeup descriptor has it already
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         self.selector.register(
             wake_r, selectors.EVENT_READ, lambda _: self._on_signals(os.read(wake_r, 4096))
@@ -391,7 +395,3 @@ class Watchdog:
         self.handle(life, Event.STOP)
         if wanted:
             self.handle(life, Event.START)
-
-
-def _take_note(number: int, frame: object) -> None:
-    """The wakeup descriptor has the number already; the loop acts."""

@@ -688,7 +688,7 @@ def inside(
         "mailbox": {"NotifySocket": lambda *_: keep("notify")},
         "watchdog": {
             "Inotify": lambda: keep("inotify"), "ControlServer": lambda *given, **_: control(*given), "existing": os.path.dirname,
-            "_take_note": None, "EventLog": lambda *_: Quiet(), "Intent": lambda _: Intent(kernel),
+            "EventLog": lambda *_: Quiet(), "Intent": lambda _: Intent(kernel),
         },
         "life": {"step": step},
     }  # fmt: skip

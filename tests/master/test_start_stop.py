@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from .conftest import DETACHER, TWO, Box, eventually, proc_stat
+from .conftest import DETACHER, TWO, Box, eventually, living, proc_stat, proc_status
 
 
 def test_stop_leaves_no_process_and_no_file_behind(box: Box) -> None:
@@ -190,6 +191,30 @@ def test_run_stays_in_the_foreground_and_ends_its_apps_on_sigterm(box: Box) -> N
     out, _ = running.communicate(timeout=20)
     assert running.returncode == 0
     assert "(kegbot_master) one: running" in out
+    assert box.processes() == []
+
+
+@pytest.mark.parametrize("verb", ["run", "start"])
+def test_a_signal_that_means_nothing_to_the_master_ends_nothing_and_apps_get_it_as_ever(
+    box: Box, verb: str
+) -> None:
+    box.write("[one]\n_enabled = True\n_command = sleep 1000\n")
+    running = subprocess.Popen(box.command(verb), stdout=subprocess.DEVNULL, env={"HOME": str(box.home)})
+    eventually(
+        lambda: "running" in box.master("status", expect=None).stdout and box.status()["master"]["pid"]
+    )
+    watchdog, app = box.master_pid(), box.pid("one")
+    masters = [watchdog] if verb == "run" else [watchdog, int(proc_stat(watchdog)[1])]
+    for number in ("USR1", "USR2", "QUIT", "ALRM", "VTALRM", "PROF", "IO", "PIPE"):
+        for pid in masters:
+            os.kill(pid, getattr(signal, f"SIG{number}"))
+    assert box.master_pid() == watchdog
+    assert all(living(pid) for pid in masters)
+    assert int(proc_status(app)["SigIgn"], 16) == int(proc_status(app)["SigBlk"], 16) == 0
+    os.kill(app, signal.SIGUSR2)
+    eventually(lambda: box.app("one")["restarts"] == 1)
+    box.master("stop")
+    running.wait(timeout=20)
     assert box.processes() == []
 
 
