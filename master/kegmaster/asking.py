@@ -54,6 +54,11 @@ def _begin(app: App, instance: Instance, search: Search, output: Output, run: st
         batch.release()
 
 
+def words(command: tuple[str, ...], pid: int) -> tuple[str, ...]:
+    """With the number for ${MAINPID}, and for $MAINPID as a word of its own, as systemd's ExecStop has it."""
+    return tuple(str(pid) if word == "$MAINPID" else word.replace("${MAINPID}", str(pid)) for word in command)
+
+
 def conclude(instance: Instance, ended: Exit | None) -> str:
     """It has ended: what went wrong, in words; empty if nothing did."""
     failure = b""
@@ -73,7 +78,8 @@ def _prepare(app: App, instance: Instance, search: Search, output: Output, run: 
     path = search.find(app.stop_command[0], dict(context.environment).get("PATH", ""))
     uid, gid, groups = credentials(context)
     return spawn.Launch(
-        path=path, argv=app.stop_command, environment=variables | marks | {"MAINPID": str(instance.main_pid)},
+        path=path, argv=words(app.stop_command, instance.main_pid),
+        environment=variables | marks | {"MAINPID": str(instance.main_pid)},
         output=output.also(app), umask=context.umask, nice=context.nice, limit_nofile=context.limit_nofile,
         tag=proc.tag(instance.cookie), working_directory=context.working_directory, uid=uid, gid=gid, groups=groups,
         leaf=instance.leaf,

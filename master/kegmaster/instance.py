@@ -325,6 +325,8 @@ class Instance:
         if self.made is not None:
             cure = "a program that stays in the foreground needs daemon = False or _type = simple"
             return f"did not detach {limit}; {cure}"
+        if self.app.names_no_pidfile and not self.doubt:
+            return f"its starter left no process {limit}; a program that stays in the foreground needs _type = simple"
         return self.doubt or f"no pidfile {self.app.pidfile} {limit}"
 
 

@@ -230,8 +230,9 @@ KEYS: Final[Mapping[str, Key]] = _table(
     Key("_start_limit_burst", count, "0", "give up after so many failures in a row; 0: never"),
     Key("_timeout_start_sec", seconds, "10", "ready within this time, or it failed to start"),
     Key("_timeout_stop_sec", seconds, "10", "it ends within this time, or SIGKILL ends all of it"),
-    Key("_stop_command", words, "", "a command that asks the app to end, with its process number as MAINPID in the "
-        "environment; what is left when the command is done, or half of _timeout_stop_sec over, gets _kill_signal",
+    Key("_stop_command", words, "", "a command that asks the app to end, with its process number for $MAINPID and "
+        "${MAINPID}, and as MAINPID in the environment; what is left when the command is done, or half of "
+        "_timeout_stop_sec over, gets _kill_signal",
         raw=True),
     Key("_kill_signal", signal_number, "TERM", "asks the app to end"),
     Key("_reload_signal", catchable_signal, "", "has the app read its own configuration again: master.py reload APP "
@@ -251,7 +252,7 @@ KEYS: Final[Mapping[str, Key]] = _table(
         raw=True),
     Key("_watchdog_sec", seconds, "0", "replace it when it sends no WATCHDOG=1 for so long; 0: it need not"),
     Key("_memory_max", size, "0", "replace it when it uses more memory than this, such as 64M; 0: no limit"),
-    Key("_log_max_bytes", size, "1MB", "rotate its log before it exceeds this size; 0: never"),
+    Key("_log_max_bytes", size, "1MB", "rotate its log before it exceeds this size, between lines; 0: never"),
     Key("_log_backups", count, "5", "old logs to keep, as LOG.1 (the newest), LOG.2 ..."),
     Key("_on_failure", words, "", "a command to run each time it fails", raw=True),
     Key("_on_change", words, "", "a command to run when it runs, waits to be restarted, is given up, ended or stopped",
