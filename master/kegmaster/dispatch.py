@@ -60,6 +60,7 @@ class Dispatch:
         self._logfile = logfile
         self._timeout_s = timeout_s
         self._changes: list[dict[str, Any]] = []
+        self.answering: object = "unknown"
         self._masters: list[int] = []
         """Pidfds of watchdog and keeper, for a stop that ends them too."""
 
@@ -152,13 +153,14 @@ class Dispatch:
         return {}
 
     def answers(self) -> bool:
-        """A master answers, within 10 s; one that has just lost its watchdog answers by the next."""
+        """A master answers, within 10 s, as process `answering`; one that has lost its watchdog answers by the next."""
         try:
             sock = client.connect(self._run.socket) or self.reconnect()
             if sock is None:
                 return False
             # Whoever is of an earlier version does not know the word, and says so: an answer, too.
-            for _ in client.ask(sock, min(self._timeout_s, _STATUS_S), verb="ping", names=[]):
+            for answer in client.ask(sock, min(self._timeout_s, _STATUS_S), verb="ping", names=[]):
+                self.answering = answer.get("pid") or self.claimed()
                 return True
             return True
         except client.NoAnswerError:

@@ -129,6 +129,13 @@ def _unseen(scene: Scene) -> Finding:
 
 def _strangers(scene: Scene, strangers: list[Seen]) -> Finding:
     first = strangers[0]
+    if scene.number is None and _is_called(scene.script, first) and first.uid == scene.euid:
+        text = (
+            f"a master (process {first.pid}, since {first.since}, `{first.command}`) holds the lock of"
+            f" {scene.directory} and does not answer; its files there were removed, so --force cannot tell whose it is."
+            f" If a process of it is halted, kill -CONT lets it go on and make them anew; else kill process {first.pid}"
+        )
+        return Finding(kind="another program", text=text, refusal=text)
     text = (
         f"another program (process {first.pid}, since {first.since}, `{first.command}`) holds the lock of"
         f" {scene.directory}; end it, or name another --pidfile_dir"
@@ -140,6 +147,10 @@ def _strangers(scene: Scene, strangers: list[Seen]) -> Finding:
     return Finding(kind="another program", text=text, refusal=text, rights=first.uid != scene.euid)
 
 
+def _is_called(script: str, seen: Seen) -> bool:
+    return script in (word.rpartition("/")[2] for word in seen.command.split())
+
+
 def _proven(scene: Scene) -> tuple[Seen, ...]:
     """The holders that are of one master: the one the pidfile names, its parent the keeper, and their children."""
     named, claim = scene.named, scene.claim
@@ -149,7 +160,7 @@ def _proven(scene: Scene) -> tuple[Seen, ...]:
         identity = (claim.pid, claim.boot_id, claim.start_ticks)
         if identity != (named.pid, scene.boot_id, named.start_ticks):
             return ()
-    elif scene.script not in (word.rpartition("/")[2] for word in named.command.split()):
+    elif not _is_called(scene.script, named):
         return ()
     ours = [holder for holder in scene.holders if holder.uid == scene.euid]
     if named not in ours and not (named.zombie and any(holder.pid == named.parent for holder in ours)):

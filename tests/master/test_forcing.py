@@ -56,6 +56,35 @@ def test_a_frozen_master_is_refused_by_its_pid_and_ended_by_force_and_each_app_i
     assert list(box.run.iterdir()) == []
 
 
+def test_a_frozen_master_whose_files_were_removed_is_not_called_another_program(box: Box) -> None:
+    apps, watchdog, _ = _up(box)
+    os.kill(watchdog, signal.SIGSTOP)
+    for path in box.run.glob("kegbot_master.[psln]*"):
+        if path.is_file() or path.is_socket():
+            path.unlink()
+    told = box.master("start", "--force", "--timeout=0.3", expect=1).stderr
+    assert "its files there were removed" in told
+    assert "another program" not in told
+    os.kill(watchdog, signal.SIGCONT)
+    eventually((box.run / "kegbot_master.sock").exists)
+    assert [box.pid("one"), box.pid("two")] == apps
+
+
+def test_several_who_force_at_once_say_nothing_untrue(box: Box) -> None:
+    apps, watchdog, keeper = _up(box)
+    for pid in (watchdog, keeper):
+        os.kill(pid, signal.SIGSTOP)
+    several = [
+        subprocess.Popen(box.command("start", "--force", "--timeout=20"), stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True, env={"HOME": str(box.home)})
+        for _ in range(4)
+    ]  # fmt: skip
+    for said in [process.communicate(timeout=60)[0] for process in several]:
+        assert "cannot be seen from here" not in said
+        assert f"answers, process {watchdog};" not in said
+    assert [box.pid("one"), box.pid("two")] == apps
+
+
 def test_a_frozen_keeper_alone_is_replaced_by_force(box: Box) -> None:
     apps, watchdog, keeper = _up(box)
     os.kill(keeper, signal.SIGSTOP)
