@@ -37,7 +37,7 @@ def reach(command: Command) -> socket.socket | None:
     if command.dispatch.answers():
         if command.options.force:
             command.terminal.tell(
-                f"master: runs and answers, process {command.dispatch.claimed()}; nothing to force"
+                f"master: runs and answers, process {command.dispatch.answering}; nothing to force"
             )
             for line in forcing.end_halted_keeper(run, script):
                 command.terminal.tell(line)
@@ -114,9 +114,16 @@ def unwritable(path: str) -> str:
     there = path
     while not os.path.lexists(there):
         there = os.path.dirname(there)
+    if not os.path.isdir(there):
+        what = "is no directory" if os.path.exists(there) else "is a symlink that leads nowhere"
+        where = "" if there == path else f"cannot be made, {there} "
+        return f"{path}: {where}{what}; remove it, or name another directory"
     if os.access(there, os.W_OK | os.X_OK):
         return ""
-    owner = f"belongs to user {os.stat(there).st_uid}, and we may not write there"
+    uid = os.stat(there).st_uid
+    owner = f"belongs to user {uid}, and we may not write there"
+    if uid == os.geteuid():
+        owner = f"is ours, but cannot be written to (chmod u+rwx {there}, if that is all)"
     return (
         f"{path}: {owner}; chown it, or name another directory" if there == path
         else f"{path}: cannot be made, {there} {owner}; see to HOME, set {HOME_VARIABLE}, or name another directory"

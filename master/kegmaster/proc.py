@@ -149,11 +149,20 @@ def stems_from(pid: int, cookie: str) -> bool:
 
 def heeds(pid: int, number: int) -> bool:
     """`pid` does something about that signal: it has a handler, or waits for it (blocked signals may be read)."""
+    return _in_mask(pid, number, b"SigCgt:", b"SigBlk:")
+
+
+def ignores(pid: int, number: int) -> bool:
+    """`pid` has that signal come to nothing."""
+    return _in_mask(pid, number, b"SigIgn:")
+
+
+def _in_mask(pid: int, number: int, *names: bytes) -> bool:
     try:
         lines = _read(f"/proc/{pid}/status", 65536).splitlines()
     except OSError:
         return False
-    masks = [int(line.split()[1], 16) for line in lines if line.startswith((b"SigCgt:", b"SigBlk:"))]
+    masks = [int(line.split()[1], 16) for line in lines if line.startswith(names)]
     return any(mask >> (number - 1) & 1 for mask in masks)
 
 

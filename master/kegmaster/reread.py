@@ -51,8 +51,10 @@ def _refusal(watchdog: Watchdog, name: str) -> tuple[str, Verb] | None:
         return f"{name}: does not run ({life.state.value if life else State.STOPPED.value})", Verb.NOT_RUNNING
     if not proc.heeds(instance.main_pid, life.app.reload_signal):
         signal = _name(life.app.reload_signal)
-        text = f"{name}: process {instance.main_pid} has no handler for {signal} and might die of it; it was not sent"
-        return text, Verb.FAILED
+        why = f"has no handler for {signal} and might die of it"
+        if proc.ignores(instance.main_pid, life.app.reload_signal):
+            why = f"ignores {signal}"
+        return f"{name}: process {instance.main_pid} {why}; it was not sent", Verb.FAILED
     return None
 
 

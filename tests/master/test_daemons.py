@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from kegmaster import asking
+
 from .conftest import Box, eventually, kill_masters, living, wait_for_end
 
 # A daemon that writes its own pidfile, PATH. USR2: another takes its place, as nginx's do. HUP: noted in PATH.hup.
@@ -237,6 +239,27 @@ def test_a_stop_command_asks_the_app_to_end_and_no_signal_is_sent(box: Box) -> N
     assert "_stop_command" not in (box.log / "kegbot_master.log").read_text()
 
 
+@pytest.mark.parametrize("word", ["$MAINPID", "${MAINPID}"])
+def test_a_stop_command_is_given_the_process_as_systemd_gives_it(box: Box, word: str) -> None:
+    asks = box.program("asks", "#!/bin/sh\nkill -USR1 $1; while kill -0 $1; do :; done 2>&-\n")
+    polite(box, "", f"_stop_command = {asks} {word}")
+    box.master("stop", "app")
+    assert signals(box) == [signal.SIGUSR1]
+    assert "_stop_command" not in (box.log / "kegbot_master.log").read_text()
+
+
+def test_what_is_no_word_for_the_process_is_left_as_it_is() -> None:
+    command = ("a", "$MAINPID.", "$$MAINPID", "$MAINPIDS", "-p${MAINPID}", "$MAINPID")
+    assert asking.words(command, 7) == ("a", "$MAINPID.", "$$MAINPID", "$MAINPIDS", "-p7", "7")
+
+
+def test_a_starter_that_leaves_nothing_is_not_blamed_for_a_pidfile_it_need_not_write(box: Box) -> None:
+    box.write(
+        "[app]\n_enabled = True\n_type = forking\n_command = sh -c 'exit 0'\n_timeout_start_sec = 0.3\n"
+    )
+    assert "its starter left no process within 0.3 s" in box.master("start", expect=1).stderr
+
+
 @pytest.mark.parametrize(
     ("stop", "said"),
     [
@@ -326,12 +349,15 @@ def test_reload_of_an_app_sends_its_reload_signal_and_is_no_restart(box: Box, da
 
 def test_an_app_that_cannot_reload_is_refused_and_lives_on(box: Box) -> None:
     line = "_enabled = True\n_command = sleep 1000\n"
-    box.write(f"[none]\n{line}[deaf]\n{line}_reload_signal = HUP\n[rest]\n{line}_reload_signal = USR1\n")
-    box.master("start", "none", "deaf")
+    box.write(f"[none]\n{line}[deaf]\n{line}_reload_signal = HUP\n[rest]\n{line}_reload_signal = USR1\n"
+              "[idle]\n_ready = file:" + f"{box.directory}/idle\n_reload_signal = HUP\n"
+              f"_command = sh -c 'trap \"\" HUP; touch {box.directory}/idle; exec sleep 1000'\n")  # fmt: skip
+    box.master("start", "none", "deaf", "idle")
     pids = box.pid("none"), box.pid("deaf")
     assert "none: has no _reload_signal, and was sent none" in box.master("reload", "none", expect=6).stderr
     said = box.master("reload", "deaf", expect=1).stderr
     assert f"deaf: process {pids[1]} has no handler for SIGHUP and might die of it; it was not sent" in said
+    assert "ignores SIGHUP; it was not sent" in box.master("reload", "idle", expect=1).stderr
     assert "rest: does not run (stopped)" in box.master("reload", "rest", expect=7).stderr
     assert "there is no section [nobody]" in box.master("reload", "nobody", expect=2).stderr
     assert "--dry_run is for the whole file" in box.master("reload", "none", "--dry_run", expect=2).stderr

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -323,3 +323,18 @@ def test_a_shell_with_other_directories_finds_the_same_master(ann: Person) -> No
     assert [row["state"] for row in rows] == ["running"]
     ann.master("stop", environment=moved)
     assert ann.processes() == []
+
+
+@pytest.mark.parametrize(
+    ("lay", "words"),
+    [
+        (lambda path: path.write_text(""), "{local} is no directory; remove it"),
+        (lambda path: path.symlink_to("nowhere"), "{local} is a symlink that leads nowhere; remove it"),
+    ],
+)
+def test_what_is_no_directory_is_called_that(ann: Person, lay: Callable[[Path], object], words: str) -> None:
+    _own(ann)
+    local = ann.home / ".local"
+    lay(local)
+    told = ann.master("start", expect=4).stderr
+    assert f"cannot be made, {words.format(local=local)}" in told
