@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-import signal
-import sys
+# The module behind signal, which itself takes a while to import: an early Ctrl-C ends it without a word.
+from _signal import SIG_DFL, SIGINT, signal
 
-signal.signal(signal.SIGINT, signal.SIG_DFL)  # an early Ctrl-C ends it without a word
+signal(SIGINT, SIG_DFL)
+
+import sys  # noqa: E402
 
 from kegmaster.command import main  # noqa: E402
 
