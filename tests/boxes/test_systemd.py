@@ -123,6 +123,19 @@ def test_start_has_the_unit_started_so_that_no_master_runs_beside_it(systemd: Bo
         box.run(MASTER, "start", expect=6)
 
 
+def test_a_master_that_was_there_before_its_unit_is_told_of(systemd: Box) -> None:
+    with systemd as box:
+        box.run(MASTER, "start")
+        said = box.run(MASTER, "install", "--boot=systemd").stdout
+        assert (
+            "was not started by systemd; to have it do so: master.py stop, then systemctl start kegmaster"
+            in said
+        )
+        box.run(MASTER, "stop")
+        box.run("systemctl", "start", UNIT)
+        assert "was not started" not in box.run(MASTER, "install", "--boot=systemd").stdout
+
+
 def test_remove_leaves_the_tree_as_it_was(systemd: Box) -> None:
     with systemd as box:
         before = kept(box)

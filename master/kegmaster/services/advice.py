@@ -10,6 +10,7 @@ import os
 from ..boot.presence import SUPERVISED
 from ..loading import UnreadableError
 from . import entry
+from .transaction import run
 from .work import Work, shown
 
 
@@ -37,6 +38,20 @@ def as_root(work: Work, user: str) -> None:
             "note: the master and its apps run as root; install --user=NAME has all of them run as NAME,"
             " install APP --user=NAME one app"
         )
+
+
+def beside(boot: entry.Wanted) -> str:
+    """That the master which runs is not the one that systemd has; empty if it is, or if that cannot be asked."""
+    if boot.idle or not boot.plan.kind.startswith("systemd"):
+        return ""
+    start = boot.plan.start[0]
+    asked = tuple("is-active" if word == "start" else word for word in start)
+    if not run(asked):
+        return ""
+    return (
+        f"note: the master that runs was not started by {boot.plan.kind}; to have it do so: master.py stop,"
+        f" then {shown(start)}"
+    )
 
 
 def lacking(work: Work) -> None:

@@ -334,6 +334,8 @@ def _after(work: Work, request: Request) -> int:
 def _start(work: Work, request: Request) -> int:
     command = work.command
     if running.runs(command):
+        if request.boot and (note := advice.beside(request.boot)):
+            work.tell(note)
         if request.name:
             done = running.reload(command, request.name)
             if done.code and not running.state(command, request.name):
