@@ -19,8 +19,11 @@ SCRIPT = (
 )  # fmt: skip
 
 
-OF_THE_INIT = ("note: ", "written: /etc/", "removed: /etc/")
+OF_THE_INIT = ("note: ", "written: /etc/", "removed: /etc/", "master: systemd has it; ")
 """The lines about the init system's own places and manners."""
+STARTS = re.compile(
+    r"systemctl start kegmaster\.service|/etc/init\.d/kegmaster start|rc-service kegmaster start"
+)
 
 
 def transcript(box: Box) -> list[tuple[str, int, list[str]]]:
@@ -30,7 +33,7 @@ def transcript(box: Box) -> list[tuple[str, int, list[str]]]:
         done = box.run(MASTER, *line.split(), expect=None)
         said = [
             re.sub(" +", " ", re.sub(r"\d+(\.\d+)?", "N", re.sub(r"\b(systemd|sysv|openrc)\b", "INIT", row)))
-            for row in (done.stdout + done.stderr).splitlines()
+            for row in STARTS.sub("START", done.stdout + done.stderr).splitlines()
             if not row.startswith(OF_THE_INIT)
         ]
         found.append((line, done.returncode, said))
