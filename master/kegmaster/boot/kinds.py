@@ -74,6 +74,12 @@ def choose(machine: Machine, *, system: bool) -> str:
             return kind
     if not system and machine.booted_systemd:
         raise BootError(no_session(machine, "NAME"))
+    # Nothing of it runs, as in a container or a tree that is to be booted later: what is installed, then.
+    scripts = "/etc/init.d" in machine.paths and {"update-rc.d", "chkconfig", "insserv"} & machine.programs
+    if system and scripts:
+        return "sysv"
+    if "crontab" in machine.programs:
+        return "cron"
     raise BootError(
         "no init system of those known is here"
         + (f" (process 1 is {machine.pid1})" if machine.pid1 else "")

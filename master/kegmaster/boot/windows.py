@@ -78,7 +78,7 @@ def task(service: Service) -> Plan:
         raise BootError(r"a task runs as somebody: give --user=NAME, or --user=DOMAIN\NAME")
     name, file = service.name, beside(service, f"{service.name}.xml")
     password = () if service.s4u else ("/ru", user, "/rp", "*")
-    xml = Artefact(path=file, text=_xml(service, user), encoding="utf-16")
+    xml = Artefact(path=file, text=_xml(service, user))
     return Plan(
         kind="windows-task",
         artefacts=(xml, launcher(service)) if service.activate else (xml,),
@@ -91,7 +91,6 @@ def task(service: Service) -> Plan:
             if service.s4u
             else "/rp * asks for the user's password, without which no task runs unless its user is logged on; it"
             " stands in no file",
-            "save the task's XML as UTF-16 with its byte order mark, as it is written here",
             *FOREIGN,
         ),
         needs_root=False,
@@ -127,7 +126,7 @@ def _xml(service: Service, user: str) -> str:
             element.set(attribute, "Author")
     ElementTree.indent(root)
     body = ElementTree.tostring(root, encoding="unicode").replace("\n", "\r\n")
-    return f'<?xml version="1.0" encoding="UTF-16"?>\r\n{body}\r\n'
+    return f'<?xml version="1.0" encoding="UTF-8"?>\r\n{body}\r\n'
 
 
 def _set(element: ElementTree.Element, path: str, value: str) -> None:

@@ -69,7 +69,7 @@ def install(work: Work) -> int:
         agreement.startable_as(work, name, options.user)
     if name:
         _describe(work, request)
-    elif not os.path.exists(work.config_file):
+    elif not os.path.exists(work.config_file) and not options.print:
         editing.parsed(work)  # says what is missing, and how to mend it
     _boot(work, request)
     if name and not options.print:
@@ -201,6 +201,9 @@ def _boot(work: Work, request: Request) -> None:
     try:
         wanted = entry.want(work.command, request.master_user, config)
     except BootError as error:
+        if request.name and options.boot == "auto" and not image.destination():
+            work.tell(f"note: nothing starts the master at boot here: {error}")
+            return
         hint = "; --boot=none leaves the machine's boot alone" if request.name else ""
         raise RefusedError(f"{error}{hint}") from None
     request.boot = wanted
@@ -314,10 +317,10 @@ def _after(work: Work, request: Request) -> int:
         if boot.idle:
             commands = [shown(words) for words in (*boot.plan.enable, *boot.plan.start)]
             work.tell(f"not active yet: {boot.idle}; to be run where it does: {'; '.join(commands)}")
-            code = Verb.DONE if entry.destination() else Verb.NOT_ACTIVE
+            code = Verb.DONE if entry.destination() else _unless_chosen(work)
         elif boot.absent:
             work.tell(f"not active yet: {boot.absent}; a boot that has it starts the master")
-            code = Verb.NOT_ACTIVE
+            code = _unless_chosen(work)
         else:
             work.tell(f"the master starts at boot, by {boot.plan.kind}")
     if image.destination():
@@ -329,6 +332,11 @@ def _after(work: Work, request: Request) -> int:
         advice.lacking(work)
         code = _start(work, request) or code
     return work.finish(code, kind=boot.plan.kind if boot else None, config=command.config_file)
+
+
+def _unless_chosen(work: Work) -> Verb:
+    """Who named the init system is to know that it is not here; who left the choice to us got the best there is."""
+    return Verb.DONE if work.options.boot == "auto" else Verb.NOT_ACTIVE
 
 
 def _start(work: Work, request: Request) -> int:

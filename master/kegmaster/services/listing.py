@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 def show(work: Work, request: Request, *, quiet: bool) -> dict[str, Any]:
     """Print it all, unless `quiet`; returns the same as data."""
     found: dict[str, Any] = {"artefacts": [], "commands": {}, "notes": []}
-    pieces: list[tuple[str, str, str]] = []
-    said = []
+    pieces: list[tuple[str, str]] = []
+    said, commands = [], []
     if request.name:
         found["section"] = request.section
         found["config"] = work.command.config_file
-        pieces.append((work.command.config_file, request.section, "utf-8"))
+        pieces.append((work.command.config_file, request.section))
         said.append(f"# added to {work.command.config_file}: the section [{request.name}]")
     plan = request.boot.plan if request.boot else None
     for part in plan.artefacts if plan else ():
@@ -38,7 +38,7 @@ def show(work: Work, request: Request, *, quiet: bool) -> dict[str, Any]:
         if part.link:
             said.append(f"# link: {where} -> {part.link}")
         else:
-            pieces.append((where, text, part.encoding))
+            pieces.append((where, text))
             said.append(f"# {where}{f', mode {part.mode:04o}' if part.path else ''}")
     if plan:
         steps = {
@@ -50,29 +50,37 @@ def show(work: Work, request: Request, *, quiet: bool) -> dict[str, Any]:
         for title, keys in (("install runs", ("enable", "attempts")), ("then", ("start",)),
                             ("remove runs", ("stop", "disable", "forget"))):  # fmt: skip
             words = [shown(words) for key in keys for words in steps[key]]
-            said += [f"# {title}: {line}" for line in words]
+            commands += [f"{title}: {line}" for line in words]
         said += [f"# note: {note}" for note in plan.notes]
     if not quiet:
-        _print(pieces)
+        _print(pieces, commands)
         for line in said:
             print(line, file=sys.stderr)
     return found
 
 
-def _print(pieces: list[tuple[str, str, str]]) -> None:
-    if len(pieces) == 1:
-        [(_, text, encoding)] = pieces
-        # To a person UTF-16 would be noise; to a file it is what the text itself says that it is in.
-        _write(text, "utf-8" if sys.stdout.isatty() else encoding)
+def _print(pieces: list[tuple[str, str]], commands: list[str]) -> None:
+    """All pieces, and the commands as comments of the last: what is one file stays one that can be used as it is."""
+    texts = [text + ("" if text.endswith("\n") else "\n") for _, text in pieces] or [""]
+    texts[-1] += "".join(_comment(line, texts[-1]) for line in commands)
+    if len(pieces) < 2:
+        _write(texts[0])
         return
-    for where, text, _ in pieces:
-        _write(f"# file: {where}\n{text}" + ("" if text.endswith("\n") else "\n"), "utf-8")
+    for (where, _), text in zip(pieces, texts, strict=True):
+        _write(f"# file: {where}\n{text}")
 
 
-def _write(text: str, encoding: str) -> None:
+def _comment(line: str, text: str) -> str:
+    """`line` as a comment in the language of `text`."""
+    if text.startswith("<?xml"):
+        return f"<!-- {line.replace('--', '- -')} -->\n"
+    return f"rem {line}\r\n" if "\r\n" in text else f"# {line}\n"
+
+
+def _write(text: str) -> None:
     sys.stdout.flush()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.buffer.write(text.encode(encoding, "surrogateescape" if encoding == "utf-8" else "strict"))
+        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
         sys.stdout.flush()
     else:
         sys.stdout.write(text)

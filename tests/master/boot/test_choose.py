@@ -49,11 +49,11 @@ def test_a_container_without_any_is_told_what_to_do() -> None:
         kinds.choose(Machine(pid1="sleep"), system=True)
 
 
-def test_a_container_is_given_neither_a_cron_nor_an_rc_local_that_nobody_runs() -> None:
+def test_where_none_runs_what_is_installed_is_taken() -> None:
     there = Machine(pid1="bash", paths=INIT_D | {"/etc/rc.local"}, programs=CRON | {"update-rc.d"})
-    for system in (True, False):
-        with pytest.raises(BootError, match=r"process 1 is bash.*master.py run"):
-            kinds.choose(there, system=system)
+    assert kinds.choose(there, system=True) == "sysv"
+    assert kinds.choose(there, system=False) == "cron"
+    assert kinds.choose(Machine(pid1="bash", programs=CRON), system=True) == "cron"
 
 
 def test_a_user_whose_systemd_does_not_run_is_told_how_it_would() -> None:
