@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from kegmaster.spec import App
 from tests.leftovers import remove_cgroups
 
 BIN = Path(sys.executable).parent
@@ -184,6 +186,16 @@ class Box:
         remove_cgroups(self.run)
 
 
+SomeBox = TypeVar("SomeBox", bound=Box)
+
+
+def plain_app(directory: Path) -> App:
+    """An app as data, whose log is in `directory`."""
+    return App(
+        name="app", line=1, enabled=True, argv=("app",), type="simple", pidfile="/p", logfile=str(directory / "app.log")
+    )  # fmt: skip
+
+
 def kill_masters(box: Box) -> None:
     """Both at once: a watchdog that saw its keeper fall would bring up an heir."""
     watchdog = box.master_pid()
@@ -195,12 +207,18 @@ def kill_masters(box: Box) -> None:
         wait_for_end(pid)
 
 
+@contextlib.contextmanager
+def cared_for(box: SomeBox) -> Iterator[SomeBox]:
+    """Its master is stopped when all went well, and whatever it started is ended in any case."""
+    try:
+        yield box
+        if box.run.exists():
+            box.master("stop", expect=None)
+    finally:
+        box.close()
+
+
 @pytest.fixture
 def box(tmp_path: Path) -> Iterator[Box]:
-    made = Box(tmp_path)
-    try:
+    with cared_for(Box(tmp_path)) as made:
         yield made
-        if made.run.exists():
-            made.master("stop", expect=None)
-    finally:
-        made.close()

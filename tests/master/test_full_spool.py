@@ -20,10 +20,9 @@ from kegmaster.channel import Channel, Loss
 from kegmaster.journal import Journal
 from kegmaster.output import Output
 from kegmaster.ramdisk import Ramdisks
-from kegmaster.spec import App
 from kegmaster.spool import Spool, bound_bytes, flaw
 
-from .conftest import Box, eventually, living, proc_status, wait_for_end
+from .conftest import Box, eventually, living, plain_app, proc_status, wait_for_end
 
 # Source: linux/prctl.h, linux/seccomp.h, asm-generic/unistd.h.
 SET_DUMPABLE, SET_SECCOMP, SET_NO_NEW_PRIVS = 4, 22, 38
@@ -291,10 +290,7 @@ def test_where_the_kernel_gives_no_ramdisks_apps_print_into_memfds(
     monkeypatch.setattr("kegmaster.ramdisk._PATIENCE_S", 0.5)
     monkeypatch.setattr("kegmaster.ramdisk._enter_namespaces", lambda *_: None)
     journal = Journal(str(tmp_path / "journal"), verbose=True)
-    app = App(
-        name="app", line=1, enabled=True, argv=("app",), type="simple", pidfile="/p",
-        logfile=str(tmp_path / "app.log"),
-    )  # fmt: skip
+    app = plain_app(tmp_path)
     with selectors.DefaultSelector() as selector:
         output = Output(selector, journal)
         fd = output.open(app, None, None)
@@ -315,10 +311,7 @@ def test_one_that_cannot_be_made_later_is_a_memfd(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disks: Ramdisks
 ) -> None:
     journal = Journal(str(tmp_path / "journal"), verbose=True)
-    app = App(
-        name="app", line=1, enabled=True, argv=("app",), type="simple", pidfile="/p",
-        logfile=str(tmp_path / "app.log"),
-    )  # fmt: skip
+    app = plain_app(tmp_path)
     with selectors.DefaultSelector() as selector:
         output = Output(selector, journal)
         assert output._disks is not None

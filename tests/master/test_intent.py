@@ -16,7 +16,7 @@ import pytest
 
 from kegmaster.intent import Intent
 
-from .conftest import MASTER, Box, eventually, kill_masters, wait_for_end
+from .conftest import MASTER, Box, cared_for, eventually, kill_masters, wait_for_end
 
 THREE = """
     [one]
@@ -58,14 +58,9 @@ class Machine(Box):
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
-    made = Machine(tmp_path)
-    made.write(THREE.format(probe=made.program("probe")))
-    try:
+    with cared_for(Machine(tmp_path)) as made:
+        made.write(THREE.format(probe=made.program("probe")))
         yield made
-        if made.run.exists():
-            made.master("stop", expect=None)
-    finally:
-        made.close()
 
 
 def test_a_stop_by_hand_outlives_a_reboot(machine: Machine) -> None:

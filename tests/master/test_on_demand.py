@@ -8,17 +8,11 @@ import socket
 import subprocess
 from pathlib import Path
 
-from .conftest import Box, eventually, living, proc_stat
+from .conftest import TWO, Box, eventually, living, proc_stat
 
-THREE = """
-    [one]
-    _enabled = True
-    _command = {probe}
-    [two]
-    _enabled = True
-    _command = {probe}
+THREE = f"""{TWO.replace("_after = one", "")}
     [spare]
-    _command = {probe}
+    _command = {{probe}}
 """
 DEAF = "#!/bin/sh\ntrap '' TERM\necho ready\nwhile :; do sleep 1000 & wait; done\n"
 

@@ -18,10 +18,9 @@ from kegmaster.journal import Journal
 from kegmaster.keys import size
 from kegmaster.output import Output
 from kegmaster.ramdisk import Ramdisks
-from kegmaster.spec import App
 from kegmaster.spool import Spool, flaw
 
-from .conftest import Box, eventually, living, proc_status, wait_for_end
+from .conftest import Box, eventually, living, plain_app, proc_status, wait_for_end
 
 COUNTER = f"""#!{sys.executable} -IS
 import os, signal, sys, time
@@ -494,10 +493,7 @@ def test_without_spools_apps_print_to_their_logs_directly(
 ) -> None:
     monkeypatch.setattr("kegmaster.output.flaw", lambda *_: "refused")
     journal = Journal(str(tmp_path / "journal"), verbose=True)
-    app = App(
-        name="app", line=1, enabled=True, argv=("app",), type="simple", pidfile="/p",
-        logfile=str(tmp_path / "app.log"),
-    )  # fmt: skip
+    app = plain_app(tmp_path)
     with selectors.DefaultSelector() as selector:
         output = Output(selector, journal)
         fd = output.open(app, None, None)

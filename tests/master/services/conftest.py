@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.master.conftest import Box
+from tests.master.conftest import Box, cared_for
 
 KEPT = ("run/services", "apps.env.d", "log", "home")
 """What remove leaves, and says so; HOME is the box's own."""
@@ -76,10 +76,5 @@ class Services(Box):
 
 @pytest.fixture
 def box(tmp_path: Path) -> Iterator[Services]:
-    made = Services(tmp_path)
-    try:
+    with cared_for(Services(tmp_path)) as made:
         yield made
-        if made.run.exists():
-            made.master("stop", expect=None)
-    finally:
-        made.close()
