@@ -31,17 +31,19 @@ def reach(command: Command) -> socket.socket | None:
     """
     run, script = command.run_directory, command.program
     if not command.options.force and not pidfiles.locked(run.pidfile):
-        return None
-    from . import forcing
-
+        return client.connect(run.socket)  # mostly None; or it tells that we may not even look
     if command.dispatch.answers():
         if command.options.force:
+            from . import forcing
+
             command.terminal.tell(
                 f"master: runs and answers, process {command.dispatch.answering}; nothing to force"
             )
             for line in forcing.end_halted_keeper(run, script):
                 command.terminal.tell(line)
         return client.connect(run.socket) or command.dispatch.reconnect()
+    from . import forcing
+
     finding = forcing.look(run, script)
     if finding.kind in ("dead", "nobody"):
         if command.options.force:

@@ -48,7 +48,7 @@ def start(command: Command) -> int:
 
 def try_restart(command: Command) -> int:
     """Restart what the master that runs has; without a master, nothing is to be done."""
-    sock = client.connect(command.run_directory.socket)
+    sock = making.reach(command)
     if sock is None:
         return _nothing_runs(command, "restart")
     return command.dispatch.follow(
@@ -63,7 +63,7 @@ def reload(command: Command) -> int:
         return command.terminal.fail(
             "--dry_run is for the whole file: reload of an app sends it a signal", Verb.USAGE
         )
-    sock = client.connect(command.run_directory.socket)
+    sock = making.reach(command)
     if sock is None:
         return command.terminal.fail(
             "no master runs, so there is nothing to reload; start reads the file", Verb.NOT_RUNNING
@@ -99,7 +99,7 @@ def take_over(command: Command) -> int:
 
 def stop(command: Command) -> int:
     """Stop apps; without names the master too. After a crash of the master, what it left is found and ended."""
-    sock = client.connect(command.run_directory.socket)
+    sock = making.reach(command)
     if sock is None:
         try:
             config, unreadable = command.source.load()[0], ""

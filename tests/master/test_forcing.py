@@ -56,6 +56,17 @@ def test_a_frozen_master_is_refused_by_its_pid_and_ended_by_force_and_each_app_i
     assert list(box.run.iterdir()) == []
 
 
+@pytest.mark.parametrize("verb", ["stop", "reload", "try-restart"])
+def test_a_frozen_master_is_named_to_those_who_want_something_else_of_it_too(box: Box, verb: str) -> None:
+    apps, watchdog, _ = _up(box)
+    os.kill(watchdog, signal.SIGSTOP)
+    refused = box.master(verb, "--timeout=0.3", expect=1).stderr
+    assert f"the master (process {watchdog}) does not answer; it runs since 20" in refused
+    os.kill(watchdog, signal.SIGCONT)
+    eventually(lambda: box.master("status", expect=None).returncode == 0)
+    assert [box.pid("one"), box.pid("two")] == apps, "what was refused is not done later"
+
+
 def test_a_frozen_master_whose_files_were_removed_is_not_called_another_program(box: Box) -> None:
     apps, watchdog, _ = _up(box)
     os.kill(watchdog, signal.SIGSTOP)
