@@ -41,5 +41,6 @@ exit status:
   4  no rights                        status: cannot be told
   5  a program is not installed
   6  configuration missing or wrong
-  7  reload, reexec: does not run     status: something wanted does not run
+  7  no master runs, none is made     status: something wanted does not run
+  130  interrupted by Ctrl-C; what was begun goes on
 """
