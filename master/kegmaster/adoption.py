@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Collection, Iterator
 
-from . import pidfiles, proc
+from . import notify, pidfiles, proc
 from .crew import Crew
 from .environment import credentials
 from .instance import Instance
@@ -66,6 +66,8 @@ def _adopt(crew: Crew, config: Config, record: Record, *, revive: bool) -> None:
         age_s = 0.0 if half_made else proc.age_s(instance.start_ticks)
         life.adopted(time.monotonic(), age_s, ready=ready)
         life.wanted = record.wanted
+        # It says it when it changes, which may be never again.
+        life.note = notify.one_line(record.note)
         crew.take_over(life, instance)
         crew.journal.info(f"{record.app}: adopted, process {instance.main_pid or 'not known yet'}")
     else:

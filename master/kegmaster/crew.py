@@ -117,8 +117,8 @@ class Crew:
 
     def next_probe_s(self) -> float | None:
         """When something is to be looked at next: a pidfile, an app's health, what it printed (monotonic)."""
-        times = [self.output.due_s, *(instance.probe_s for instance in self.instances.values())]
-        times.append(self.attendance.next_s())
+        times = [self.output.due_s, self.register.due_s, self.attendance.next_s()]
+        times += [instance.probe_s for instance in self.instances.values()]
         return min((time_s for time_s in times if time_s is not None), default=None)
 
     def on_time(self, now_s: float) -> None:

@@ -120,6 +120,7 @@ class Instance:
             logfile=self.app.logfile,
             argv=self.app.argv,
             started_with=self.started_with,
+            note=life.note,
         )
 
     def read_report(self, *, last: bool = False) -> bool:

@@ -47,10 +47,13 @@ class Report:
     def status(self) -> str | None:
         """What the app says of itself, fit for one line on a terminal."""
         text = self.fields.get("STATUS")
-        if text is None:
-            return None
-        text = "".join(c if c.isprintable() else " " for c in text)
-        return text if len(text) <= MAX_STATUS_CHARS else f"{text[: MAX_STATUS_CHARS - 3]}..."
+        return None if text is None else one_line(text)
+
+
+def one_line(text: str) -> str:
+    """`text` as it may stand in a line on a terminal: printable, and of bounded length."""
+    text = "".join(c if c.isprintable() else " " for c in text)
+    return text if len(text) <= MAX_STATUS_CHARS else f"{text[: MAX_STATUS_CHARS - 3]}..."
 
 
 class NotifySocket:

@@ -54,6 +54,8 @@ class Record:
     argv: tuple[str, ...] = ()
     started_with: Mapping[str, int] = field(default_factory=dict)
     """A checksum of each setting that it was started with; empty if that is not known."""
+    note: str = ""
+    """What it said of itself last (sd_notify's STATUS=), for people."""
 
 
 class Records:
@@ -153,6 +155,7 @@ def _sound(record: Record) -> bool:
         record.cookie,
         record.pidfile,
         record.logfile,
+        record.note,
         *record.argv,
     )
     paths = (record.pidfile, record.logfile)

@@ -12,9 +12,15 @@ from collections.abc import Iterable, Mapping
 from . import pidfiles, proc
 from .instance import Instance
 from .journal import Journal
+from .lean import Final
 from .life import Life
 from .lifecycle import State
 from .records import Record, Records
+
+_NOTES_APART_S: Final = 1.0
+"""What an app says of itself is written down no more often than this: one that says much costs the disk little."""
+_TALKING: Final = (State.STARTING, State.RUNNING)
+"""One that ends has no main process any more, and its record shall go on naming that."""
 
 
 class Register:
@@ -26,12 +32,18 @@ class Register:
         self._written: dict[str, tuple[State, int] | None] = {}
         """In which state, after how many failures, each app's record has it; None: it has no record."""
         self._failed: set[str] = set()
+        self._noted: dict[str, tuple[str, float]] = {}
+        """What each app's record has it say of itself, and when that was written (monotonic)."""
+        self.due_s: float | None = None
+        """When `update` has something to write that must wait until then (monotonic)."""
 
-    def write(self, life: Life, instance: Instance) -> None:
-        """The app has these processes now."""
+    def write(self, life: Life, instance: Instance, *, only_note: bool = False) -> None:
+        """The app has these processes now; `only_note`: as before, but it says something else of itself."""
+        self._noted[life.app.name] = life.note, time.monotonic()
         try:
             self._records.write(instance.record(life, time.time()))
-            if instance.main and (not instance.app.detaches or instance.app.names_no_pidfile):
+            ours = not instance.app.detaches or instance.app.names_no_pidfile
+            if instance.main and ours and not only_note:
                 pidfiles.write(instance.app.pidfile, instance.main_pid)
         except OSError as error:
             self._complain(life.app.name, error)
@@ -40,12 +52,18 @@ class Register:
             self._written[life.app.name] = life.state, life.failures
 
     def update(self, lives: Iterable[Life], instances: Mapping[str, Instance]) -> None:
-        """Keep a record of each wanted app that has no process just now, and none of those not wanted."""
+        """Keep a record of each wanted app that has no process just now, and none of those not wanted.
+
+        And of what those that have one say of themselves.
+        """
+        self.due_s = None
         for life in lives:
             name = life.app.name
             if name in instances:
                 if name in self._failed:
                     self.write(life, instances[name])
+                elif life.state in _TALKING and life.note != self._noted.get(name, ("", 0.0))[0]:
+                    self._note(life, instances[name])
                 continue
             wanted = (life.state, life.failures) if life.wanted else None
             # What another watchdog recorded is not known here: absent is not None.
@@ -79,6 +97,14 @@ class Register:
         self._written.clear()
         for name, instance in instances.items():
             self.write(lives[name], instance)
+
+    def _note(self, life: Life, instance: Instance) -> None:
+        now_s = time.monotonic()
+        due_s = self._noted.get(life.app.name, ("", -_NOTES_APART_S))[1] + _NOTES_APART_S
+        if now_s >= due_s:
+            self.write(life, instance, only_note=True)
+        else:
+            self.due_s = min(due_s, self.due_s or due_s)
 
     def _complain(self, name: str, error: OSError) -> None:
         if name not in self._failed:

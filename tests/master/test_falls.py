@@ -442,7 +442,7 @@ def test_records_of_earlier_and_later_versions_are_read(box: Box) -> None:
     for name, change in (("one", {}), ("two", {"of_a_later_version": 1})):
         path = box.run / "kegbot_master.records" / f"{name}.run"
         fields = json.loads(path.read_text())
-        for new in ("failures", "delay_s", "next_try_s"):
+        for new in ("failures", "delay_s", "next_try_s", "note"):
             del fields[new]
         path.write_text(json.dumps(fields | change))
     kill(watchdog)
