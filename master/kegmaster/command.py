@@ -104,10 +104,13 @@ def _places(options: flags.Options) -> tuple[str, str, str, str]:
         # Wherever it was started from, with whatever variables set: a configuration has one master.
         living = sole.elsewhere(os.path.abspath(os.path.expanduser(config)))
         run = living[1] if living else next(filter(_inhabited, default.other_run_dirs), default.pidfile_dir)
+    if log is None:
+        file, directory = (os.path.abspath(os.path.expanduser(path)) for path in (config, run))
+        log = sole.log_directory(file, directory) or default.logfile_dir
     return (
         config,
         run,
-        default.logfile_dir if log is None else log,
+        log,
         default.state_dir if state is None else state,
     )
 

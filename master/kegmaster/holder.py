@@ -32,15 +32,18 @@ class Claim:
     command: str = ""
     config: str = ""
     """The configuration file; empty in what earlier versions wrote."""
+    logfile_dir: str = ""
+    """Where its logs are; empty in what earlier versions wrote."""
 
 
-def own_words(pid: int, config: str = "") -> bytes:
-    """What a master that is process `pid` of this machine, with that configuration file, writes of itself."""
+def own_words(pid: int, config: str = "", logfile_dir: str = "") -> bytes:
+    """What a master that is process `pid` of this machine, with that file and directory, writes of itself."""
     seen = proc.stat(pid)
     ticks = seen.start_ticks if seen else 0
     claim = Claim(
         pid=pid, boot_id=proc.boot_id(), start_ticks=ticks, pid_namespace=pid_namespace(), host=os.uname().nodename,
         since_unix=round(since_unix(ticks)), command=command_line(pid), config=config,
+        logfile_dir=logfile_dir,
     )  # fmt: skip
     return json.dumps(asdict(claim)).encode() + b"\n"
 
@@ -49,13 +52,11 @@ def read(path: str) -> Claim | None:
     """What stands in the file `path`; None if that is nothing, or nothing that makes sense."""
     try:
         told = json.loads(files.read_plain(path, MAX_BYTES))
-        claim = Claim(
-            **{name: told[name] for name in Claim.__annotations__ if name != "config" or name in told}
-        )
+        claim = Claim(**{name: told[name] for name in Claim.__annotations__ if name in told})
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
     numbers = (claim.pid, claim.start_ticks, claim.pid_namespace)
-    texts = (claim.boot_id, claim.host, claim.command, claim.config)
+    texts = (claim.boot_id, claim.host, claim.command, claim.config, claim.logfile_dir)
     sound = (
         all(type(number) is int and 0 <= number < 1 << 63 for number in numbers)
         and all(isinstance(text, str) and text.isprintable() for text in texts)

@@ -124,6 +124,8 @@ class Lock:
         """The file that says who the holder is in more words than a number; for people, and for --force."""
         self.config = ""
         """The configuration file of whoever claims it, to be written down."""
+        self.logfile_dir = ""
+        """Where the logs of whoever claims it are, to be written down."""
         self._file: tuple[int, int] | None = None
         """Device and inode of the pidfile that we wrote."""
 
@@ -226,7 +228,7 @@ class Lock:
                 os.ftruncate(fd, len(text))
             finally:
                 os.close(fd)
-            files.replace(self.words, holder.own_words(pid, self.config), _MODE)
+            files.replace(self.words, holder.own_words(pid, self.config, self.logfile_dir), _MODE)
 
     def release(self) -> None:
         """Remove the pidfile and let go of the lock."""

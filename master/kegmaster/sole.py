@@ -53,6 +53,25 @@ def refusal(config: str, run: str) -> str:
     )
 
 
+def log_directory(config: str, run: str) -> str:
+    """Where the living master of that file, in run directory `run`, has its logs; empty if it does not say.
+
+    Believed is only who could have made us a master here himself: our own user, or root.
+    """
+    from . import holder, loading, paths, pidfiles  # a master has no use for these here
+
+    files = paths.RunDirectory(path=run)
+    try:
+        if os.stat(run).st_uid not in (os.geteuid(), 0) or not pidfiles.locked(files.pidfile):
+            return ""
+    except OSError:
+        return ""
+    claim = holder.read(files.lock)
+    if claim is None or not claim.logfile_dir.startswith("/") or not loading.same_file(claim.config, config):
+        return ""
+    return claim.logfile_dir
+
+
 def _name(config: str) -> bytes:
     """By the directory and the file's name in it: editors replace the file itself."""
     directory, base = os.path.split(os.path.realpath(config))

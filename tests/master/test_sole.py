@@ -38,6 +38,33 @@ def test_a_second_run_directory_is_refused_by_the_living_masters_name(box: Box) 
     assert box.processes() == []
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["with its run directory", "by the configuration alone"])
+def test_the_logs_of_the_living_master_are_read_wherever_it_has_them(box: Box, told: bool) -> None:
+    printer = box.program("printer", '#!/bin/sh\necho "said $1"\nexec sleep 1000\n')
+    box.write(f"[app]\n_enabled = True\n_command = {printer} new\n")
+    usual = box.home / "log"
+    usual.mkdir(parents=True)
+    (usual / "app.log").write_text("said old\n")
+    box.master("start")
+    eventually((box.log / "app.log").exists)
+    flags = [f"--master_config={box.config}", *([f"--pidfile_dir={box.run}"] if told else [])]
+
+    def ask(*words: str) -> str:
+        return subprocess.run(
+            [str(box.script), *words, *flags], env={"HOME": str(box.home), "KEGBOT_HOME": str(box.home), "PATH": os.environ["PATH"]},
+            capture_output=True, text=True, timeout=60, check=True,
+        ).stdout  # fmt: skip
+
+    eventually(lambda: ask("logs", "app") == "said new\n")
+    assert f"logfile: {box.log}/app.log" in ask("configtest", "--verbose")
+    os.kill(box.pid("app"), signal.SIGKILL)
+    eventually(lambda: "said new" in ask("logs", "--crash", "app"))
+    ask("reexec")
+    assert "said new" in ask("logs", "app"), "the version that follows has it written down, too"
+    box.master("stop")
+    assert ask("logs", "app") == "said old\n", "no master lives: as the shell has it"
+
+
 @pytest.mark.parametrize("fallen", ["watchdog", "keeper"])
 def test_the_name_is_borne_by_whoever_watches_after_a_fall(box: Box, fallen: str) -> None:
     box.write(TWO.format(probe=box.program("probe")))
