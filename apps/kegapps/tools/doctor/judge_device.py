@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from kegapps.tools.doctor.facts import DeviceFacts, Facts, Holder, UsbFacts
+from kegapps.tools.doctor.facts import DeviceFacts, Facts, Holder, MasterFacts, UsbFacts
 from kegapps.tools.doctor.finding import Finding, Level, Link, hint, ok, trouble, unknown
 from kegapps.tools.doctor.settings import AUTO, DAEMON, BoardSettings, Settings
 from kegapps.tools.doctor.wording import listed, plain, process
@@ -31,6 +31,10 @@ def findings(facts: Facts, board: BoardSettings, paths: tuple[str, ...] | None) 
     `paths` is what its --kegboard_device means now, None if that is not known.
     """
     wanted = board.device.value
+    if board.is_default and _none_is_configured(facts.master) and not _is_there(facts, paths):
+        text = f"no {DAEMON} runs, and none is enabled in {facts.master.config}: no board is read"
+        cure = f"add a section [{DAEMON}] there, or enable it, with the board's device as its kegboard_device"
+        return [trouble(_LINK, text, cure)]
     if paths is None:
         text = f"which device is meant by {plain(wanted)} ({board.device.origin}) could not be found out"
         return [unknown(_LINK, text, "run the doctor with sudo, or name it with --kegboard_device")]
@@ -49,6 +53,15 @@ def findings(facts: Facts, board: BoardSettings, paths: tuple[str, ...] | None) 
         # What matches a pattern need not be a board, so another program's port is none of our troubles.
         found = [replace(f, level=Level.HINT) if f.level is Level.TROUBLE else f for f in found]
     return found
+
+
+def _none_is_configured(master: MasterFacts) -> bool:
+    """The configuration was read, without mistakes; asked only where no board daemon is known, so it has none."""
+    return master.config_exists and bool(master.apps) and not any(master.config_problems)
+
+
+def _is_there(facts: Facts, paths: tuple[str, ...] | None) -> bool:
+    return any((device := facts.devices.get(path)) is not None and device.exists for path in paths or ())
 
 
 def other_findings(settings: Settings) -> list[Finding]:

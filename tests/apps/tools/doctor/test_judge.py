@@ -155,6 +155,17 @@ NOT_NAMED = replace(
 )  # fmt: skip
 
 
+def test_where_no_board_daemon_is_configured_that_is_said_and_not_that_a_plug_is_out() -> None:
+    gone = replace(with_report(boards=[]), devices={TTY: replace(DEVICE, exists=False)})
+    assert "no such device" in cut(gone, NOT_NAMED).text, "no configuration is known: it may be a plug"
+    master = replace(HEALTHY.master, config="/k.cfg", config_exists=True, apps=({"name": "kegbot_core"},))
+    found = cut(replace(gone, master=master), NOT_NAMED)
+    assert found.link is Link.DEVICE
+    assert "none is enabled in /k.cfg" in found.text
+    assert "add a section [kegboard_daemon]" in found.cure
+    assert "no such device" in cut(replace(gone, master=master)).text, "one runs: it waits for its device"
+
+
 @pytest.mark.parametrize(
     ("row", "text"),
     [
