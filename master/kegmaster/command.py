@@ -36,6 +36,8 @@ class Command:
         self.config_file, pidfile_dir, logfile_dir, state_dir = (
             os.path.abspath(os.path.expanduser(path)) for path in _places(options)
         )
+        self.asked_config = None if options.master_config is None else self.config_file
+        """What was named; None: whatever the master that runs there has is meant."""
         self.run_directory = RunDirectory(path=pidfile_dir, state=state_dir)
         self.logfile = f"{logfile_dir}/{paths.NAME}.log"
         self.terminal = Terminal(self.program, options.verb, json=options.json)

@@ -126,8 +126,8 @@ class Dispatch:
             Verb.FAILED,
         )
 
-    def reload(self, sock: socket.socket, *, dry_run: bool, config: str) -> int:
-        """Have the file `config` read again, or see what that would change; the exit status."""
+    def reload(self, sock: socket.socket, *, dry_run: bool, config: str | None) -> int:
+        """Have the file read again, or see what that would change; the exit status. `config`: as for `status`."""
         code = self.follow(sock, "reload", [], dry_run=dry_run, config=config)
         if self._terminal.json:
             return code
@@ -137,9 +137,10 @@ class Dispatch:
             print("nothing would change" if dry_run else "nothing changed")
         return code
 
-    def status(self, names: Sequence[str]) -> dict[str, Any] | None:
+    def status(self, names: Sequence[str], *, config: str | None = None) -> dict[str, Any] | None:
         """What the master says of itself and `names`; None if there is none, empty if it gives no answer.
 
+        `config`: the configuration file it is to have; None: any.
         A watchdog that just dies is soon followed by another, which is asked again. Raises RightsError, NoAnswerError.
         """
         sock = client.connect(self._run.socket)
@@ -147,7 +148,7 @@ class Dispatch:
             if sock is None:
                 return None
             within_s = min(self._timeout_s, _STATUS_S)
-            if answer := next(client.ask(sock, within_s, verb="status", names=names), None):
+            if answer := next(client.ask(sock, within_s, verb="status", names=names, config=config), None):
                 return answer
             sock = self.reconnect()
         return {}

@@ -28,7 +28,7 @@ def status(command: Command) -> int:
     from . import render
 
     try:
-        answer = command.dispatch.status(command.options.names)
+        answer = command.dispatch.status(command.options.names, config=command.asked_config)
     except client.NoAnswerError:
         from . import forcing
 
@@ -45,7 +45,9 @@ def status(command: Command) -> int:
     else:
         report, code = answer["status"], int(answer["exit"])
     if code == Status.UNKNOWN and command.options.names:
-        command.terminal.error(f"{command.config_file}: there is no section [{_unlisted(command, report)}]")
+        command.terminal.error(
+            f"{report['master']['config']}: there is no section [{_unlisted(command, report)}]"
+        )
     if command.options.json:
         print(json.dumps(report, indent=2))
         return code

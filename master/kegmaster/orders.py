@@ -39,9 +39,11 @@ def start(command: Command) -> int:
             if by_init is not None:
                 return command.dispatch.follow(by_init, "start", command.options.names, fresh=True)
         sock = making.master(command, config)
+    # What is started is what the file says, also one that is not named; a restart is of what runs.
+    config_file = command.config_file if command.options.verb == "start" else command.asked_config
     # A new master may have adopted what a dead one left: that too is to be restarted.
     return command.dispatch.follow(
-        sock, command.options.verb, command.options.names, fresh=fresh, config=command.config_file,
+        sock, command.options.verb, command.options.names, fresh=fresh, config=config_file,
         make=lambda: making.master(command, command.source.load(command.options.names)[0]),
     )  # fmt: skip
 
@@ -52,7 +54,7 @@ def try_restart(command: Command) -> int:
     if sock is None:
         return _nothing_runs(command, "restart")
     return command.dispatch.follow(
-        sock, "restart", command.options.names, sparing=True, config=command.config_file
+        sock, "restart", command.options.names, sparing=True, config=command.asked_config
     )
 
 
@@ -69,8 +71,8 @@ def reload(command: Command) -> int:
             "no master runs, so there is nothing to reload; start reads the file", Verb.NOT_RUNNING
         )
     if names:
-        return command.dispatch.follow(sock, "reload", names)
-    return command.dispatch.reload(sock, dry_run=command.options.dry_run, config=command.config_file)
+        return command.dispatch.follow(sock, "reload", names, config=command.asked_config)
+    return command.dispatch.reload(sock, dry_run=command.options.dry_run, config=command.asked_config)
 
 
 def reexec(command: Command) -> int:
@@ -112,7 +114,7 @@ def stop(command: Command) -> int:
         if unreadable:
             command.terminal.error(unreadable, bare=True)
         sock = making.master(command, config, revive=False)
-    return command.dispatch.follow(sock, "stop", command.options.names)
+    return command.dispatch.follow(sock, "stop", command.options.names, config=command.asked_config)
 
 
 def _nothing_runs(command: Command, verb: str, *, noting: Sequence[str] = ()) -> int:

@@ -102,24 +102,53 @@ def _copy(box: Box) -> tuple[Path, Path]:
     return one, other
 
 
-@pytest.mark.parametrize("verb", ["start", "restart", "try-restart", "reload"])
-def test_a_master_with_another_configuration_is_not_taken_for_ones_own(box: Box, verb: str) -> None:
+@pytest.mark.parametrize(
+    "words",
+    ["start", "restart", "try-restart", "reload", "reload one", "stop", "stop one", "status", "status one"],
+)
+def test_a_master_with_another_configuration_is_not_taken_for_ones_own(box: Box, words: str) -> None:
     one, other = _copy(box)
     before = sorted(box.processes())
-    told = box.master(verb, expect=1).stderr
-    assert f"the master in {box.run} has the configuration {one}, not {other}" in told
+    told = box.master(*words.split(), expect=4 if words.startswith("status") else 1)
+    assert f"the master in {box.run} has the configuration {one}, not {other}" in told.stderr
+    assert told.stdout == ""
     assert sorted(box.processes()) == before
     box.config = box.directory / "link.cfg"
     box.config.symlink_to(one)
-    box.master(verb)
+    box.master(*words.split(), expect=6 if words == "reload one" else 0)
+
+
+@pytest.mark.parametrize("default", ["", "[one]\n_enabled = True\n_command = true\n", "no configuration"])
+def test_who_names_no_configuration_means_that_of_the_master_in_the_run_directory(
+    box: Box, default: str
+) -> None:
+    box.write(TWO.format(probe=box.program("probe")))
+    box.master("start")
+    if default:
+        place = box.home / ".config" / "kegbot" / "kegbot_master.cfg"
+        place.parent.mkdir(parents=True)
+        place.write_text(default)
+    words = ("status", "status one", "reload", "reload --dry_run", "restart one", "try-restart", "stop one",
+             "start one --master_config", "events", "events one", "restart", "status two", "stop")  # fmt: skip
+    for line in words:
+        verb, *rest = line.split()
+        if rest[-1:] == ["--master_config"]:
+            rest[-1] += f"={box.config}"
+        done = subprocess.run(
+            [box.script, verb, *rest, f"--pidfile_dir={box.run}", f"--logfile_dir={box.log}"], cwd="/", text=True,
+            env={"HOME": str(box.home), "PATH": os.environ["PATH"]}, capture_output=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, ""), line
+    assert box.processes() == []
 
 
 def test_force_takes_no_apps_over_for_another_configuration(box: Box) -> None:
     one, other = _copy(box)
-    watchdog = box.master_pid()
+    watchdog = int((box.run / "kegbot_master.pid").read_text())
     before = sorted(box.processes())
     os.kill(watchdog, signal.SIGSTOP)
     told = box.master("start", "--force", "--timeout=0.3", expect=1).stderr
     assert f"the master in {box.run} has the configuration {one}, not {other}" in told
     assert sorted(box.processes()) == before
     os.kill(watchdog, signal.SIGCONT)
+    box.config = one
