@@ -150,8 +150,15 @@ def main(argv: Sequence[str]) -> int:
     program = os.path.basename(argv[0])
     _open_standard_files()
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    verb = ""
     try:
-        code = int(Command(flags.parse(argv[1:], program), argv[0]).perform())
+        try:
+            options = flags.parse(argv[1:], program)
+        except SystemExit as done:
+            sys.stdout.flush()  # while whoever reads no more can still be met with calm
+            return int(done.code or Verb.DONE)
+        verb = options.verb
+        code = int(Command(options, argv[0]).perform())
         if sys.stdout is not None:
             sys.stdout.flush()
         return code
@@ -174,11 +181,14 @@ def main(argv: Sequence[str]) -> int:
         print(f"{program}: {error}", file=sys.stderr)
         return Verb.FAILED
     except KeyboardInterrupt:
-        print(f"{program}: interrupted; what was begun goes on", file=sys.stderr)
+        if verb not in _LOOKING:
+            print(f"{program}: interrupted; what was begun goes on", file=sys.stderr)
         return 130
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
             print(f"{program}: cannot go on: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
         # Flushing what is left of the output once more at exit would fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
         return Verb.FAILED

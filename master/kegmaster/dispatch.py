@@ -175,6 +175,8 @@ class Dispatch:
             return self._terminal.fail(f"the master (process {self.claimed()}) does not end", Verb.FAILED)
         for problem in problems:
             self._terminal.error(problem, bare=True)
+        if everything and code == Verb.DONE:
+            self._terminal.tell("master: stopped")
         if self._terminal.json:
             extra = {"changes": self._changes} if verb == "reload" else {}
             print(

@@ -122,8 +122,8 @@ def _seconds(text: str) -> float:
         value = float(text) if text.isascii() else -1.0
     except ValueError:
         value = -1.0
-    if not 0 <= value < 1e9:
-        raise ValueError(f"expected seconds, found {text!r}")
+    if not 0 < value < 1e9:
+        raise ValueError(f"expected seconds, more than 0, found {text!r}")
     return value
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 
 import pytest
 
 from kegmaster import flags
 
-from .conftest import Box
+from .conftest import Box, eventually
 
 
 @pytest.mark.parametrize(
@@ -39,6 +41,12 @@ def test_each_name_in_the_help_is_set_off_from_what_it_means(box: Box, what: str
         ), words
 
 
+def test_a_timeout_of_nothing_is_refused_and_not_blamed_on_the_master(box: Box) -> None:
+    for text in ("0", "0.0", "-1", "soon"):
+        told = box.master("status", f"--timeout={text}", expect=2).stderr
+        assert f"argument --timeout: expected seconds, more than 0, found '{text}'" in told
+
+
 def test_names_given_twice_are_meant_once(box: Box) -> None:
     box.write("[app]\n_enabled = True\n_command = sleep 1000\n")
     box.master("start", "app", "app")
@@ -49,6 +57,40 @@ def test_without_a_master_an_unknown_app_is_unknown_and_a_known_one_stopped(box:
     box.write("[app]\n_enabled = True\n_command = sleep 1000\n")
     assert "there is no section [nope]" in box.master("status", "nope", expect=4).stderr
     box.master("status", "app", expect=3)
+
+
+@pytest.mark.parametrize("verb", ["logs", "events"])
+def test_ctrl_c_ends_following_without_a_word(box: Box, verb: str) -> None:
+    box.write("[app]\n_enabled = True\n_command = sh -c 'echo said; exec sleep 1000'\n")
+    box.master("start")
+    eventually(lambda: "said" in box.master("logs", "app").stdout)
+    following = subprocess.Popen(
+        box.command(verb, "-f"), env={"HOME": str(box.home), "PATH": "/usr/bin:/bin"}, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert following.stdout is not None
+    assert following.stdout.read(1)
+    following.send_signal(signal.SIGINT)
+    assert (following.communicate(timeout=20)[1], following.returncode) == (b"", 130)
+
+
+@pytest.mark.parametrize(
+    "words", ["--help", "status -h", "--version", "status", "configtest", "logs", "events", "nope"]
+)
+def test_a_reader_who_has_gone_is_no_news(box: Box, words: str) -> None:
+    box.write("[app]\n_enabled = True\n_command = sleep 1000\n")
+    if words == "events":
+        box.master("start")
+    reader, writer = os.pipe()
+    os.close(reader)
+    both = words == "nope"  # what is wrong goes where the rest goes, as with 2>&1
+    done = subprocess.run(
+        box.command(*words.split()), env={"HOME": str(box.home), "PATH": "/usr/bin:/bin"}, stdout=writer, check=False,
+        stderr=writer if both else subprocess.PIPE, timeout=60,
+    )  # fmt: skip
+    os.close(writer)
+    assert both or done.stderr in (b"", b"app: " + bytes(box.log) + b"/app.log: No such file or directory\n")
+    assert done.returncode in (0, 1)
 
 
 def test_standard_output_may_be_closed(box: Box) -> None:

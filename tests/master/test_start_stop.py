@@ -18,7 +18,7 @@ def test_stop_leaves_no_process_and_no_file_behind(box: Box) -> None:
     box.write(TWO.format(probe=box.program("probe")))
     assert box.master("start").stdout.startswith("one: running, process ")
     assert len(box.processes()) == 4, "two apps, the watchdog, its keeper"
-    assert box.master("stop").stdout.splitlines() == ["two: stopped", "one: stopped"]
+    assert box.master("stop").stdout.splitlines() == ["two: stopped", "one: stopped", "master: stopped"]
     assert box.processes() == []
     assert list(box.run.iterdir()) == []
     assert box.master("stop").stdout == "nothing is running\n"
