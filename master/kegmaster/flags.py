@@ -215,13 +215,19 @@ def parse(argv: Sequence[str], program: str) -> Options:
         options = _read(list(argv))
     except _MistakeError as mistake:
         _fail(program, str(mistake))
+    if options.verb == "help" and not options.show:
+        options.show, options.verb = "help", next(iter(options.names), "")
     if options.show:
         _show(program, options.show, options.verb)
         raise SystemExit(Verb.DONE)
     if not options.verb:
         _fail(program, "no verb given")
     if options.verb not in (*VERBS, *reexec.VERBS):
-        _fail(program, f"unknown verb {options.verb!r}; the verbs are {', '.join(VERBS)}")
+        from .problems import nearest
+
+        meant = nearest(options.verb, VERBS)
+        hint = f"did you mean {meant}?" if meant else f"the verbs are {', '.join(VERBS)}"
+        _fail(program, f"unknown verb {options.verb!r}; {hint}")
     return options
 
 
@@ -274,7 +280,7 @@ def _read(words: list[str]) -> Options:
     for flag in used:
         if options.verb and not options.show and flag.verbs and options.verb not in flag.verbs:
             raise _MistakeError(
-                f"{flag.words[0]} says nothing to {options.verb}, only to {', '.join(flag.verbs)}"
+                f"{flag.words[0]} has no meaning for {options.verb}, only for {', '.join(flag.verbs)}"
             )
     return options
 

@@ -45,7 +45,7 @@ def named(run: RunDirectory) -> str:
     """Whom the pidfile names, in words; empty if nobody of that number lives."""
     scene = _scene(run, "")
     seen = scene.named
-    return f"process {seen.pid}, since {seen.since}, `{seen.command}`" if seen else ""
+    return f"process {seen.pid}, since {seen.since}" if seen else ""
 
 
 def config_of(run: RunDirectory) -> str:

@@ -203,7 +203,10 @@ def _alive(command: Command) -> str:
     from . import forcing
 
     who = forcing.named(command.run_directory)
-    return f"a master runs already in {command.run_directory.path}{f', and answers: {who}' if who else ''}"
+    way_out = "stop ends it"
+    if names := " ".join(command.options.names):
+        way_out = f"{way_out}, or have it start and show them: start {names}, then logs -f {names}"
+    return f"a master runs already in {command.run_directory.path}{f', and answers: {who}' if who else ''}; {way_out}"
 
 
 def program(command: Command) -> Program:

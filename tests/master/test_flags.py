@@ -28,7 +28,7 @@ def test_a_flag_that_a_verb_does_not_heed_is_refused_before_anything_happens(
 ) -> None:
     box.write("[app]\n_enabled = True\n_command = sleep 1000\n")
     box.master("start")
-    assert f"says nothing to {words[0]}, only to " in box.master(*words, expect=2).stderr
+    assert f"has no meaning for {words[0]}, only for " in box.master(*words, expect=2).stderr
     assert box.app("app")["state"] == "running"
 
 
@@ -45,6 +45,13 @@ def test_a_timeout_of_nothing_is_refused_and_not_blamed_on_the_master(box: Box) 
     for text in ("0", "0.0", "-1", "soon"):
         told = box.master("status", f"--timeout={text}", expect=2).stderr
         assert f"argument --timeout: expected seconds, more than 0, found '{text}'" in told
+
+
+def test_a_verb_that_is_misspelt_is_guessed_and_help_is_one(box: Box) -> None:
+    assert "unknown verb 'strat'; did you mean start?" in box.master("strat", expect=2).stderr
+    assert "unknown verb 'qqq'; the verbs are start, " in box.master("qqq", expect=2).stderr
+    assert box.master("help").stdout == box.master("--help").stdout
+    assert box.master("help", "stop").stdout == box.master("stop", "--help").stdout
 
 
 def test_names_given_twice_are_meant_once(box: Box) -> None:

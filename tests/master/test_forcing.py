@@ -130,8 +130,14 @@ def test_force_is_not_needed_after_a_crash_and_says_so(box: Box) -> None:
 def test_a_master_in_the_foreground_refuses_to_be_the_second_and_may_end_a_frozen_first(box: Box) -> None:
     apps, watchdog, keeper = _up(box)
     refused = box.master("run", expect=1).stderr
-    for words in (f"process {watchdog}, since 20", "master.py start", "and answers"):
+    for words in (f"process {watchdog}, since 20", "and answers", "; stop ends it\n"):
         assert words in refused
+    box.master("reexec")
+    refused = box.master("run", "one", expect=1).stderr
+    assert refused.endswith("; stop ends it, or have it start and show them: start one, then logs -f one\n")
+    assert "_take_over" not in refused
+    watchdog = box.master_pid()
+    keeper = int(proc_stat(watchdog)[1])
     os.kill(watchdog, signal.SIGSTOP)
     second = subprocess.Popen(
         box.command("run", "--force", "--timeout=0.3"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
