@@ -128,8 +128,9 @@ class Desk:
             return
         problems = [problem for problem in config.problems if not names or problem.section in names]
         if unknown := config.unknown(names):
-            runs = "; it runs on as before, stop ends it" if unknown[0] in watchdog.lives else ""
-            talk.finish(error=f"{config.file}: there is no section [{unknown[0]}]{runs}", exit=Verb.USAGE)
+            gone = f"{config.file}: there is no section [{unknown[0]}]; it runs on as before, stop ends it"
+            wrong = gone if unknown[0] in watchdog.lives else config.no_section(unknown[0])
+            talk.finish(error=wrong, exit=Verb.USAGE)
             return
         for app in config.unsound:
             if (app.name in names if names else app.enabled) and config.logs_safely(app.name):
@@ -166,9 +167,7 @@ class Desk:
         if unknown := [
             name for name in self.watchdog.config.unknown(names) if name not in self.watchdog.lives
         ]:
-            talk.finish(
-                error=f"{self.watchdog.config.file}: there is no section [{unknown[0]}]", exit=Verb.USAGE
-            )
+            talk.finish(error=self.watchdog.config.no_section(unknown[0]), exit=Verb.USAGE)
             return
         # So that the client can wait for our own end too.
         talk.send(master=self.watchdog.crew.parents)

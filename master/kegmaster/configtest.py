@@ -53,7 +53,7 @@ def configtest(command: Command) -> int:
         for problem in config.problems:
             command.terminal.error(str(problem), bare=True)
     if unknown:
-        return command.terminal.fail(f"{config.file}: there is no section [{unknown[0]}]", Verb.USAGE)
+        return command.terminal.fail(config.no_section(unknown[0]), Verb.USAGE)
     return Verb.NOT_CONFIGURED if config.problems else Verb.DONE
 
 

@@ -66,7 +66,7 @@ def logs(command: Command) -> int:
 
     config, _ = command.source.load()
     if unknown := command.unknown(config):
-        return command.terminal.fail(f"{config.file}: there is no section [{unknown[0]}]", Verb.USAGE)
+        return command.terminal.fail(config.no_section(unknown[0]), Verb.USAGE)
     # What keeps a section from being started, or from being ours to start, keeps nobody from reading its logs.
     wanted = [
         app

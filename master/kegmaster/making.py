@@ -80,7 +80,7 @@ def startable(command: Command, config: Config, missing: frozenset[str], *, say:
         if not command.options.names or problem.section in command.options.names
     ]
     if unknown := command.unknown(config):
-        return command.terminal.fail(f"{config.file}: there is no section [{unknown[0]}]", Verb.USAGE)
+        return command.terminal.fail(config.no_section(unknown[0]), Verb.USAGE)
     sound = {app.name for app in config.apps if app.enabled}
     if any(config.find(name) for name in command.options.names) or (sound and not command.options.names):
         return None

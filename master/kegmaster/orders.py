@@ -108,7 +108,7 @@ def stop(command: Command) -> int:
         except UnreadableError as error:
             config, unreadable = Config(file=command.config_file), str(error)
         if not unreadable and (unknown := command.unknown(config)):
-            return command.terminal.fail(f"{config.file}: there is no section [{unknown[0]}]", Verb.USAGE)
+            return command.terminal.fail(config.no_section(unknown[0]), Verb.USAGE)
         if not command.dispatch.leftovers():
             return _nothing_runs(command, "stop", noting=() if unreadable else command.options.names)
         if unreadable:

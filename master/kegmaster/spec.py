@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from .lean import Literal, dataclass, field
-from .problems import Note, Problem
+from .problems import Note, Problem, nearest
 
 Type = Literal["forking", "simple", "notify", "oneshot"]
 Restart = Literal["always", "on-failure", "no"]
@@ -163,6 +163,11 @@ class Config:
             problem.section for problem in self.problems
         }
         return [name for name in names if name not in known]
+
+    def no_section(self, name: str) -> str:
+        """What to say to somebody who asked for section `name`, which there is not."""
+        meant = nearest(name, [app.name for app in (*self.apps, *self.unsound)])
+        return f"{self.file}: there is no section [{name}]{f'; did you mean [{meant}]?' if meant else ''}"
 
     def logs_safely(self, name: str) -> bool:
         """The place of the app's logs is none of its problems."""

@@ -54,6 +54,16 @@ def test_a_verb_that_is_misspelt_is_guessed_and_help_is_one(box: Box) -> None:
     assert box.master("help", "stop").stdout == box.master("stop", "--help").stdout
 
 
+def test_a_section_that_is_misspelt_is_guessed_with_a_master_and_without(box: Box) -> None:
+    box.write("[clock]\n_enabled = True\n_command = sleep 1000\n")
+    guess = f"{box.config}: there is no section [clcok]; did you mean [clock]?"
+    for verb in ("start", "stop", "logs", "configtest"):
+        assert guess in box.master(verb, "clcok", expect=2).stderr
+    box.master("start")
+    for verb in ("start", "restart", "stop"):
+        assert guess in box.master(verb, "clcok", expect=2).stderr
+
+
 def test_names_given_twice_are_meant_once(box: Box) -> None:
     box.write("[app]\n_enabled = True\n_command = sleep 1000\n")
     box.master("start", "app", "app")
