@@ -106,6 +106,9 @@ def _places(options: flags.Options) -> tuple[str, str, str, str]:
         # Wherever it was started from, with whatever variables set: a configuration has one master.
         living = sole.elsewhere(os.path.abspath(os.path.expanduser(config)))
         run = living[1] if living else next(filter(_inhabited, default.other_run_dirs), default.pidfile_dir)
+    if options.master_config is None and options.verb in ("logs", "events"):
+        # Who names none wants to read of what runs, whatever file that was started with.
+        config = sole.configuration(os.path.abspath(os.path.expanduser(run))) or config
     if log is None:
         file, directory = (os.path.abspath(os.path.expanduser(path)) for path in (config, run))
         log = sole.log_directory(file, directory) or default.logfile_dir

@@ -54,22 +54,34 @@ def refusal(config: str, run: str) -> str:
 
 
 def log_directory(config: str, run: str) -> str:
-    """Where the living master of that file, in run directory `run`, has its logs; empty if it does not say.
+    """Where the living master of that file, in run directory `run`, has its logs; empty if it does not say."""
+    from . import loading  # a master has no use for it here
+
+    file, logs = _claimed(run)
+    return logs if logs.startswith("/") and loading.same_file(file, config) else ""
+
+
+def configuration(run: str) -> str:
+    """The configuration file of the living master in run directory `run`; empty if there is none to be had."""
+    file, _ = _claimed(run)
+    return file if file.startswith("/") else ""
+
+
+def _claimed(run: str) -> tuple[str, str]:
+    """Configuration file and log directory of the living master there, by its own words; empty if unknown.
 
     Believed is only who could have made us a master here himself: our own user, or root.
     """
-    from . import holder, loading, paths, pidfiles  # a master has no use for these here
+    from . import holder, paths, pidfiles  # a master has no use for these here
 
     files = paths.RunDirectory(path=run)
     try:
         if os.stat(run).st_uid not in (os.geteuid(), 0) or not pidfiles.locked(files.pidfile):
-            return ""
+            return "", ""
     except OSError:
-        return ""
+        return "", ""
     claim = holder.read(files.lock)
-    if claim is None or not claim.logfile_dir.startswith("/") or not loading.same_file(claim.config, config):
-        return ""
-    return claim.logfile_dir
+    return (claim.config, claim.logfile_dir) if claim else ("", "")
 
 
 def _name(config: str) -> bytes:

@@ -125,18 +125,16 @@ def test_who_names_no_configuration_means_that_of_the_master_in_the_run_director
     box.write(TWO.format(probe=box.program("probe")))
     box.master("start")
     if default:
-        place = box.home / ".config" / "kegbot" / "kegbot_master.cfg"
-        place.parent.mkdir(parents=True)
-        place.write_text(default)
+        (box.home / "kegbot_master.cfg").write_text(default)
     words = ("status", "status one", "reload", "reload --dry_run", "restart one", "try-restart", "stop one",
-             "start one --master_config", "events", "events one", "restart", "status two", "stop")  # fmt: skip
+             "start one --master_config", "events", "events one", "logs", "logs one", "restart", "status two", "stop")  # fmt: skip
     for line in words:
         verb, *rest = line.split()
         if rest[-1:] == ["--master_config"]:
             rest[-1] += f"={box.config}"
         done = subprocess.run(
-            [box.script, verb, *rest, f"--pidfile_dir={box.run}", f"--logfile_dir={box.log}"], cwd="/", text=True,
-            env={"HOME": str(box.home), "PATH": os.environ["PATH"]}, capture_output=True, check=False, timeout=60,
+            [box.script, verb, *rest, f"--pidfile_dir={box.run}"], cwd="/", text=True,
+            env={"HOME": str(box.home), "KEGBOT_HOME": str(box.home), "PATH": os.environ["PATH"]}, capture_output=True, check=False, timeout=60,
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (0, ""), line
     assert box.processes() == []
