@@ -26,7 +26,7 @@ def of_start(app: App, lives: Mapping[str, Life], stopping: Collection[str]) -> 
         ready = other.state is State.RUNNING and name not in stopping
         given_up = other.state in (State.FATAL, State.EXITED) and not required
         if not (done or ready or given_up):
-            return f"waiting for {name}, which is {other.state.value}"
+            return f"waiting for {name}, which is {_shown(other.state)}"
     if app.wait_for:
         # Looked at, not opened: opening a serial port resets many a board.
         try:
@@ -45,3 +45,8 @@ def of_stop(name: str, lives: Mapping[str, Life], stopping: Collection[str]) -> 
         for other, life in lives.items()
         if other != name
     )
+
+
+def _shown(state: State) -> str:
+    """As it stands behind "is"."""
+    return "in backoff" if state is State.BACKOFF else state.value

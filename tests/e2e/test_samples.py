@@ -25,6 +25,17 @@ def test_every_sample_configuration_is_sound(sample: Path, tmp_path: Path) -> No
     assert done.stdout
 
 
+def test_a_quickstart_that_fails_says_how_what_it_started_is_stopped() -> None:
+    begin = "import runpy; runpy.run_path('scripts/quickstart', run_name='tried')['run'](['false'])"
+    done = subprocess.run(
+        [sys.executable, "-c", begin], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "that failed (status 1); the logs are in " in done.stderr
+    assert "stop it all: " in done.stderr
+    assert "/.venv/bin/master.py stop --config=" in done.stderr
+
+
 @pytest.mark.timeout(240)
 def test_the_quickstart_pours_a_pint_on_a_bare_copy(tmp_path: Path) -> None:
     copy, home = tmp_path / "copy", tmp_path / "home"

@@ -338,3 +338,20 @@ def test_logs_as_json_are_an_object_a_line(box: Box) -> None:
     assert [json.loads(line) for line in lines] == [
         {"app": "one", "line": "first"}, {"app": "one", "line": "no utf-8: \\xff"}, {"app": "one", "line": "no end"},
     ]  # fmt: skip
+
+
+def test_what_an_app_waits_for_is_said_in_words(box: Box) -> None:
+    box.write(
+        """
+        [base]
+        _enabled = True
+        _type = oneshot
+        _command = sh -c 'exit 3'
+        _restart_sec = 1000
+        [upper]
+        _enabled = True
+        _requires = base
+        _command = sleep 1000
+        """
+    )
+    assert "upper: failed: waiting for base, which is in backoff" in box.master("start", expect=1).stderr
