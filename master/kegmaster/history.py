@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from . import __version__
 from .eventlog import EventLog
 from .events import MASTER, Entry
 from .lean import TYPE_CHECKING
@@ -68,6 +69,14 @@ class History:
             # After a reboot, nobody knows how it ended: that is no failure of its own.
             if life.app.on_failure and life.last_exit != Exit() and life.failed:
                 self._call(life, entry, ["failure"])
+
+    def begun(self, adopted: str, replaced: str, pid: int) -> None:
+        """The master, process `pid`, watches from now on; `replaced`: instead of that version; empty: anew."""
+        if replaced:
+            how = f"replaced by version {__version__}, which was {replaced}{adopted}"
+            self.master(State.RUNNING.value, State.RUNNING.value, how, pid)
+        else:
+            self.master(State.STOPPED.value, State.RUNNING.value, f"started{adopted}", pid)
 
     def master(self, before: str, after: str, reason: str, pid: int) -> None:
         """Something happened to the master itself."""

@@ -101,7 +101,7 @@ class Watchdog:
         for life in self.lives.values():
             if life.crashed and life.state is not State.STOPPING:
                 self.crashes.died_unwatched(life)
-        self._tell_of_master("stopped", "running", f"started{adopted}")
+        self.history.begun(adopted, setup.inherited.before, os.getpid())
         if self.intent.problem:
             self.journal.error(self.intent.problem)
         self.leaving = self.crew.records.leaving

@@ -108,6 +108,10 @@ def test_another_version_takes_over_and_the_apps_keep_pid_and_restart_count(box:
     assert box.status()["master"]["version"] == "9.9.9"
     assert apps(box) == before
     assert (box.master_pid(), keeper_of(box)) == (watchdog, keeper)
+    events = [json.loads(line) for line in box.master("events", "--json", "-n", "100").stdout.splitlines()]
+    last = [row for row in events if row["app"] == "kegbot_master"][-1]
+    assert (last["from"], last["to"], last["pid"]) == ("running", "running", watchdog)
+    assert last["reason"] == f"replaced by version 9.9.9, which was {__version__}, adopted 3 apps"
     assert "role=watchdog" in command_line(watchdog)
     assert "role=keeper" in command_line(keeper)
     os.kill(watchdog, signal.SIGKILL)
