@@ -49,6 +49,10 @@ BOOTS: Final = (
 )  # fmt: skip
 FORMATS: Final = ("systemd", "supervisord", "procfile", "compose", "kubernetes")
 SOURCES: Final = ("supervisord", "procfile", "circus", "systemd", "kegbot_master")
+_WORDS: Final = {
+    "install": "[NAME -- PROGRAM WORDS ...]", "import": "FILE ...", "completion": "bash|zsh", "reexec": "",
+}  # fmt: skip
+"""What stands behind these verbs; behind all others names of apps do."""
 DEFAULT_TIMEOUT_S: Final = 90.0
 DEFAULT_LINES: Final = 20
 DEFAULT_DEATHS: Final = 1
@@ -310,6 +314,19 @@ def _list(flags: Sequence[Flag]) -> None:
             words = ", ".join(flag.words)
             words = f"{words} {flag.metavar}".rstrip()
             print(f"  {words:<31} {flag.help}" if len(words) < 32 else f"  {words}\n{'':<34}{flag.help}")
+            for line in _lines_of(flag.choices):
+                print(f"{'':<34}{line}")
+
+
+def _lines_of(choices: Sequence[str]) -> list[str]:
+    from textwrap import wrap
+
+    return wrap(values_of(choices), 76, break_on_hyphens=False) if choices else []
+
+
+def values_of(choices: Sequence[str]) -> str:
+    """The values that a flag may have, in words."""
+    return f"{', '.join(choices[:-1])} or {choices[-1]}"
 
 
 def _show(program: str, what: str, verb: str = "") -> None:
@@ -317,9 +334,8 @@ def _show(program: str, what: str, verb: str = "") -> None:
         print(f"kegmaster {__version__}")
         return
     if verb in VERBS:
-        print(
-            f"usage: {program} {verb} {'[NAME -- PROGRAM WORDS ...]' if verb == 'install' else '[APP ...]'} [flags]"
-        )
+        words = " ".join(filter(None, (program, verb, _WORDS.get(verb, "[APP ...]"), "[flags]")))
+        print(f"usage: {words}")
         print(f"\n{VERBS[verb]}\n\nflags:")
         _list([flag for flag in FLAGS if not flag.verbs or verb in flag.verbs])
         print(f"\n{program} --help: all verbs, flags and keys, and what an exit status means")

@@ -83,14 +83,14 @@ def _master_page() -> str:
     sys.path.insert(0, str(ROOT / "master"))
     try:
         from kegmaster.exit_codes import HELP
-        from kegmaster.flags import FLAGS, VERBS
+        from kegmaster.flags import FLAGS, VERBS, values_of
     finally:
         sys.path.pop(0)
     verbs = "\n".join(f"``{verb}``\n    {_plain(text)}.\n" for verb, text in VERBS.items())
     flags = "\n".join(
-        f"``{', '.join(flag.words)}{' ' + flag.metavar if flag.metavar else ''}``\n    {_plain(flag.help)}.\n"
+        f"``{', '.join(flag.words)}{' ' + flag.metavar if flag.metavar else ''}``\n    {_plain(about)}.\n"
         for flag in FLAGS
-        if flag.help
+        if (about := flag.help + (f" ({values_of(flag.choices)})" if flag.choices else ""))
     )
     statuses = "\n".join(f"    {line}" for line in HELP.partition("\n")[2].splitlines())
     topics = ", ".join(

@@ -64,6 +64,28 @@ def test_a_section_that_is_misspelt_is_guessed_with_a_master_and_without(box: Bo
         assert guess in box.master(verb, "clcok", expect=2).stderr
 
 
+@pytest.mark.parametrize(
+    ("verb", "usage"),
+    [
+        ("start", "start [APP ...] [flags]"),
+        ("install", "install [NAME -- PROGRAM WORDS ...] [flags]"),
+        ("import", "import FILE ... [flags]"),
+        ("completion", "completion bash|zsh [flags]"),
+        ("reexec", "reexec [flags]"),
+    ],
+)
+def test_the_page_of_a_verb_says_what_words_it_takes(box: Box, verb: str, usage: str) -> None:
+    assert box.master(verb, "-h").stdout.splitlines()[0].endswith(f" {usage}")
+
+
+@pytest.mark.parametrize("words", [("--help",), ("install", "-h"), ("export", "-h"), ("import", "-h")])
+def test_the_values_that_a_flag_may_have_are_in_the_help(box: Box, words: tuple[str, ...]) -> None:
+    shown = " ".join(box.master(*words).stdout.split())
+    for flag in flags.FLAGS:
+        if flag.choices and (len(words) == 1 or words[0] in flag.verbs):
+            assert flags.values_of(flag.choices) in shown
+
+
 def test_names_given_twice_are_meant_once(box: Box) -> None:
     box.write("[app]\n_enabled = True\n_command = sleep 1000\n")
     box.master("start", "app", "app")
