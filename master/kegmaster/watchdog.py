@@ -125,7 +125,7 @@ class Watchdog:
         self.control = ControlServer(
             setup.run.socket, self.selector, lambda *call: self.on_request(*call), inherited=setup.inherited.control
         )  # fmt: skip
-        setup.lock.config, setup.lock.logfile_dir = setup.source.file, setup.source.directories.logfile_dir
+        setup.lock.config, setup.lock.logfile_dir = setup.source.file, setup.journal.path.rpartition("/")[0]
         setup.lock.claim(os.getpid())
 
     def run(self) -> bool:
