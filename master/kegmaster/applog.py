@@ -18,7 +18,7 @@ _NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 
 def open_log(path: str, uid: int | None, gid: int | None) -> int:
-    """Open a log to append to, never waiting; a new one belongs to `uid`.
+    """Open a log to append to, never waiting; a new one belongs to `uid`, or else to whose directory it is.
 
     Raises OSError, also for what is no plain file, or has other names besides.
     """
@@ -28,6 +28,8 @@ def open_log(path: str, uid: int | None, gid: int | None) -> int:
             fd = os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=directory)
             if uid is not None:
                 os.fchown(fd, uid, -1 if gid is None else gid)
+            elif owner := footing.heir(directory):
+                os.fchown(fd, *owner)
         except FileExistsError:
             try:
                 fd = os.open(name, flags, dir_fd=directory)

@@ -94,7 +94,7 @@ def write(path: str, death: Death) -> None:
     kept = entries(files.read_plain(path, 2 * MAX_BYTES))[-(MOST_KEPT - 1) :]
     while kept and sum(map(len, kept)) + len(text) > MAX_BYTES // 2:
         kept.pop(0)
-    files.replace(path, b"".join(kept) + text, seen.st_mode & 0o777)
+    files.replace(path, b"".join(kept) + text, seen.st_mode & 0o777, inherit=True)
 
 
 def tail(path: str, begun: tuple[int, int], limit: int = MAX_OUTPUT_BYTES) -> bytes:

@@ -53,10 +53,11 @@ def read_plain(path: str, limit: int, *, follow: bool = False) -> bytes:
         os.close(fd)
 
 
-def replace(path: str, data: bytes, mode: int, *, lasting: bool = False) -> None:
+def replace(path: str, data: bytes, mode: int, *, lasting: bool = False, inherit: bool = False) -> None:
     """Make `data` the content of `path` in one step: a crash leaves the old or the new, never half of it.
 
     Whatever lies there, a symlink too, is replaced. `lasting`: and it survives a power cut that follows at once.
+    `inherit`: what root writes into a user's own directory is that user's.
     Raises OSError.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _WARILY
@@ -69,6 +70,8 @@ def replace(path: str, data: bytes, mode: int, *, lasting: bool = False) -> None
             fd = os.open(new, flags, mode, dir_fd=directory)
         try:
             try:
+                if inherit and (owner := footing.heir(directory)):
+                    os.fchown(fd, *owner)
                 while data:
                     data = data[os.write(fd, data) :]
                 if lasting:

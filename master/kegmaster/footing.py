@@ -1,8 +1,9 @@
 """The way to a file: root goes it through directories held open, and by no symlink that others can lay or move.
 
 Knows openat(2) and whom directories belong to. Must not know what the files are for. An app's own user may own a
-directory on the way to its log or pidfile. What is done there, is done in the directory that was reached, not in what
-bears its name a moment later. Whoever is not root can do no more than his own rights allow: nothing is asked of him.
+directory on the way to its log or pidfile; what is made in one that is somebody's is his. What is done there, is done
+in the directory that was reached, not in what bears its name a moment later. Whoever is not root can do no more than
+his own rights allow: nothing is asked of him.
 """
 
 from __future__ import annotations
@@ -20,6 +21,16 @@ _DIRECTORY: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _MOST_LINKS: Final = 40
 _EVERYBODY: Final = (1 << 32) - 1
 """So many users the machine's own user namespace has (user_namespaces(7))."""
+_distrusted: Final[set[int]] = set()
+"""Groups that apps run with."""
+
+
+def distrust(groups: Collection[int]) -> None:
+    """Apps run with these: a directory that such a group may write to is not root's alone, for this whole process.
+
+    Every other group was given its right by root: /var/log is writable for one on Ubuntu, /var/mail on Debian.
+    """
+    _distrusted.update(groups)
 
 
 @contextlib.contextmanager
@@ -46,19 +57,32 @@ def make_directory(path: str, uid: int | None = None) -> None:
     """Make directory `path` and those above it; `uid`: whom it is to belong to, if it is new. Raises OSError."""
     if os.path.isdir(path):
         return
-    with hold(path, make=True) as (above, name):
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(name, 0o755, dir_fd=above)
-        if uid is None or os.geteuid() != 0:
-            return
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(name, flags, dir_fd=above)
-        try:
-            # Whoever owns the directory above may have put another one here meanwhile, with something of root's in it.
-            if os.fstat(fd).st_uid == 0 and not os.listdir(fd):
-                os.fchown(fd, uid, -1)
-        finally:
-            os.close(fd)
+    with hold(path, make=True) as (above, name), contextlib.suppress(FileExistsError):
+        _make(above, name, (uid, -1) if uid is not None else heir(above))
+
+
+def heir(directory: int) -> tuple[int, int] | None:
+    """User and group to whom belongs what root makes in that directory; None: it stays root's.
+
+    In a user's own directory nothing is to be left that he cannot write to.
+    """
+    if os.geteuid() != 0:
+        return None
+    seen = os.fstat(directory)
+    return None if _is_root(seen.st_uid) else (seen.st_uid, seen.st_gid)
+
+
+def _make(above: int, name: str, owner: tuple[int, int] | None) -> None:
+    os.mkdir(name, 0o755, dir_fd=above)
+    if owner is None or os.geteuid() != 0:
+        return
+    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+    try:
+        # Whoever owns the directory above may have put another one here meanwhile, with something of root's in it.
+        if os.fstat(fd).st_uid == 0 and not os.listdir(fd):
+            os.fchown(fd, *owner)
+    finally:
+        os.close(fd)
 
 
 def outsider(path: str, owners: Collection[int]) -> str:
@@ -121,7 +145,7 @@ def _step(here: int, name: str, *, make: bool) -> int:
         if not make:
             raise
     with contextlib.suppress(FileExistsError):
-        os.mkdir(name, 0o755, dir_fd=here)
+        _make(here, name, heir(here))
     return os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
 
 
@@ -144,7 +168,7 @@ def _shaky(seen: os.stat_result) -> bool:
     """Others than root can rename and lay what is in this directory."""
     if not _is_root(seen.st_uid):
         return True
-    by_group = seen.st_mode & stat.S_IWGRP and seen.st_gid != 0
+    by_group = seen.st_mode & stat.S_IWGRP and seen.st_gid in _distrusted
     return bool(by_group or seen.st_mode & stat.S_IWOTH) and not seen.st_mode & stat.S_ISVTX
 
 

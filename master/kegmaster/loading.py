@@ -5,6 +5,7 @@ Knows files. Changes none: `configtest` is this and a printout.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -40,7 +41,9 @@ class Source:
     def parse(self) -> Config:
         """The configuration by its text alone, whether or not its programs are there. Raises UnreadableError."""
         before = stamp(self.file)
-        return replace(configure(_read(self.file), self.file, self.directories, DISK), stamp=before)
+        config = replace(configure(_read(self.file), self.file, self.directories, DISK), stamp=before)
+        _distrust(config)
+        return config
 
     def load(self, names: Collection[str] = ()) -> tuple[Config, frozenset[str]]:
         """The configuration, apps with any problem left out, and the apps whose program is not installed.
@@ -78,6 +81,19 @@ class Source:
         for check in _CHECKS:
             for _, error in check(app, self.search):
                 raise error
+
+
+def _distrust(config: Config) -> None:
+    """What its apps' groups may write to is not root's alone."""
+    if os.geteuid() != 0:
+        return
+    from .environment import credentials  # which reads its files by us
+
+    for app in (*config.apps, *config.unsound):
+        if app.context.user not in ("", "root"):
+            with contextlib.suppress(KeyError):  # told of elsewhere
+                _, gid, groups = credentials(app.context)
+                footing.distrust({*groups, *([gid] if gid is not None else [])} - {0})
 
 
 def _home(user: str) -> str:

@@ -86,7 +86,7 @@ def caveat(path: str) -> str:
 
 def write(path: str, pid: int) -> None:
     """Put `pid` into `path` in one step; whatever was there (a symlink too) is replaced. Raises OSError."""
-    files.replace(path, b"%d\n" % pid, 0o644)
+    files.replace(path, b"%d\n" % pid, 0o644, inherit=True)
 
 
 def clear_away(path: str) -> None:

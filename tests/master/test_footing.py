@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kegmaster import applog, crashlog, files, footing, pidfiles
 
-from .conftest import Box
+from .conftest import Box, eventually
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="root alone is so careful")
 NOBODY = pwd.getpwnam("nobody").pw_uid
@@ -82,10 +85,86 @@ def test_roots_own_symlinks_are_followed_where_nobody_else_can_move_them(own: Pa
 
 def test_a_new_directory_of_an_app_is_its_users_and_one_that_is_there_stays_whose_it_is(own: Path) -> None:
     footing.make_directory(f"{own}/run/app", NOBODY)
-    assert [(own / path).stat().st_uid for path in ("run", "run/app")] == [0, NOBODY]
+    assert [(own / path).stat().st_uid for path in ("run", "run/app")] == [NOBODY, NOBODY]
     (own / "roots").mkdir()
     footing.make_directory(f"{own}/roots", NOBODY)
     assert (own / "roots").stat().st_uid == 0
+
+
+def test_what_is_made_in_a_users_directory_is_his_and_in_one_of_roots_it_stays_roots(own: Path) -> None:
+    footing.make_directory(f"{own}/logs/deep")
+    crashlog.write(
+        f"{own}/logs/deep/app.crash.log", crashlog.Death(app="app", time="now", reason="", argv=("x",))
+    )
+    made = [own / "logs", own / "logs/deep", own / "logs/deep/app.crash.log"]
+    assert [path.stat().st_uid for path in made] == [NOBODY] * 3
+    assert {path.stat().st_gid for path in made} == {own.stat().st_gid}
+    footing.make_directory(f"{own.parent}/root/logs/deep")
+    footing.make_directory(f"{own.parent}/root/for/app", NOBODY)
+    made = [own.parent / "root" / name for name in ("logs", "logs/deep", "for", "for/app")]
+    assert [path.stat().st_uid for path in made] == [0, 0, 0, NOBODY]
+
+
+@pytest.mark.parametrize("target", ["link", "plain"])
+def test_a_group_may_write_to_roots_directory_as_on_ubuntu_unless_an_app_runs_with_it(
+    box: Box, target: str
+) -> None:
+    log = box.directory / "log"
+    (log / "plain").mkdir(parents=True)
+    (log / "link").symlink_to(log / "plain")
+    os.chown(log, 0, grp.getgrnam("daemon").gr_gid)
+    log.chmod(0o775)
+
+    def told(settings: str) -> str:
+        box.write(f"""
+            [app]
+            _enabled = True
+            _logfile_dir = {log}/{target}
+            _command = {box.program("probe")}
+            {settings}
+        """)
+        done = box.master("configtest", expect=None)
+        assert done.returncode == (6 if REFUSED in done.stderr else 0), done.stderr
+        return done.stderr
+
+    assert REFUSED not in told("")
+    assert REFUSED not in told("_user = nobody")
+    assert (REFUSED in told("_user = nobody\n_group = daemon")) == (target == "link")
+    assert (REFUSED in told("_user = daemon")) == (target == "link")
+    log.chmod(0o1777 if target == "link" else 0o775)
+    assert REFUSED not in told("")
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A home of nobody's; above pytest's own directory he cannot look."""
+    with tempfile.TemporaryDirectory() as above:
+        os.chmod(above, 0o755)
+        home = Path(above, "home")
+        home.mkdir()
+        os.chown(home, NOBODY, -1)
+        yield home
+
+
+def test_what_roots_master_leaves_in_a_home_is_the_apps_users(box: Box, home: Path) -> None:
+    box.write(f"""
+        [app]
+        _enabled = True
+        _user = nobody
+        _logfile_dir = {home}/new/logs
+        _pidfile_dir = {home}/new/run
+        _command = sh -c "echo own >{home}/new/logs/own.log; echo printed; exec sleep 1000"
+    """)
+    box.master("start")
+    eventually(lambda: (home / "new/logs/own.log").exists())
+    for name in ("new", "new/logs", "new/run", "new/run/app.pid", "new/logs/app.log", "new/logs/own.log"):
+        assert (home / name).stat().st_uid == NOBODY, name
+    assert pidfiles.read(f"{home}/new/run/app.pid")
+    box.master("restart", "app")
+    box.master("configtest")
+    box.master("stop")
+    assert not (home / "new/run/app.pid").exists()
+    assert "printed" in (home / "new/logs/app.log").read_text()
 
 
 def test_what_is_done_in_a_directory_is_done_there_though_another_bears_its_name_by_then(own: Path) -> None:
