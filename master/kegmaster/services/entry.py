@@ -136,11 +136,30 @@ def place(artefact: Artefact) -> str:
     return os.path.realpath(path) if artefact.role == "block" else path
 
 
-def content(artefact: Artefact, name: str, before: str | None) -> str:
-    """What is to stand there, given what stands there now."""
+def content(artefact: Artefact, name: str, before: str | None, known: tuple[str, ...] = ()) -> str:
+    """What is to stand there, given what stands there now; `known`: what install may have written there."""
     if artefact.role == "file":
         return artefact.link or artefact.text
-    return marks.put(before, name, artefact.text, artefact.frame, script=artefact.role == "block")
+    script = artefact.role == "block"
+    return marks.put(
+        before, name, artefact.text, artefact.frame, script=script, known=(artefact.text, *known)
+    )
+
+
+def _known(part: Artefact, before: Boot | None) -> tuple[str, ...]:
+    """What an earlier install wrote where `part` goes."""
+    parts = before.plan.artefacts if before is not None else ()
+    return tuple(other.text for other in parts if (other.role, other.path) == (part.role, part.path))
+
+
+def left(boot: Boot) -> list[str]:
+    """Where lines of ours are still between those of others, which were changed and lack a mark. Raises StepError."""
+    parts = [part for part in boot.plan.artefacts if part.role != "file"]
+    return [_shown(part) for part in parts if marks.marked(_text(_now(part), part) or "", boot.name)]
+
+
+def _shown(part: Artefact) -> str:
+    return place(part) if part.path else "the crontab"
 
 
 def _may_take(part: Artefact, name: str) -> None:
@@ -176,10 +195,11 @@ def strangers(wanted: Wanted, before: Boot | None) -> list[str]:
     found = []
     for part in wanted.plan.artefacts:
         if part.role != "file":
-            lines = marks.within(_text(_now(part), part) or "", wanted.name)
+            earlier = (part.text, *_known(part, before))
+            lines = marks.within(_text(_now(part), part) or "", wanted.name, earlier)
             known = before is not None and before.installed and before.name == wanted.name
-            if lines not in (None, part.text) and not known:
-                found.append(f"{place(part) if part.path else 'the crontab'}: {wanted.name}")
+            if lines not in (None, *earlier) and not known:
+                found.append(f"{_shown(part)}: {wanted.name}")
             continue
         now, path = snapshot(place(part)), place(part)
         same = content_sum(now) == content_sum(_shot(content(part, "", None), part))
@@ -201,8 +221,17 @@ def put(transaction: Transaction, wanted: Wanted, before: Boot | None) -> tuple[
     for part in plan.artefacts:
         now = _now(part)
         shots.append(kept.get(place(part), now))
+        known = _known(part, before)
+        others = (
+            marks.cut(_text(now, part) or "", wanted.name, (part.text, *known)) if part.role != "file" else ""
+        )
+        if marks.marked(others, wanted.name):
+            raise StepError(
+                f"{_shown(part)}: holds lines that install wrote for {wanted.name}, changed and without one of their"
+                " two marks; take them out by hand, with the mark"
+            )
         try:
-            text = content(part, wanted.name, _text(now, part))
+            text = content(part, wanted.name, _text(now, part), known)
         except ScriptError as error:
             raise StepError(f"{place(part)}: {error}") from None
         if part.role == "crontab":
@@ -264,13 +293,13 @@ def take_out(transaction: Transaction, boot: Boot) -> list[str]:
             if not unchanged:
                 notes.append(_keep_aside(transaction, place(part), now))
             _bring_back(transaction, place(part), before)
-        elif unchanged:
+        elif unchanged and not _ours_within(_text(before, part) or "", part, boot.name):
             if part.role == "crontab":
                 transaction.crontab("", _text(before, part))
             else:
                 _bring_back(transaction, place(part), before)
         else:
-            text = marks.cut(_text(now, part) or "", boot.name)
+            text = marks.cut(_text(now, part) or "", boot.name, (part.text,))
             if part.role == "crontab":
                 transaction.crontab("", text or None)
             else:
@@ -285,6 +314,10 @@ def take_out(transaction: Transaction, boot: Boot) -> list[str]:
     for path in reversed((*boot.made, *plan.made)):
         transaction.rmdir(image.outside(path))
     return notes
+
+
+def _ours_within(text: str, part: Artefact, name: str) -> bool:
+    return marks.marked(text, name) or marks.cut(text, name, (part.text,)) != text
 
 
 def _keep_aside(transaction: Transaction, path: str, now: dict[str, Any]) -> str:

@@ -5,6 +5,8 @@ Must not open files, nor know what the lines mean.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .script import end as end_of_script
 
 
@@ -23,38 +25,73 @@ def block(name: str, text: str) -> str:
     return begin(name) + (text if text.endswith("\n") or not text else f"{text}\n") + end(name)
 
 
-def put(text: str | None, name: str, lines: str, frame: tuple[str, str], *, script: bool = False) -> str:
+def put(
+    text: str | None,
+    name: str,
+    lines: str,
+    frame: tuple[str, str],
+    *,
+    script: bool = False,
+    known: Sequence[str] = (),
+) -> str:
     """`text` with the block in it: where it was, else at the end; in a `script` before the line that ends it.
 
-    None: there is no such file; it is made of the block within `frame`. Raises script.ScriptError.
+    None: there is no such file; it is made of the block within `frame`. `known`: as for `cut`. Raises
+    script.ScriptError.
     """
     new = block(name, lines)
     if text is None:
         return frame[0] + new + frame[1]
-    others = cut(text, name)
+    others = cut(text, name, known)
     last = end_of_script(others) if script else len(others)
-    if (place := _find(text, name)) is not None and place[0] <= last:
-        return text[: place[0]] + new + text[place[1] :]
+    if (place := _find(text, name, known)) is not None and place[0] <= last:
+        return text[: place[0]] + new + cut(text[place[1] :], name, known)
     before, after = others[:last], others[last:]
     return before + ("" if not before or before.endswith("\n") else "\n") + new + after
 
 
-def within(text: str, name: str) -> str | None:
-    """The lines between the marks of the service `name`; None if there are none."""
-    place = _find(text, name)
-    return None if place is None else text[place[0] + len(begin(name)) : place[1] - len(end(name))]
+def within(text: str, name: str, known: Sequence[str] = ()) -> str | None:
+    """The lines between the marks of the service `name`, or what is left of them; None if there are none."""
+    place = _find(text, name, known)
+    return None if place is None else text[slice(*place)].removeprefix(begin(name)).removesuffix(end(name))
 
 
-def cut(text: str, name: str) -> str:
-    """`text` without the block; as it is if there is none."""
-    place = _find(text, name)
-    return text if place is None else text[: place[0]] + text[place[1] :]
+def cut(text: str, name: str, known: Sequence[str] = ()) -> str:
+    """`text` without the block; as it is if there is none.
+
+    `known`: what may stand in it. By that it is found, too, when somebody has taken a mark of it away.
+    """
+    while place := _find(text, name, known):
+        text = text[: place[0]] + text[place[1] :]
+    return text
 
 
-def _find(text: str, name: str) -> tuple[int, int] | None:
+def marked(text: str, name: str) -> bool:
+    """A mark of the service `name` is there."""
+    return any(_line(text, mark) is not None for mark in (begin(name), end(name)))
+
+
+def _find(text: str, name: str, known: Sequence[str]) -> tuple[int, int] | None:
     first, last = begin(name), end(name)
-    start = 0 if text.startswith(first) else text.find(f"\n{first}") + 1
-    if not start and not text.startswith(first):
-        return None
-    stop = text.find(last, start)
-    return None if stop < 0 else (start, stop + len(last))
+    start = _line(text, first)
+    if start is not None:
+        inner = start + len(first)
+        stop, another = _line(text, last, inner), _line(text, first, inner)
+        if stop is not None and (another is None or stop < another):
+            return start, stop + len(last)
+    for lines in filter(None, known):
+        whole = lines if lines.endswith("\n") else f"{lines}\n"
+        if (at := _line(text, whole)) is None:
+            continue
+        stop = at + len(whole)
+        above = at - len(first) if text[:at].endswith(first) else at
+        return above, stop + len(last) if text.startswith(last, stop) else stop
+    return None
+
+
+def _line(text: str, lines: str, start: int = 0) -> int | None:
+    """Where these whole lines stand first, from `start` on, where a line begins."""
+    if text.startswith(lines, start):
+        return start
+    found = text.find(f"\n{lines}", start)
+    return None if found < 0 else found + 1

@@ -13,6 +13,8 @@ from .editing import parsed, read_config, write_config
 from .transaction import StepError
 from .work import RefusedError, Work, shown
 
+_LINE = "the line in the crontab"
+
 
 def remove(work: Work) -> int:
     """The verb, for the app that is named or for the master."""
@@ -67,12 +69,13 @@ def _remove_app(work: Work, name: str) -> int:
         work.tell(f"{name}: is not installed, there is nothing to remove")
     else:
         work.tell(f"{name}: removed from {command.config_file}")
+    code = Verb.DONE
     if boot:
-        _tell_gone(work, boot)
+        code = _tell_gone(work, boot)
     elif place is not None and (still := entry.load(work.store)) is not None and still.installed:
         work.tell(f"kept: the master starts at boot, by {still.plan.kind}; remove without a name takes that")
     _tell_kept(work, name, kept)
-    return work.finish(Verb.DONE)
+    return work.finish(code)
 
 
 def _take_section(
@@ -145,9 +148,9 @@ def _remove_master(work: Work) -> int:
     if not entry.destination() and (running.runs(work.command) or work.command.dispatch.leftovers()):
         _stop_master(work)
     work.carry_out(lambda: _take_boot(work, boot), "")
-    _tell_gone(work, boot)
+    code = _tell_gone(work, boot)
     _tell_kept(work, "", None)
-    return work.finish(Verb.DONE)
+    return work.finish(code)
 
 
 def _boot_of_app(work: Work, *, keep: bool) -> answers.Boot | None:
@@ -196,14 +199,23 @@ def _take_boot(work: Work, boot: answers.Boot) -> None:
         work.keep(replace(boot, installed=False))
 
 
-def _tell_gone(work: Work, boot: answers.Boot) -> None:
+def _tell_gone(work: Work, boot: answers.Boot) -> Verb:
+    """Say what is removed, and what is not; the exit status."""
+    left = entry.left(boot)
     for path in _places(boot):
-        work.tell(f"removed: {path}")
+        if path not in left and not (left and path == _LINE):
+            work.tell(f"removed: {path}")
+    for path in left:
+        work.tell(
+            f"not removed: {path} holds lines that install wrote for {boot.name}, changed and without one of their two"
+            " marks; take them out by hand, with the mark"
+        )
+    return Verb.FAILED if left else Verb.DONE
 
 
 def _places(boot: answers.Boot) -> list[str]:
     files = [entry.place(part) for part in boot.plan.artefacts if part.path]
-    return files or ["the line in the crontab"]
+    return files or [_LINE]
 
 
 def _tell_kept(work: Work, name: str, kept: answers.App | None) -> None:

@@ -346,6 +346,54 @@ def test_one_line_in_the_crontab_comes_and_goes_and_all_others_stay(ready: Servi
     assert (ready.directory / "mine").read_text() == before + "1 1 1 1 1 added\n"
 
 
+@ROOT
+@CRONTAB
+def test_a_crontab_whose_mark_was_lost_keeps_no_line_of_ours_unless_that_is_said(ready: Services) -> None:
+    spool = "/var/spool/cron"
+    install, remove = (" ".join(ready.command(*words)) for words in (("install", "--boot=cron"), ("remove",)))
+    script = f"""
+    set -e
+    mount -t tmpfs none {spool} && mkdir -m 1730 {spool}/crontabs && chgrp crontab {spool}/crontabs
+    cd {ready.directory}
+    lose() {{ (echo '1 1 1 1 1 mine'; crontab -l | grep -v "$1"; echo '2 2 2 2 2 mine') | crontab -; }}
+    for lost in '^# end' '^# begin' '^# '; do
+        {install} || test $? = 3
+        lose "$lost"
+        {remove}
+        crontab -l
+        echo '0 5 * * * before' | crontab -
+        {install} || test $? = 3
+        lose "$lost"
+        {install} --replace || test $? = 3
+        crontab -l | grep -c @reboot
+        {remove} --remove_install_args
+        crontab -l | grep -v mine | crontab -
+    done > lost.txt
+    {install} || test $? = 3
+    lose '^# end'
+    crontab -l | sed 's/@reboot /&nice /' | crontab -
+    set +e
+    {remove} > changed.txt
+    echo $? >> changed.txt
+    {install} 2> again.txt
+    echo $? >> again.txt
+    crontab -l | grep -c @reboot >> again.txt
+    """
+    done = in_namespace(script)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lost = (ready.directory / "lost.txt").read_text().splitlines()
+    assert lost.count("1 1 1 1 1 mine") == lost.count("2 2 2 2 2 mine") == 3
+    assert not [line for line in lost if line.startswith("@reboot")]
+    assert lost.count("1") == 3
+    changed = (ready.directory / "changed.txt").read_text()
+    assert "not removed: the crontab holds lines that install wrote" in changed
+    assert "removed: the line" not in changed
+    assert changed.endswith("\n1\n")
+    again = (ready.directory / "again.txt").read_text()
+    assert "take them out by hand" in again
+    assert again.endswith("\n1\n1\n")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_print_shows_is_what_install_writes(box: Services, kind: str) -> None:
     words = ("install", "web", f"--boot={kind}")
