@@ -27,10 +27,18 @@ def start(command: Command) -> int:
     if fresh:
         if not command.options.daemon_start:
             return making.no_master(command)
+        if _installed(command):
+            from .services import its_user
+
+            by_user = its_user.start(command)
+            if isinstance(by_user, int):
+                return by_user
+            if by_user is not None:
+                return command.dispatch.follow(by_user, "start", command.options.names, fresh=True)
         config, missing = command.source.load(command.options.names)
         if (code := making.startable(command, config, missing)) is not None:
             return code
-        if os.path.isdir(f"{command.run_directory.state}/services"):
+        if _installed(command):
             from .services import supervised
 
             by_init = supervised.start(command)
@@ -111,10 +119,21 @@ def stop(command: Command) -> int:
             return command.terminal.fail(config.no_section(unknown[0]), Verb.USAGE)
         if not command.dispatch.leftovers():
             return _nothing_runs(command, "stop", noting=() if unreadable else command.options.names)
+        if _installed(command):
+            from .services import its_user
+
+            if (code := its_user.stop(command)) is not None:
+                return code
         if unreadable:
             command.terminal.error(unreadable, bare=True)
         sock = making.master(command, config, revive=False)
     return command.dispatch.follow(sock, "stop", command.options.names, config=command.asked_config)
+
+
+def _installed(command: Command) -> bool:
+    """`install` was here, so there may be an entry that is to do it."""
+    state = command.run_directory.state
+    return os.path.isdir(f"{state}/services") or os.path.isdir(f"{state}/services.root")
 
 
 def _nothing_runs(command: Command, verb: str, *, noting: Sequence[str] = ()) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.boxes.box import Box
-from tests.boxes.product import CONFIG, IN_ORDER, MASTER, ends, kept, kill_master, pids, witnesses
+from tests.boxes.product import CONFIG, IN_ORDER, MASTER, USER, ends, kept, kill_master, pids, witnesses
 
 SCRIPT = "/etc/init.d/kegmaster"
 
@@ -37,6 +37,19 @@ def test_exit_statuses_are_the_lsbs(plain: Box) -> None:
         kill_master(box)
         assert [call(box, verb) for verb in ("stop", "status", "stop")] == [0, 3, 0]
         assert witnesses(box) == []
+
+
+def test_root_starts_the_master_as_the_user_it_was_installed_for(plain: Box) -> None:
+    with plain as box:
+        box.run(MASTER, "install", "--boot=sysv", f"--user={USER}")
+        for verb in ("start", "restart"):
+            box.run(MASTER, verb)
+            owners = {
+                box.run("ps", "-o", "user=", "-p", str(pid)).stdout.strip() for pid in pids(box).values()
+            }
+            assert owners == {USER}
+            box.run(MASTER, "stop")
+        assert [call(box, verb) for verb in ("start", "status", "stop")] == [0, 0, 0]
 
 
 def test_exit_statuses_without_rights_program_or_configuration(plain: Box) -> None:

@@ -12,9 +12,14 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 def variables(service: Service) -> dict[str, str]:
     """PATH and UTF-8 for everybody; who the user is, where no init system looks it up."""
+    return of_user(service.user, service.home)
+
+
+def of_user(user: str, home: str) -> dict[str, str]:
+    """The same for a user and his home directory; either may be empty."""
     found = {"PATH": PATH, "LANG": "C.UTF-8", "PYTHONUTF8": "1"}
-    if service.home:
-        found["HOME"] = service.home
-    if service.user:
-        found |= {"USER": service.user, "LOGNAME": service.user}
+    if home:
+        found["HOME"] = home
+    if user:
+        found |= {"USER": user, "LOGNAME": user}
     return found

@@ -19,7 +19,7 @@ def to_start(program: str, name: str, boot: entry.Wanted | None) -> str:
     words = f"{program} start{f' {name}' if name else ''}"
     if boot is None:
         return f"nothing was started; {words} does it"
-    if not boot.idle and (boot.plan.kind in (*SUPERVISED, "sysv", "openrc") or boot.user):
+    if not boot.idle and boot.plan.kind in (*SUPERVISED, "sysv", "openrc"):
         words = shown(boot.plan.start[0])
     if boot.plan.kind in ("runit", "s6") and not boot.idle:
         return f"it is started within seconds, as all that stands there; {words} does it at once"

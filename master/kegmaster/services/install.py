@@ -360,7 +360,7 @@ def _start(work: Work, request: Request) -> int:
         work.tell(advice.to_start(command.program, request.name, _known(work)))
         return Verb.DONE
     boot = request.boot or _known(work)
-    if boot is None or boot.idle:
+    if boot is None or boot.idle or boot.plan.kind in ("cron", "rc.local"):
         return _started(work, running.order(command, "start", [request.name] if request.name else []))
     from .transaction import run
 

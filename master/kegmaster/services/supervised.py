@@ -7,6 +7,7 @@ stop it at shutdown, and could not start it beside. Changes nothing but that.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import time
@@ -32,8 +33,14 @@ def start(command: Command) -> socket.socket | int | None:
     Raises RightsError, NoAnswerError.
     """
     boot = _entry(command)
-    if boot is None:
-        return None
+    return None if boot is None else by_init(command, boot)
+
+
+def by_init(command: Command, boot: Boot) -> socket.socket | int:
+    """Have the init system start this entry; a connection to the master, or an exit status.
+
+    Raises RightsError, NoAnswerError.
+    """
     words = boot.plan.start[0]
     if words[0] == "systemctl":
         # Whoever waits is us: for as long as was asked, and telling how it goes.
@@ -58,8 +65,8 @@ def start(command: Command) -> socket.socket | int | None:
     )
 
 
-def _entry(command: Command) -> Boot | None:
-    """The boot entry of just this master, if the init system it is for runs here and can be asked by us."""
+def installed(command: Command) -> Boot | None:
+    """The boot entry whose master has our run directory, if there is one and it is ours to know."""
     store = Store(command.run_directory.state)
     try:
         boot = entry.load(store) if store.open(make=False, lock=False) else None
@@ -67,14 +74,25 @@ def _entry(command: Command) -> Boot | None:
         return None  # another user's; he could not speak to its init system either
     finally:
         store.close()
-    if boot is None or not boot.installed or boot.plan.kind not in SUPERVISED or entry.destination():
+    if boot is None or not boot.installed or entry.destination():
         return None
-    ours = boot.config == command.config_file and any(
-        command.run_directory.path in part.text for part in boot.plan.artefacts
-    )
-    there = all(os.path.lexists(part.path) for part in boot.plan.artefacts)
+    # A path ends where its word does: /run is not /run/kegbot.
+    named = re.compile(rf"{re.escape(command.run_directory.path)}(?=['\"\s]|$)")
+    return boot if any(named.search(part.text) for part in boot.plan.artefacts) else None
+
+
+def stands(boot: Boot) -> bool:
+    """What was written for it is still there."""
+    return all(os.path.lexists(part.path) for part in boot.plan.artefacts if part.path)
+
+
+def _entry(command: Command) -> Boot | None:
+    """The boot entry of just this master, if the init system it is for runs here and can be asked by us."""
+    boot = installed(command)
+    if boot is None or boot.plan.kind not in SUPERVISED or boot.config != command.config_file:
+        return None
     reached = boot.plan.kind != "systemd-user" or detect.session()
-    return boot if ours and there and reached and not absent(boot.plan.kind, detect.machine()) else None
+    return boot if stands(boot) and reached and not absent(boot.plan.kind, detect.machine()) else None
 
 
 def _failed(words: tuple[str, ...]) -> bool:
