@@ -9,7 +9,9 @@ import os
 import pwd
 from typing import TYPE_CHECKING
 
+from .. import forcing
 from ..exit_codes import Verb
+from ..loading import other_config, same_file
 from ..spec import Config
 from . import answers, editing, entry, handover, image, rights, running
 from .work import RefusedError, Work
@@ -65,6 +67,29 @@ def same_master(work: Work, before: answers.Boot) -> None:
         " in place of the other; with a program, --boot=none leaves the boot alone",
         Verb.USAGE,
     )
+
+
+def own_entry(work: Work, boot: answers.Boot | None) -> None:
+    """What is to be removed is this configuration's, not another's in the same directories. Raises RefusedError."""
+    config = work.command.config_file
+    if boot is None or not boot.installed or boot.config == "" or same_file(boot.config, config):
+        return
+    raise RefusedError(
+        f"the boot entry {boot.name} starts the master of {boot.config}, not that of {config}; to remove it give"
+        f" --master_config={boot.config}; nothing was changed",
+        Verb.USAGE,
+    )
+
+
+def own_master(work: Work) -> None:
+    """The master that would be told, or ended, has this configuration. Raises RefusedError."""
+    command = work.command
+    if image.destination() or not running.runs(command):
+        return
+    has = forcing.config_of(command.run_directory)
+    if has and not same_file(has, command.config_file):
+        why = other_config(command.run_directory.path, has, command.config_file)
+        raise RefusedError(f"{why}; nothing was changed")
 
 
 def harmless(work: Work, before: answers.Boot | None, wanted: entry.Wanted, edited: list[str]) -> None:

@@ -330,7 +330,13 @@ def _after(work: Work, request: Request) -> int:
             )
     elif not (boot and entry.destination()):
         advice.lacking(work)
-        code = _start(work, request) or code
+        started = _start(work, request)
+        if started and work.options.now:
+            name = request.name or "the master"
+            work.tell(
+                f"{name}: is installed all the same, and does not run; once that is mended, start does it"
+            )
+        code = started or code
     return work.finish(code, kind=boot.plan.kind if boot else None, config=command.config_file)
 
 

@@ -7,7 +7,7 @@ import os
 from ..config import configure
 from ..exit_codes import Verb
 from ..needs import Need
-from . import answers, ask, entry, image, running, section, variables
+from . import agreement, answers, ask, entry, image, running, section, variables
 from .editing import read_config
 from .install import Request, apply
 from .remove import remove
@@ -101,6 +101,9 @@ def stop_and(work: Work, then: str) -> int:
         raise RefusedError(
             f"{verb}: which app? give its name; restart without names restarts all", Verb.USAGE
         )
+    if then != "restart" and not names:
+        work.look()
+        agreement.own_entry(work, entry.load(work.store))
     if then != "restart" and _gone(work, names):
         done = running.Outcome(code=Verb.DONE, text="")
     else:

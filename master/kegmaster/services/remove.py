@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ..exit_codes import Verb
+from ..loading import same_file
 from . import answers, entry, image, rights, running, section, variables
-from .agreement import within_image
+from .agreement import own_entry, own_master, within_image
 from .editing import parsed, read_config, write_config
 from .transaction import StepError
 from .work import RefusedError, Work, shown
@@ -142,6 +143,7 @@ def _remove_master(work: Work) -> int:
             work.carry_out(lambda: work.forget(""), "")
         work.tell("the master: is not installed, there is nothing to remove")
         return work.finish(Verb.DONE)
+    own_entry(work, boot)
     if options.print:
         return _print_boot(work, boot)
     _check_rights(work, boot, [f"{work.store.path}/x"])
@@ -156,7 +158,9 @@ def _remove_master(work: Work) -> int:
 def _boot_of_app(work: Work, *, keep: bool) -> answers.Boot | None:
     """The boot entry, if it came with an app and no app needs it any more."""
     boot = entry.load(work.store)
-    return boot if boot is not None and boot.installed and boot.by_app and not keep else None
+    if boot is None or not boot.installed or not boot.by_app or keep:
+        return None
+    return boot if same_file(boot.config, work.command.config_file) else None
 
 
 def _print_boot(work: Work, boot: answers.Boot) -> int:
@@ -181,6 +185,7 @@ def _check_rights(work: Work, boot: answers.Boot | None, targets: list[str]) -> 
         raise work.no_rights(rights.said(blocked))
     if not image.destination():
         running.refuse_frozen(work.command)
+    own_master(work)
 
 
 def _stop_master(work: Work) -> None:

@@ -457,6 +457,10 @@ def test_the_boot_entry_of_another_configuration_is_not_taken_over(ready: Servic
         assert f"the boot entry kegmaster starts the master of {first}, not that of {second}" in done.stderr
         assert "--boot_name" in done.stderr
         assert ready.tree() == before
+    for verb in ("remove", "stop_and_remove"):
+        done = ready.services(verb, expect=2)
+        assert f"to remove it give --master_config={first}; nothing was changed" in done.stderr
+        assert ready.tree() == before
     state = f"--state_dir={ready.directory}/home/second"
     done = ready.services("install", f"--boot={kind}", state, expect=1)
     assert "is there already, and not ours" in done.stderr
