@@ -8,7 +8,7 @@ and after a boot it begins anew. Its daemon tells for how long it has listened w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from kegapps.core.model import Now
@@ -37,6 +37,9 @@ class Watch:
     def tell(self, status: BoardStatus, peer: str, now: Now) -> None:
         """Take what the connection `peer` says of a board."""
         listened_s, before = status.listened_s, self._heard.get(status.board_name)
+        if status.state == "absent" and before is not None and before.peer == peer:
+            # Whatever is heard from now on is another time, however long it will have lasted when it is told of.
+            self._heard[status.board_name] = replace(before, listened_s=float("inf"))
         if status.state != "online" or listened_s is None:
             return
         since_mono_s = now.mono_s - listened_s

@@ -46,6 +46,13 @@ def test_a_token_shown_a_second_ago_must_be_there_unless_nobody_listened_since(
     assert watch.was_broken("kegboard", 999.0) is broken
 
 
+def test_a_board_that_was_away_was_not_listened_to_however_soon_it_had_been_told_of_before() -> None:
+    watch = Watch()
+    for now_s, status in ((0.0, board(0.2)), (2.0, board(None, state="absent")), (3.0, board(0.3))):
+        watch.tell(status, "a", Now(mono_s=100.0 + now_s, unix_s=1e9 + now_s))
+    assert watch.was_broken("kegboard", 101.0)
+
+
 def test_a_client_that_tells_of_endless_boards_does_not_fill_the_memory() -> None:
     watch = Watch()
     for number in range(3 * MAX_BOARDS):
